@@ -1,0 +1,1 @@
+"""Diorama: a drawn world where every fact is known."""
