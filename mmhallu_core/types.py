@@ -91,11 +91,11 @@ class Record:
         require(isinstance(values, dict), f"{cls.__name__} must be a JSON object, got {type(values).__name__}")
         known = {entry.name: entry for entry in fields(cls)}
         required = [n for n, entry in known.items() if entry.default is MISSING and entry.default_factory is MISSING]
-        missing, unknown = [n for n in required if n not in values], [n for n in values if n not in known]
-        require(not missing, f"{cls.__name__} needs {', '.join(f'`{n}`' for n in missing)}")
-        require(not unknown, f"{cls.__name__} has no field {', '.join(f'`{n}`' for n in unknown)}")
+        for name in required:
+            require(name in values, f"{cls.__name__} needs `{name}`")
         rich, hints = {name: _rich(value) for name, value in values.items()}, get_type_hints(cls)
         for name, value in rich.items():
+            require(name in known, f"{cls.__name__} has no field `{name}`")
             hint = hints[name]
             require(_fits(value, hint), f"`{name}` of {cls.__name__} must be {_words(hint)}, got {values[name]!r}")
         return cls(**rich)
@@ -117,9 +117,9 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _words(hint: Any) -> str:
     """A type hint as a reader says it."""
-    plain = {str: "a text", bytes: "bytes", int: "a whole number", float: "a number", type(None): "null"}
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_words(one) for one in get_args(hint))
+    plain = {str: "a text", bytes: "bytes", int: "a whole number", float: "a number", type(None): "null"}
     return plain.get(hint, "a list" if get_origin(hint) is tuple else "an object")
 
 

@@ -1,0 +1,182 @@
+"""Where files live, how they get here, and how a long run survives being stopped.
+
+Three folders, and no surprise about any of them:
+
+* data: `MMHALLU_DATA`, or `data/` in the cache folder. Nothing from it is ever copied into the book or a result.
+* cache: `MMHALLU_CACHE`, or the place where this system keeps caches. Everything that can be made again lives here.
+* checkpoints: inside the package; they are the project's own and travel with it.
+
+A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's back: only
+`mmhallu data get` opens a connection, and `MMHALLU_OFFLINE=1` forbids even that.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.types import CannotRun
+
+PACKAGE = Path(__file__).parent
+
+
+class MissingFile(CannotRun, FileNotFoundError):
+    """A file is not on this machine. The message says which command gets it."""
+
+
+class JournalError(CannotRun, ValueError):
+    """A journal belongs to another run, or was changed by something else than this program."""
+
+
+def cache_folder() -> Path:
+    """The folder for everything that can be made again: `MMHALLU_CACHE`, or the system's own cache folder."""
+    named = os.environ.get("MMHALLU_CACHE")
+    if named:
+        return Path(named)
+    import pooch
+
+    return Path(pooch.os_cache("mmhallu"))
+
+
+def data_folder() -> Path:
+    """The folder of downloaded data: `MMHALLU_DATA`, or `data` in the cache folder."""
+    named = os.environ.get("MMHALLU_DATA")
+    return Path(named) if named else cache_folder() / "data"
+
+
+def data_file(name: str) -> Path:
+    """The path of one data file, by its name under the data folder, such as "pope/coco_pope_random.json".
+
+    Raises:
+        MissingFile: when it is not there; the message names the command that gets it.
+    """
+    path = data_folder() / name
+    if path.is_file():
+        return path
+    dataset = name.split("/")[0]
+    advice = f"Get it with `mmhallu data get {dataset}`, or set MMHALLU_DATA to a folder that has {name}."
+    raise MissingFile(f"{path} is not here. {advice}")
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a shipped checkpoint, such as "tiny-llava".
+
+    Raises:
+        MissingFile: when the package does not hold it; the message names the command that rebuilds it.
+    """
+    path = PACKAGE / "checkpoints" / name
+    if (path / "config.json").is_file():
+        return path
+    raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `mmhallu pretrain {name}`.")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file in hex, read in pieces so that large files need no memory."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as data:
+        while piece := data.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def json_sha256(value: Any) -> str:
+    """The SHA-256 of a JSON value's content: sorted keys and fixed separators, so that layout does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def download(url: str, target: Path, expected: str | None) -> None:
+    """Fetches one file and puts it in place only when its SHA-256 is the expected one (None: the caller checks).
+
+    Raises:
+        CannotRun: when `MMHALLU_OFFLINE` is set, the server cannot be reached, or the content is not what it should be.
+    """
+    if os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0"):
+        raise CannotRun(f"MMHALLU_OFFLINE is set, so {url} was not fetched. Unset it and run the command again.")
+    import pooch
+    import requests
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # pooch writes to a temporary name, checks the hash, and only then moves the file to its place.
+        known = None if expected is None else f"sha256:{expected}"
+        pooch.retrieve(url, known_hash=known, fname=target.name, path=target.parent, progressbar=False)
+    except requests.exceptions.RequestException as error:
+        raise CannotRun(f"could not fetch {url}: {error}. Is this machine online?") from error
+    except ValueError as error:  # pooch's way to say that the hash differs
+        raise CannotRun(f"{url} is not the file this version expects, so it was thrown away: {error}") from error
+
+
+class Journal:
+    """An append-only file of finished work: what is in it was paid for once and is never paid for again.
+
+    Each line is `{"sha256": ..., "record": ...}`. The first line says what the run is about, so that a changed seed or
+    dataset cannot be mixed into old results. A record is on disk (fsync) before `append` returns. A machine that dies
+    in the middle of a write leaves a torn last line, which is dropped; damage anywhere else is an error.
+
+    Args:
+        path: the file; it is created with its folder when absent.
+        about: what identifies the run (seed, configuration, hashes of inputs), as JSON values.
+
+    Raises:
+        JournalError: when the file belongs to a run with another `about`, or a line in its middle is damaged.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._drop_torn_line()
+        lines = list(self._lines())
+        if not lines:
+            self.append(about)
+        elif lines[0] != json.loads(json.dumps(about)):
+            difference = f"  there: {lines[0]}\n  here:  {about}"
+            raise JournalError(f"{self.path} belongs to another run; use a new --out.\n{difference}")
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Adds one record; when this returns, a power cut cannot lose it."""
+        line = json.dumps({"sha256": json_sha256(record), "record": record}, ensure_ascii=False) + "\n"
+        with open(self.path, "ab") as out:
+            out.write(line.encode("utf-8"))
+            out.flush()
+            os.fsync(out.fileno())
+
+    def records(self) -> list[dict[str, Any]]:
+        """All finished records in the order in which they were added."""
+        return list(self._lines())[1:]
+
+    def _drop_torn_line(self) -> None:
+        """Cuts off an unfinished last line: one without a line end, or whose content does not match its checksum."""
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        last = whole.rstrip(b"\n").rfind(b"\n") + 1
+        if whole and _record_of(whole[last:]) is None:
+            whole = whole[:last]
+        if len(whole) < len(data):
+            with open(self.path, "r+b") as out:
+                out.truncate(len(whole))
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                record = _record_of(line)
+                if record is None:
+                    raise JournalError(f"{self.path}, line {number}: the line was changed after it was written")
+                yield record
+
+
+def _record_of(line: bytes) -> dict[str, Any] | None:
+    """The record in a journal line, or None when the line is not whole."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or set(entry) != {"sha256", "record"}:
+        return None
+    return entry["record"] if json_sha256(entry["record"]) == entry["sha256"] else None
