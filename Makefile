@@ -1,0 +1,12 @@
+# Every target is a command of tasks.py, so `python tasks.py book` does the same where there is no make.
+# Another Python: make book PYTHON=python3.12
+PYTHON ?= python3
+
+TASKS = setup book test quick lab tour bench lock
+.PHONY: help $(TASKS)
+
+help:
+	@$(PYTHON) tasks.py --help
+
+$(TASKS):
+	@$(PYTHON) tasks.py $@

@@ -1,0 +1,17 @@
+"""mmhallu_core: count, explain and reduce hallucination in vision-language models (VLMs).
+
+A VLM *hallucinates* when its sentence names something that the picture does not show. This
+library draws pictures whose truth is known, asks models about them, counts the wrong words,
+and trains models to make fewer of them. The book in `book/` walks through it.
+
+Rooms, in the order data flows. A room imports only from the rooms above it:
+
+    types, config, store, statistics    records, profiles, files, intervals
+    world, data                         Diorama (the drawn world), public benchmarks
+    models, train, evaluate             the models, their training, their scores
+    viz, cli                            figures, and the command `mmhallu`
+
+Importing this package is cheap: it loads no torch. Import the room that you need.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Set up, build, test: `python tasks.py COMMAND`. The Makefile forwards to this file.
+
+    setup   create .venv and install everything (the other commands do it when it is needed)
+    book    execute every chapter and render the book to book/_build/html; any warning is an error
+    test    run every test
+    quick   lint and the fast tests, in under a minute
+    lab     open the chapters in JupyterLab
+    tour    five minutes with a hallucination: `mmhallu tour`
+    bench   run the benchmarks: speed and memory
+    lock    for maintainers: write constraints.txt and environment.yml again
+
+Only Python's standard library is used here, because this file runs before anything is installed.
+What comes after the command is handed on: `python tasks.py test -k chair`, `python tasks.py tour --text`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "mmhallu-setup.json"
+OLDEST, NEWEST = (3, 11), (3, 13)
+# Measured on Linux x86-64 with Python 3.11; most of it is torch and the NVIDIA libraries that it brings there.
+DOWNLOAD_GB, DISK_GB = 3.0, 6.6
+
+
+def require_python():
+    """Stops with advice unless the running Python is one that the pinned packages support."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        running = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(
+            f"mmhallu needs Python 3.11, 3.12 or 3.13, and this is Python {running} ({sys.executable}).\n"
+            "Install one of them, then name it: make book PYTHON=python3.12\n"
+            "or, without make: python3.12 tasks.py book"
+        )
+
+
+def installed(name):
+    """Returns the path of a program inside .venv, such as "python" or "mmhallu"."""
+    return VENV / "Scripts" / f"{name}.exe" if os.name == "nt" else VENV / "bin" / name
+
+
+def run(*command, **environment):
+    """Runs a command in the repository root, in UTF-8 on every system. Returns its exit status."""
+    variables = {**os.environ, "PYTHONUTF8": "1", **environment}
+    sys.stdout.flush()  # so that what this file printed stands before what the command prints
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env=variables).returncode
+
+
+def setup(*extras):
+    """Makes .venv hold this project with its extras, exactly as constraints.txt says.
+
+    A stamp inside .venv names what was installed, so that a second call returns at once. It is
+    written last: an interrupted installation has none, and the next call goes on from there.
+    """
+    wanted = sorted({"book", "test", *extras})
+    sources = (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes()
+    key = hashlib.sha256(sources).hexdigest()
+    if STAMP.is_file() and installed("python").is_file():
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        if stamp["key"] == key and set(wanted) <= set(stamp["extras"]):
+            return
+        wanted = sorted({*wanted, *stamp["extras"]})
+
+    if not installed("python").is_file():
+        print(
+            f"Setting up in {VENV}: about {DOWNLOAD_GB:.1f} GB to download and {DISK_GB:.1f} GB on disk on Linux,\n"
+            "where torch brings NVIDIA's libraries; less on macOS and Windows. Nothing is written outside this\n"
+            "folder but pip's own download cache. This takes some minutes."
+        )
+        free_gb = shutil.disk_usage(ROOT).free / 1e9
+        if free_gb < DISK_GB + 1:
+            sys.exit(f"Only {free_gb:.1f} GB are free here. Make room, or clone onto a larger disk.")
+        venv.create(VENV, with_pip=True, clear=True)
+
+    command = ["-m", "pip", "install", "-c", "constraints.txt", "-e", f".[{','.join(wanted)}]"]
+    if run(installed("python"), *command):
+        sys.exit(
+            "The installation stopped; pip's last lines say why. Without a network connection it cannot work.\n"
+            "Run the same command again to go on. To start afresh, delete the folder .venv first."
+        )
+    STAMP.write_text(json.dumps({"key": key, "extras": wanted}), encoding="utf-8")
+
+
+def book_fingerprint():
+    """Returns a hash of all that a chapter's output depends on, other than the chapter itself."""
+    digest = hashlib.sha256()
+    files = [ROOT / "constraints.txt"]
+    for folder in ("mmhallu_core", "results"):
+        files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    for path in sorted(files):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in ("MMHALLU_PROFILE", "MMHALLU_DATA", "MMHALLU_DEVICE", "LIVE"):
+        digest.update(f"{name}={os.environ.get(name, '')}\n".encode())
+    return digest.hexdigest()
+
+
+def render(folder):
+    """Executes and renders the book in `folder`. Returns 0, or 1 when anything at all went wrong.
+
+    -W turns a warning into an error, and a cell that raises is such a warning; -n also warns about
+    a link that leads nowhere; --keep-going shows every fault, not just the first; --all reads every page
+    again, so that a page that failed before cannot pass because nobody looked.
+    """
+    options = ["--all", "-W", "-n", "--keep-going"]
+    return 1 if run(installed("jupyter-book"), "build", folder, *options, TQDM_DISABLE="1") else 0
+
+
+def build_book():
+    """Builds the book; a chapter executes again when it, the library, the results or the data changed."""
+    build, started = ROOT / "book" / "_build", time.monotonic()
+    # The execution cache knows a chapter's cells but not the library beneath them. So it goes
+    # when anything beneath has changed: this file remembers what it was.
+    remembered, fingerprint = build / "fingerprint", book_fingerprint()
+    if build.exists() and not (remembered.is_file() and remembered.read_text(encoding="utf-8") == fingerprint):
+        shutil.rmtree(build)
+    build.mkdir(exist_ok=True)
+    remembered.write_text(fingerprint, encoding="utf-8")
+
+    status = render(ROOT / "book")
+    minutes = (time.monotonic() - started) / 60
+    if status:
+        print(f"The book did not build ({minutes:.1f} minutes): the warnings and errors above say where.")
+    else:
+        print(f"Built in {minutes:.1f} minutes. Open {build / 'html' / 'index.html'}")
+    return status
+
+
+def test(*arguments):
+    """Runs the tests, as `pytest` with these arguments."""
+    return run(installed("python"), "-m", "pytest", "-q", *arguments, TQDM_DISABLE="1")
+
+
+def quick(*arguments):
+    """Lints, then runs the tests that take no more than a few seconds each."""
+    return run(installed("ruff"), "check", ".") or test("-m", "not slow and not gpu", *arguments)
+
+
+def lab(*arguments):
+    """Opens JupyterLab on the book; a double click on a chapter opens it as a notebook."""
+    setup("lab")
+    # Chapters are Markdown files, which JupyterLab would open as plain text. This setting stays inside .venv.
+    settings = VENV / "share" / "jupyter" / "lab" / "settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    viewers = {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}}}
+    (settings / "overrides.json").write_text(json.dumps(viewers), encoding="utf-8")
+    return run(installed("jupyter-lab"), "book", *arguments)
+
+
+def ready():
+    """Says where the installation is: all that `setup` still has to do once it is there."""
+    print(f"Ready: {VENV}")
+    return 0
+
+
+def tour(*arguments):
+    """Runs `mmhallu tour`."""
+    return run(installed("mmhallu"), "tour", *arguments)
+
+
+def bench():
+    """Runs every benchmarks/bench_*.py in a process of its own. Returns 1 when one of them failed."""
+    scripts = sorted((ROOT / "benchmarks").glob("bench_*.py"))
+    failed = [script.name for script in scripts if run(installed("python"), script, TQDM_DISABLE="1")]
+    print(f"{len(scripts) - len(failed)} of {len(scripts)} benchmarks passed", *failed)
+    return 1 if failed else 0
+
+
+def environment_yml():
+    """Returns environment.yml's text: conda brings Python and pip, and pip the rest, under the same constraints."""
+    import tomllib  # here, not above: Pythons before 3.11 lack it, and they must get as far as require_python
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return (
+        "# Written by `python tasks.py lock` from pyproject.toml. Use: conda env create -f environment.yml\n"
+        f"name: {project['name']}\n"
+        "channels:\n"
+        "  - conda-forge\n"
+        "dependencies:\n"
+        f"  - python {project['requires-python']}\n"
+        "  - pip\n"
+        "  - pip:\n"
+        "    - -c constraints.txt\n"
+        "    - -e .[book,test]\n"
+    )
+
+
+def lock():
+    """Resolves pyproject.toml's ranges afresh and writes the exact set that they give.
+
+    It runs on the oldest Python: what has a release for that one has it for the newer ones too, not the reverse.
+    """
+    import tomllib
+
+    if sys.version_info[:2] != OLDEST:
+        sys.exit("`lock` must run on Python 3.11, the oldest one supported: python3.11 tasks.py lock")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = project["tool"]["mmhallu"]["lock"]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = ["-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report]
+        if run(sys.executable, *command, *wanted["pins"], "-e", f".[{','.join(wanted['extras'])}]"):
+            return 1
+        resolved = json.loads(report.read_text(encoding="utf-8"))["install"]
+    pins = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in resolved}
+    del pins[project["project"]["name"]]
+    lines = ["# Written by `python tasks.py lock` from pyproject.toml: the exact set that `setup` installs."]
+    lines += [f"{name}=={version}" for name, version in sorted(pins.items())]
+    (ROOT / "constraints.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    (ROOT / "environment.yml").write_text(environment_yml(), encoding="utf-8", newline="\n")
+    print(f"constraints.txt: {len(pins)} packages. Now check them on the other Pythons and run the tests.")
+    return 0
+
+
+def main(arguments):
+    """Runs the command that the first argument names. Returns the exit status."""
+    commands = {"setup": ready, "book": build_book, "test": test, "quick": quick}
+    commands |= {"lab": lab, "tour": tour, "bench": bench, "lock": lock}
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(__doc__)
+        return 0
+    if name not in commands:
+        print(f"There is no command {name!r}.\n\n{__doc__}", file=sys.stderr)
+        return 2
+    if rest and name not in ("test", "quick", "lab", "tour"):
+        print(f"`{name}` takes no arguments, and got: {' '.join(rest)}", file=sys.stderr)
+        return 2
+    if name != "lock":  # which resolves the packages, so it must not need them
+        setup()
+    return commands[name](*rest)
+
+
+if __name__ == "__main__":
+    require_python()
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

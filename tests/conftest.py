@@ -1,0 +1,56 @@
+"""What holds for every test: no network, fixed seeds, few threads, and GPU tests only where there is a GPU."""
+
+import os
+import random
+import socket
+
+import numpy as np
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it reads this once
+os.environ["TQDM_DISABLE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Starts every test from the same random state, so that a failure happens again."""
+    random.seed(0)
+    np.random.seed(0)
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Refuses connections that leave this machine; loopback stays open, for tests with a server of their own."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def is_local(sock, address):
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return True
+        return address[0] in ("localhost", "::1") or address[0].startswith("127.")
+
+    def guarded(original):
+        def call(sock, address):
+            if not is_local(sock, address):
+                raise OSError(f"a test tried to reach {address}: tests run without a network")
+            return original(sock, address)
+
+        return call
+
+    monkeypatch.setattr(socket.socket, "connect", guarded(connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+
+
+def pytest_collection_modifyitems(items):
+    """Skips tests marked `gpu` on a machine without CUDA, and says so."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

@@ -1,0 +1,362 @@
+"""The house itself: one truth for the environment, a book that cannot hide a failure, rules that every file keeps."""
+
+import ast
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "mmhallu_core"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+FILES = sorted(LIBRARY.rglob("*.py"))
+
+# Data flows downward: a room imports only from rooms before it.
+ROOMS = (
+    "types config store statistics world data models clients train evaluate edit explain methods studies claims viz cli"
+).split()
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """tasks.py as a module, pointed at the environment that runs the tests."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    import tasks
+
+    monkeypatch.setattr(tasks, "VENV", Path(sys.prefix))
+    return tasks
+
+
+# ---------------------------------------------------------------- one truth for the environment
+
+
+def constraints() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    texts = list(PROJECT["dependencies"])
+    for extra in extras:
+        texts += PROJECT["optional-dependencies"][extra]
+    return [Requirement(text) for text in texts]
+
+
+def test_every_range_is_met_by_its_pin():
+    pinned = constraints()
+    for requirement in requirements(*PYPROJECT["tool"]["mmhallu"]["lock"]["extras"]):
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement} has no pin: run `python tasks.py lock`"
+        assert version in requirement.specifier, f"{requirement} excludes {version}: run `python tasks.py lock`"
+
+
+def test_held_packages_are_pinned_as_held():
+    for text in PYPROJECT["tool"]["mmhallu"]["lock"]["pins"]:
+        requirement = Requirement(text)
+        assert constraints()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+@pytest.mark.parametrize("older", ["torch==2.11.0", "torchvision==0.26.0", "transformers==5.17.0"])
+def test_ranges_admit_what_gpu_machines_carry(older):
+    name, version = older.split("==")
+    (requirement,) = [r for r in requirements() if r.name == name]
+    assert version in requirement.specifier
+
+
+def test_environment_yml_is_what_lock_writes(tasks):
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    assert text == tasks.environment_yml(), "run `python tasks.py lock`"
+    assert yaml.safe_load(text)["dependencies"][-1] == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
+
+
+def test_supported_pythons_agree(tasks):
+    oldest, newest = (".".join(map(str, version)) for version in (tasks.OLDEST, tasks.NEWEST))
+    assert PROJECT["requires-python"] == f">={oldest},<3.{tasks.NEWEST[1] + 1}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {oldest}" in readme and newest in readme
+
+
+def test_makefile_and_ci_use_the_commands_that_exist(tasks):
+    targets = re.search(r"^TASKS = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M).group(1).split()
+    for target in targets:
+        assert callable(getattr(tasks, {"setup": "ready", "book": "build_book"}.get(target, target)))
+        assert f"\n    {target} " in tasks.__doc__
+    ci = ROOT / ".ci" / "run"
+    assert {"book", "test"} == set(re.findall(r"\bmake (\w+)", "\n".join(code_lines(ci)))) <= set(targets)
+    if os.name == "posix":
+        assert os.access(ci, os.X_OK)
+
+
+def code_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+
+
+def test_every_import_of_the_library_is_declared():
+    declared = {canonicalize_name(r.name) for r in requirements("edit", "ray")} | {"mmhallu"}
+    declared |= {"matplotlib-inline"}  # comes with ipykernel: style.py imports it inside a notebook only
+    owners = packages_distributions()
+    for path in FILES:
+        for module in imported(path):
+            top = module.split(".")[0]
+            if top in sys.stdlib_module_names or top == "mmhallu_core":
+                continue
+            names = {canonicalize_name(name) for name in owners.get(top, [top])}
+            assert names & declared, f"{path.relative_to(ROOT)} imports {top}, which pyproject.toml does not declare"
+
+
+# ---------------------------------------------------------------- tasks.py
+
+
+def test_an_unsupported_python_is_refused_with_advice(tasks, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11, 3\.12 or 3\.13, and this is Python 3\.10\.4"):
+        tasks.require_python()
+
+
+def test_tasks_uses_the_standard_library_alone():
+    assert {name.split(".")[0] for name in imported(ROOT / "tasks.py")} <= set(sys.stdlib_module_names)
+
+
+def test_wrong_commands_are_refused(tasks, capsys):
+    assert tasks.main(["boook"]) == 2
+    assert "no command 'boook'" in capsys.readouterr().err
+    assert tasks.main(["book", "now"]) == 2
+    assert "takes no arguments" in capsys.readouterr().err
+    assert tasks.main([]) == 0
+    assert "quick" in capsys.readouterr().out
+
+
+def test_setup_installs_once_and_again_when_the_pins_change(tasks, monkeypatch, tmp_path, capsys):
+    root, calls = tmp_path / "clone", []
+    root.mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, root / name)
+    monkeypatch.setattr(tasks, "ROOT", root)
+    monkeypatch.setattr(tasks, "VENV", root / ".venv")
+    monkeypatch.setattr(tasks, "STAMP", root / ".venv" / "mmhallu-setup.json")
+    monkeypatch.setattr(tasks, "DISK_GB", 0)
+
+    def create(folder, **options):
+        tasks.installed("python").parent.mkdir(parents=True)
+        tasks.installed("python").touch()
+
+    monkeypatch.setattr(tasks.venv, "create", create)
+    monkeypatch.setattr(tasks, "run", lambda *command, **environment: calls.append(command[-1]) or 0)
+    tasks.setup()
+    assert "GB to download" in capsys.readouterr().out
+    tasks.setup()
+    assert calls == [".[book,test]"]
+    tasks.setup("lab")
+    tasks.setup()
+    assert calls[1:] == [".[book,lab,test]"]
+    (root / "constraints.txt").write_text("numpy==2.0.0\n", encoding="utf-8")
+    tasks.setup()
+    assert calls[2:] == [".[book,lab,test]"]
+
+    monkeypatch.setattr(tasks, "run", lambda *command, **environment: 1)
+    (root / "constraints.txt").write_text("numpy==2.0.1\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="installation stopped"):
+        tasks.setup()
+
+
+PAGE = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  name: python3
+---
+# A page
+
+```{{code-cell}} ipython3
+{code}
+```
+{after}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code, after, fault",
+    [
+        ("print(6 * 7)", "", None),
+        ("1 / 0", "", "ZeroDivisionError"),
+        ("print(6 * 7)", "A link to [nowhere](nowhere.md).", "nowhere.md"),
+    ],
+    ids=["sound", "failing cell", "broken link"],
+)
+def test_a_fault_on_a_page_fails_the_build_each_time(tasks, tmp_path, capfd, code, after, fault):
+    for name in ("_config.yml", "_static"):
+        copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
+        copy(ROOT / "book" / name, tmp_path / name)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: page\n", encoding="utf-8")
+    (tmp_path / "page.md").write_text(PAGE.format(code=code, after=after), encoding="utf-8")
+    for _ in range(2):  # the second build must not pass because the first one left something behind
+        assert tasks.render(tmp_path) == (0 if fault is None else 1)
+        assert fault is None or fault in capfd.readouterr().err
+    if fault is None:
+        assert "42" in (tmp_path / "_build" / "html" / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_book_executes_again_when_the_library_changes(tasks, monkeypatch, tmp_path):
+    (tmp_path / "mmhallu_core").mkdir()
+    (tmp_path / "constraints.txt").touch()
+    monkeypatch.setattr(tasks, "ROOT", tmp_path)
+    monkeypatch.delenv("MMHALLU_DATA", raising=False)
+    prints = [tasks.book_fingerprint()]
+    (tmp_path / "mmhallu_core" / "a.py").write_text("x = 1\n", encoding="utf-8")
+    prints.append(tasks.book_fingerprint())
+    monkeypatch.setenv("MMHALLU_DATA", "somewhere")
+    prints.append(tasks.book_fingerprint())
+    (tmp_path / "mmhallu_core" / "a.pyc").touch()
+    assert len(set(prints)) == 3 and tasks.book_fingerprint() == prints[-1]
+
+
+def test_the_book_lists_every_chapter_and_no_other():
+    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"(?:root|file): (\S+)", toc)
+    assert len(listed) == len(set(listed))
+    pages = {page.relative_to(ROOT / "book").with_suffix("").as_posix() for page in (ROOT / "book").glob("*.md")}
+    pages |= {f"chapters/{page.stem}" for page in (ROOT / "book" / "chapters").glob("*.md")}
+    assert set(listed) == pages
+
+
+# ---------------------------------------------------------------- config, the tests' own guards
+
+
+def test_profiles(monkeypatch):
+    from mmhallu_core.config import device, profile
+
+    monkeypatch.delenv("MMHALLU_PROFILE", raising=False)
+    assert profile().name == "tiny" and profile().needs == ""
+    monkeypatch.setenv("MMHALLU_PROFILE", "small")
+    assert profile().name == "small" and profile("full").name == "full"
+    monkeypatch.setenv("MMHALLU_PROFILE", "huge")
+    with pytest.raises(ValueError, match="no profile 'huge'.*tiny, small, full"):
+        profile()
+    monkeypatch.setenv("MMHALLU_DEVICE", "cpu")
+    assert device() == "cpu"
+    for wrong in ("gpu", "cuda:x", "cpu:1"):
+        with pytest.raises(ValueError, match="device"):
+            device(wrong)
+
+
+def test_the_network_is_closed_and_loopback_is_open():
+    with pytest.raises(OSError, match="without a network"):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)  # an address reserved for documentation
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=5).close()
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, mmhallu_core.config; print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+# ---------------------------------------------------------------- rules that every file keeps
+
+
+def imported(path: Path) -> list[str]:
+    """The dotted names of all modules that a file imports, at any depth; relative imports made absolute."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = path.relative_to(ROOT).parts[: -node.level]
+                base = ".".join([*package, base]).rstrip(".")
+            # `from mmhallu_core import store` names a room in its aliases.
+            names += [f"{base}.{alias.name}" for alias in node.names] if base == "mmhallu_core" else [base]
+    return names
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).with_suffix("").parts[0]
+
+
+def test_rooms_import_only_from_rooms_above_them():
+    for path in FILES:
+        room = room_of(path)
+        if room == "__init__":
+            assert not imported(path), "the package's own __init__ stays empty of imports"
+            continue
+        assert room in ROOMS, f"{room} is not a room of the house: {path}"
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "mmhallu_core" and len(parts) > 1 and parts[1] in ROOMS:
+                above = ROOMS.index(parts[1]) <= ROOMS.index(room)
+                assert above, f"{path.relative_to(ROOT)} imports {name}, which lies below `{room}`"
+
+
+def test_rooms_are_listed_in_the_package_docstring():
+    import mmhallu_core
+
+    for room in {room_of(path) for path in FILES} - {"__init__"}:
+        assert re.search(rf"\b{room}\b", mmhallu_core.__doc__), f"mmhallu_core/__init__.py does not name `{room}`"
+
+
+FORBIDDEN = {
+    "pickle": re.compile(r"\b(c?pickle|dill|joblib|shelve|marshal)\b"),
+    "torch.load": re.compile(r"\btorch\.load\b"),
+    "trust_remote_code": re.compile(r"trust_remote_code"),
+    "unfinished": re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b"),
+    "late annotations": re.compile(r"^from __future__ import annotations", re.M),
+    "open without encoding": re.compile(r"\.(read|write)_text\((?!.*encoding)[^)]*\)(?!.*encoding)"),
+    "numpy pickles": re.compile(r"allow_pickle\s*=\s*True"),
+}
+
+
+@pytest.mark.parametrize("rule", FORBIDDEN)
+def test_no_file_holds_what_the_house_forbids(rule):
+    for path in FILES:
+        found = FORBIDDEN[rule].search(path.read_text(encoding="utf-8"))
+        assert not found, f"{path.relative_to(ROOT)} holds {found.group(0)!r}"
+
+
+def test_files_are_short():
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in FILES}
+    long = {name: count for name, count in lines.items() if count > 300}
+    assert not long, "split these: one idea a file, at most 300 lines"
+
+
+def test_everything_public_has_a_docstring():
+    missing = []
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        public = [tree, *(node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)))]
+        for node in list(public):
+            if isinstance(node, ast.ClassDef):
+                public += [child for child in node.body if isinstance(child, ast.FunctionDef)]
+        for node in public:
+            name = getattr(node, "name", "the module")
+            if not name.startswith("_") and not ast.get_docstring(node):
+                missing.append(f"{path.relative_to(ROOT)}: {name}")
+    assert not missing
+
+
+def test_broad_exceptions_are_not_swallowed():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                caught = ast.unparse(node.type) if node.type else "everything"
+                raises = any(isinstance(child, ast.Raise) for child in ast.walk(node))
+                broad = caught in ("everything", "Exception", "BaseException")
+                assert raises or not broad, f"{path.relative_to(ROOT)}:{node.lineno} swallows {caught}"
