@@ -6,8 +6,8 @@ Three folders, and no surprise about any of them:
 * cache: `MMHALLU_CACHE`, or the place where this system keeps caches. Everything that can be made again lives here.
 * checkpoints: inside the package; they are the project's own and travel with it.
 
-A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's back: only
-`mmhallu data get` opens a connection, and `MMHALLU_OFFLINE=1` forbids even that.
+A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's
+back: only `mmhallu data get` opens a connection, and `MMHALLU_OFFLINE=1` forbids even that.
 """
 
 import hashlib

@@ -275,7 +275,6 @@ def read_jsonl(path: str | Path, kind: type[R]) -> list[R]:
 
     Raises:
         RecordError: names the file, the line and the fault. A repeated id is a fault.
-        FileNotFoundError: when there is no such file.
     """
     records, first_seen = [], {}
     with open(path, encoding="utf-8") as lines:

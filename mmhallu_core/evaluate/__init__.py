@@ -1,0 +1,1 @@
+"""Scoring: what models said against what is true, one file per benchmark."""
