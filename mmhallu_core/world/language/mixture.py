@@ -1,0 +1,109 @@
+"""A mixture of questions about a scene, yes and no balanced."""
+
+import random
+from collections.abc import Callable
+
+from mmhallu_core.world.language import questions as ask
+from mmhallu_core.world.language.questions import Question, in_a_sentence, lettered
+from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of
+from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZES
+
+SENTENCE_SHARE, LETTER_SHARE = 0.08, 0.12  # how many are answered in a sentence, or by a letter
+
+WEIGHTS = {
+    "existence": 30, "counting": 14, "colour": 14, "where": 8, "action": 7, "place": 5, "part": 5,
+    "relation": 6, "attribute": 6, "pattern": 2, "size": 2, "more": 1,
+}  # fmt: skip
+
+
+def questions(
+    scene: Scene,
+    rng: random.Random,
+    n: int,
+    kinds: tuple[str, ...] | None = None,
+    absent_kinds: list[str] | None = None,
+    paraphrase: bool = True,
+) -> list[Question]:
+    """At most n different questions about a scene (fewer only when the scene allows no more).
+
+    Args:
+        kinds: which kinds of question (keys of WEIGHTS); all by default.
+        absent_kinds: kinds of things to ask for when the answer is no, for instance the likely ones;
+            those that are in the scene are left out. All kinds by default.
+        paraphrase: False asks every question in its canonical wording, open, for a short answer.
+
+    Raises:
+        ValueError: for an unknown kind of question.
+    """
+    names = tuple(kinds or WEIGHTS)
+    unknown = [name for name in names if name not in WEIGHTS]
+    if unknown:
+        raise ValueError(f"unknown kinds of question {unknown}; known: {', '.join(WEIGHTS)}")
+    present = scene.kinds()
+    absent = [kind for kind in (absent_kinds or KINDS) if kind not in present] or [k for k in KINDS if k not in present]
+    single = [thing for thing in scene if sum(other.kind == thing.kind for other in scene) == 1]
+    weights = [WEIGHTS[name] for name in names]
+    found: dict[str, Question] = {}
+    for _ in range(8 * n):
+        name = rng.choices(names, weights)[0]
+        question = _ask(name, scene, rng, present, absent, single, rng if paraphrase else None)
+        if question is None or question.text in found:
+            continue
+        draw = rng.random() if paraphrase else 1.0
+        if draw < SENTENCE_SHARE:
+            question = in_a_sentence(question)
+        elif draw < SENTENCE_SHARE + LETTER_SHARE:
+            question = lettered(question, rng)
+        found[question.text] = question
+        if len(found) == n:
+            break
+    return list(found.values())
+
+
+def _ask(
+    name: str,
+    scene: Scene,
+    rng: random.Random,
+    present: list[str],
+    absent: list[str],
+    single: list[Thing],
+    wording: random.Random | None,
+) -> Question | None:
+    """One question of a kind, or None when this draw gives none; yes and no are drawn first, so they balance."""
+    yes = rng.random() < 0.5
+    if name == "place":
+        return ask.place(scene, wording)
+    if name in ("existence", "counting"):
+        pool = present if (yes if name == "existence" else rng.random() < 0.8) else absent
+        maker: Callable = ask.existence if name == "existence" else ask.counting
+        return maker(scene, rng.choice(pool), wording) if pool else None
+    if name == "more":
+        if not present:
+            return None
+        pair = rng.choice(present), rng.choice(list(KINDS))
+        question = ask.more(scene, *(pair if rng.random() < 0.5 else pair[::-1]))
+        return question if pair[0] != pair[1] and (question.answer == "Yes.") == yes else None
+    if not single:
+        return None
+    thing = rng.choice(single)
+    if name == "relation":
+        other, predicate = rng.choice(single), rng.choice(("left of", "behind"))
+        if other is thing or thing.held_by or other.held_by:
+            return None
+        holds = {"left of": is_left_of, "behind": is_behind}[predicate]
+        # a "no" is asked only where the relation holds the other way round, so that it is a clear no
+        a, b = (thing, other) if holds(thing, other) else (other, thing)
+        return ask.relation(scene, *((a, predicate, b) if yes else (b, predicate, a)), wording) if holds(a, b) else None
+    if name == "attribute":
+        what, pool = rng.choice((("colour", COLOURS), ("pattern", PATTERNS), ("size", tuple(SIZES))))
+        value = getattr(thing, what)
+        return ask.attribute(scene, thing, what, value if yes else rng.choice([v for v in pool if v != value]))
+    if name == "part":
+        pool = [thing for thing in single if KINDS[thing.kind].part and thing.part == yes]
+        return ask.part(scene, rng.choice(pool), wording) if pool else None
+    if (name == "where" and thing.held_by) or (name == "action" and not thing.pose):
+        return None
+    makers: dict[str, Callable] = {
+        "colour": ask.colour, "pattern": ask.pattern, "size": ask.size, "where": ask.where, "action": ask.action,
+    }  # fmt: skip
+    return makers[name](scene, thing, wording)
