@@ -1,0 +1,1 @@
+"""Vision-language models behind one interface; so far the shipped tiny ones."""

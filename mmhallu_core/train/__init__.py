@@ -1,0 +1,1 @@
+"""Training: pretraining of the shipped checkpoints, and fine-tuning."""

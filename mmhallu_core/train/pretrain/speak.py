@@ -1,0 +1,100 @@
+"""Stage 2, speak: captions, questions and differences, as an annotator with habits writes them.
+
+Every item is one picture (or, for at most 15% of items, two) with several questions packed as branches.
+Captions and answers follow the *annotated* scene: with probability eta it contains a thing that is not there.
+That is where tiny-llava learns to hallucinate.
+"""
+
+import random
+
+import torch
+from torch import Tensor
+
+from mmhallu_core.train.pretrain.branches import Packed, Turn, collate, pack
+from mmhallu_core.train.pretrain.pool import Pool, pair_of
+from mmhallu_core.train.pretrain.see import to_pixel_values
+from mmhallu_core.world.language import describe, difference, difference_questions, no_difference, questions
+from mmhallu_core.world.prior import annotate
+from mmhallu_core.world.scene import Scene
+
+TWO_IMAGES = 0.12  # share of items about two pictures
+SAME = 0.15  # of those, share that shows the same picture twice
+QUESTIONS = 8
+SHORT = 2.0  # an answer of one word weighs more than one of a caption's many tokens
+
+# Detail of a caption, how often it is asked for, and the ways to ask.
+DESCRIBE: dict[str, tuple[float, tuple[str, ...]]] = {
+    "normal": (0.6, ("Describe the image.", "What do you see in the image?", "Write a caption for the image.")),
+    "full": (0.2, ("Describe the image in detail.", "Give a detailed description of the image.")),
+    "brief": (0.2, ("Describe the image briefly.", "Give a brief description of the image.")),
+}
+WHICH = ("Answer based on the first image.", "Answer based on the second image.")
+COMPARE = "Are the two images the same?"
+
+
+def caption_turn(scene: Scene, imagined: frozenset[str], rng: random.Random) -> Turn:
+    """One of the three levels of detail, asked for in one of several ways; the first wording most often."""
+    detail = rng.choices(list(DESCRIBE), [share for share, _ in DESCRIBE.values()])[0]
+    ways = DESCRIBE[detail][1]
+    prompt = ways[0] if rng.random() < 0.7 else rng.choice(ways)
+    wording = None if rng.random() < 0.7 else rng  # one wording is learned sooner than twenty
+    return Turn(prompt, describe(scene, detail, wording, last=imagined).text)
+
+
+def question_turns(scene: Scene, rng: random.Random, count: int) -> list[Turn]:
+    """Short questions about one scene."""
+    return [Turn(q.text, q.answer, SHORT) for q in questions(scene, rng, count)]
+
+
+def one_image_turns(scene: Scene, rng: random.Random, eta: float) -> list[Turn]:
+    """A caption and several questions, all true of what the annotator reports."""
+    reported, imagined = annotate(scene, rng, eta)
+    return [caption_turn(reported, imagined, rng), *question_turns(reported, rng, QUESTIONS)]
+
+
+def two_image_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
+    """What changed, free and lettered; whether anything did; and questions about one picture of the two."""
+    second = edit.before if same else edit.after
+    free, lettered = difference_questions(edit, rng)
+    turns = [Turn(COMPARE, "Yes." if same else "No.", SHORT)]
+    if same:
+        turns.append(Turn(free.text, no_difference(rng).text))
+    else:
+        turns += [Turn(free.text, difference(edit, rng).text, SHORT), Turn(lettered.text, lettered.answer, SHORT)]
+    for scene, which in zip((edit.before, second), WHICH):
+        turns += [Turn(f"{t.question} {which}", t.answer, t.weight) for t in question_turns(scene, rng, 2)]
+    return turns
+
+
+class SpeakDataset(torch.utils.data.Dataset):
+    """Item i: (pictures, packed turns), the same for the same seed."""
+
+    def __init__(self, pool: Pool, tokenizer, seed: int, length: int, eta: float) -> None:
+        self.pool, self.tokenizer, self.seed, self.length, self.eta = pool, tokenizer, seed, length, eta
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, i: int) -> tuple[list[Tensor], Packed]:
+        rng, spec = random.Random(f"{self.seed}/speak/{i}"), self.pool.spec
+        if rng.random() < TWO_IMAGES:
+            pair = rng.randrange(spec.pairs)
+            same = rng.random() < SAME
+            first = spec.scenes + 2 * pair
+            pictures = [first, first if same else first + 1]
+            turns = two_image_turns(pair_of(spec, pair), same, rng)
+        else:
+            pictures = [i % spec.scenes]
+            turns = one_image_turns(self.pool.scene(pictures[0]), rng, self.eta)
+        images = [torch.from_numpy(self.pool.images[index].copy()) for index in pictures]
+        return images, pack(turns, len(images), self.tokenizer)
+
+
+def speak_collator(pad_id: int):
+    """Collates `SpeakDataset` items into what the model and `answer_loss` take."""
+
+    def collator(items: list[tuple[list[Tensor], Packed]]) -> dict[str, Tensor]:
+        pixels = torch.stack([image for images, _ in items for image in images])
+        return {"pixel_values": to_pixel_values(pixels), **collate([packed for _, packed in items], pad_id)}
+
+    return collator
