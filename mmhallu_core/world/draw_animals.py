@@ -3,47 +3,54 @@
 A dog has a snout and hanging ears, a cat a round face and pointed ears, a horse long legs and a mane.
 """
 
+from typing import NamedTuple
+
 from mmhallu_core.world.shapes import (
-    ACCENT, BEAK, DARK, INK, LIGHT, MAIN, METAL, WHITE, Layer, bend, ellipse, inked, limb, plain, polygon, smooth,
+    ACCENT, BEAK, DARK, INK, LIGHT, MAIN, METAL, WHITE, Layer, Points, bend, ellipse, inked, limb, plain, polygon, smooth,
 )  # fmt: skip
 
-Point = tuple[float, float]
+
+class Legs(NamedTuple):
+    """The far legs, the near ones that melt into the body, and the folded ones that lie over it."""
+
+    far: list[Layer]
+    near: list[Points]
+    folded: list[Layer]
 
 
-def _legs(pose: str, back: float, front: float, top: float, wide: float, reach: float) -> tuple[list[Layer], list[Layer]]:
-    """Far and near legs under a body whose hips are at u = `back` and `front`, v = `top`."""
+def _legs(pose: str, back: float, front: float, top: float, wide: float, reach: float) -> Legs:
+    """Legs of a body whose hips are at u = `back` and `front`, v = `top`; `reach` is how far a step goes."""
     if pose == "lying":
-        near = [inked(MAIN, limb((front - 0.05, wide / 2), (front + reach, wide / 2), wide))]
-        near += [inked(MAIN, limb((back - 0.02, wide / 2 + 0.03), (back + reach * 0.9, wide / 2), wide * 1.3, wide))]
-        return [], near
+        folded = [limb((front - 0.05, wide / 2), (front + reach, wide / 2), wide)]
+        folded += [limb((back - 0.02, wide / 2 + 0.03), (back + reach * 0.9, wide / 2), wide * 1.3, wide)]
+        return Legs([], [], [inked(MAIN, *folded)])
     far, near = [], []
     for hip, direction in ((back, -1), (front, 1)):
         if pose == "running":
             knee, foot = (hip + direction * reach * 0.45, top * 0.62), (hip + direction * reach, top * 0.30)
             knee2, foot2 = (hip + direction * reach * 0.2, top * 0.5), (hip + direction * reach * 0.75, top * 0.08 + wide / 2)
-            far += [inked(DARK, *bend((hip, top), knee2, foot2, wide=wide, tip=wide * 0.8))]
-            near += [inked(MAIN, *bend((hip, top), knee, foot, wide=wide * 1.15, tip=wide * 0.8))]
+            far += bend((hip, top), knee2, foot2, wide=wide, tip=wide * 0.8)
+            near += bend((hip, top), knee, foot, wide=wide * 1.15, tip=wide * 0.8)
         else:
-            far += [inked(DARK, limb((hip + 0.07, top), (hip + 0.09, wide / 2), wide))]
-            near += [inked(MAIN, limb((hip - 0.03, top), (hip - 0.03, wide / 2), wide * 1.1, wide))]
-    return far, near
+            far += [limb((hip + 0.07, top), (hip + 0.09, wide / 2), wide)]
+            near += [limb((hip - 0.03, top), (hip - 0.03, wide / 2), wide * 1.1, wide)]
+    return Legs([inked(DARK, *far)], near, [])
 
 
 def dog(pose: str, part: bool) -> list[Layer]:
     """A dog with a snout, a hanging ear and a tail that stands up."""
     low = {"standing": 0.0, "running": 0.02, "lying": -0.29}[pose]
     body = 0.47 + low
-    far, near = _legs(pose, -0.30, 0.20, body - 0.06, 0.12, 0.30)
+    legs = _legs(pose, -0.30, 0.20, body - 0.06, 0.12, 0.30)
     head = (0.36, 0.76 + low * 0.85)
     tail = [inked(MAIN, *bend((-0.34, body + 0.08), (-0.50, body + 0.22), (-0.54, body + 0.46), wide=0.13, tip=0.08))]
     u, v = head
     return [
         *(tail if part else []),
-        *far,
-        *near[1:],
-        inked(MAIN, limb((-0.27, body), (0.20, body + 0.02), 0.34, 0.36), *bend((0.20, body + 0.08), head, wide=0.26, tip=0.2),
+        *legs.far,
+        inked(MAIN, *legs.near, limb((-0.27, body), (0.20, body + 0.02), 0.34, 0.36), *bend((0.20, body + 0.08), head, wide=0.26, tip=0.2),
               ellipse(u, v, 0.17), limb((u + 0.05, v - 0.05), (u + 0.19, v - 0.07), 0.19, 0.13)),
-        *near[:1],
+        *legs.folded,
         inked(LIGHT, limb((u + 0.12, v - 0.085), (u + 0.19, v - 0.085), 0.11, 0.09)),
         inked(INK, ellipse(u + 0.235, v - 0.035, 0.045, 0.04)),
         inked(DARK, smooth((u - 0.10, v + 0.13), (u + 0.0, v + 0.12), (u - 0.01, v - 0.10), (u - 0.10, v - 0.20), (u - 0.18, v - 0.08))),
@@ -55,7 +62,7 @@ def cat(pose: str, part: bool) -> list[Layer]:
     """A cat with a round face, pointed ears, whiskers and a long curled tail."""
     low = {"standing": 0.0, "running": 0.0, "lying": -0.24}[pose]
     body = 0.40 + low
-    far, near = _legs(pose, -0.25, 0.14, body - 0.05, 0.10, 0.27)
+    legs = _legs(pose, -0.25, 0.14, body - 0.05, 0.10, 0.27)
     u, v = 0.28, 0.66 + low * 0.9
     curl = ((-0.30, body + 0.02), (-0.46, body + 0.14), (-0.47, body + 0.36), (-0.36, body + 0.50), (-0.27, body + 0.44))
     ears = [polygon((u + s * 0.19, v + 0.07), (u + s * 0.185, v + 0.33), (u + s * 0.01, v + 0.17)) for s in (-1, 1)]
@@ -66,10 +73,9 @@ def cat(pose: str, part: bool) -> list[Layer]:
     ]  # fmt: skip
     return [
         *([inked(MAIN, *bend(*curl, wide=0.11, tip=0.09))] if part else []),
-        *far,
-        *near[1:],
-        inked(MAIN, limb((-0.22, body), (0.14, body + 0.01), 0.29, 0.27), limb((0.14, body), (u, v - 0.05), 0.22)),
-        *near[:1],
+        *legs.far,
+        inked(MAIN, *legs.near, limb((-0.22, body), (0.14, body + 0.01), 0.29, 0.27), limb((0.14, body), (u, v - 0.05), 0.22)),
+        *legs.folded,
         inked(MAIN, ellipse(u, v, 0.205, 0.185), *ears),
         plain(ACCENT, *inner),
         plain(WHITE, ellipse(u - 0.045, v - 0.07, 0.06, 0.05), ellipse(u + 0.045, v - 0.07, 0.06, 0.05)),
@@ -82,7 +88,7 @@ def horse(pose: str, part: bool) -> list[Layer]:
     """A horse with long legs, a neck, a mane and a tail; the part is a saddle on a blanket."""
     low = {"standing": 0.0, "running": 0.02, "lying": -0.36}[pose]
     body = 0.52 + low
-    far, near = _legs(pose, -0.27, 0.16, body - 0.05, 0.095, 0.30)
+    legs = _legs(pose, -0.27, 0.16, body - 0.05, 0.095, 0.30)
     head = (0.38, 0.85 + low * 0.75)
     u, v = head
     neck = bend((0.16, body + 0.04), (u - 0.07, v - 0.05), wide=0.26, tip=0.18)
@@ -92,15 +98,12 @@ def horse(pose: str, part: bool) -> list[Layer]:
         inked(DARK, smooth((-0.21, body + 0.23), (-0.14, body + 0.15), (0.0, body + 0.15), (0.08, body + 0.26), (0.0, body + 0.21), (-0.12, body + 0.20))),
         inked(METAL, limb((-0.06, body + 0.05), (-0.06, body - 0.13), 0.03), ellipse(-0.06, body - 0.16, 0.045)),
     ]  # fmt: skip
-    hoofs = []
     return [
-        inked(DARK, *bend((-0.37, body + 0.10), (-0.50, body + 0.02), (-0.52, body - 0.22), wide=0.11, tip=0.06)),
-        *far,
-        *near[1:],
-        inked(MAIN, limb((-0.26, body), (0.16, body), 0.28, 0.29), *neck, *bend(head, (u + 0.14, v - 0.13), wide=0.17, tip=0.12),
+        inked(DARK, *bend((-0.37, body + 0.10), (-0.50, body + 0.02), (-0.52, max(0.05, body - 0.22)), wide=0.11, tip=0.06)),
+        *legs.far,
+        inked(MAIN, *legs.near, limb((-0.26, body), (0.16, body), 0.28, 0.29), *neck, *bend(head, (u + 0.14, v - 0.13), wide=0.17, tip=0.12),
               polygon((u - 0.07, v + 0.05), (u - 0.05, v + 0.17), (u + 0.02, v + 0.06))),
-        *near[:1],
-        *hoofs,
+        *legs.folded,
         inked(DARK, mane),
         *(saddle if part else []),
         plain(LIGHT, ellipse(u + 0.14, v - 0.14, 0.05, 0.045)),

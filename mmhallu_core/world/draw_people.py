@@ -5,7 +5,7 @@ wears a dress and has long hair: the two outlines differ even where a picture ha
 """
 
 from mmhallu_core.world.shapes import (
-    ACCENT, DARK, HAIR, INK, LIGHT, MAIN, SKIN, WHITE, Layer, bend, ellipse, inked, limb, plain, polygon, smooth,
+    ACCENT, DARK, HAIR, INK, MAIN, SKIN, WHITE, Layer, bend, ellipse, inked, limb, plain, polygon, smooth,
 )  # fmt: skip
 
 HEAD = 0.135  # radius of a head
@@ -65,11 +65,11 @@ def _foot(foot: Point, length: float = 0.075) -> Layer:
 
 
 def _face(head: Point) -> list[Layer]:
-    """Two eyes, a smile and rosy cheeks."""
+    """Two eyes and a smile."""
     u, v = head
     return [
-        plain(INK, ellipse(u - 0.045, v + 0.005, 0.017, 0.024), ellipse(u + 0.05, v + 0.005, 0.017, 0.024)),
-        plain(INK, *bend((u - 0.04, v - 0.05), (u + 0.003, v - 0.068), (u + 0.046, v - 0.05), wide=0.014)),
+        plain(INK, ellipse(u - 0.045, v + 0.012, 0.018, 0.025), ellipse(u + 0.05, v + 0.012, 0.018, 0.025)),
+        plain(INK, *bend((u - 0.035, v - 0.038), (u + 0.003, v - 0.054), (u + 0.041, v - 0.038), wide=0.014)),
     ]
 
 
@@ -144,7 +144,6 @@ def woman(pose: str, part: bool) -> list[Layer]:
         n = neck
         layers += [
             inked(ACCENT, polygon((n[0] + 0.02, n[1]), (n[0] + 0.13, n[1]), (n[0] + 0.17, n[1] - 0.27), (n[0] + 0.05, n[1] - 0.27))),
-            inked(ACCENT, limb((n[0] - 0.12, n[1] + 0.02), (n[0] + 0.12, n[1] + 0.02), 0.12)),
-            plain(LIGHT, ellipse(n[0] + 0.10, n[1] - 0.20, 0.05, 0.012)),
+            inked(ACCENT, limb((n[0] - 0.12, n[1] + 0.005), (n[0] + 0.12, n[1] + 0.005), 0.11)),
         ]  # fmt: skip
     return layers + _face(head)

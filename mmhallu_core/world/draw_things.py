@@ -5,7 +5,7 @@ thing's height. An umbrella's shaft and a kite's string reach that far.
 """
 
 from mmhallu_core.world.shapes import (
-    ACCENT, DARK, GLOW, INK, LIGHT, MAIN, METAL, WHITE, WOOD, Layer, bend, box, ellipse, inked, limb, plain, polygon,
+    ACCENT, BEAK, DARK, GLOW, INK, LIGHT, MAIN, METAL, WHITE, WOOD, Layer, bend, box, ellipse, inked, limb, plain, polygon,
     ring, smooth,
 )  # fmt: skip
 
@@ -23,12 +23,9 @@ def umbrella(part: bool, tether: Tether = None) -> list[Layer]:
         (-0.50, 0.50), (-0.42, 0.72), (-0.22, 0.90), (0.0, 0.95), (0.22, 0.90), (0.42, 0.72), (0.50, 0.50),
         (0.34, 0.56), (0.17, 0.50), (0.0, 0.56), (-0.17, 0.50), (-0.34, 0.56), steps=5,
     )  # fmt: skip
-    return [
-        *layers,
-        inked(METAL, limb((0.0, 0.92), (0.0, 1.0), 0.035)),
-        inked(MAIN, dome),
-        plain(DARK, *bend((0.0, 0.94), (-0.15, 0.74), (-0.17, 0.52), wide=0.018), *bend((0.0, 0.94), (0.15, 0.74), (0.17, 0.52), wide=0.018)),
-    ]  # fmt: skip
+    drop = (0.0, 0.0 if part or tether else -0.48)  # nothing holds it up: it lies on the ground
+    ribs = [rib + drop for s in (-1, 1) for rib in bend((0.0, 0.94), (s * 0.15, 0.74), (s * 0.17, 0.52), wide=0.018)]
+    return [*layers, inked(METAL, limb((0.0, 0.92), (0.0, 1.0), 0.035) + drop), inked(MAIN, dome + drop), plain(DARK, *ribs)]
 
 
 def ball(part: bool, tether: Tether = None) -> list[Layer]:
@@ -76,7 +73,7 @@ def bag(part: bool, tether: Tether = None) -> list[Layer]:
     strap = [inked(DARK, ring(0.0, 0.62, 0.27, 0.20) * (1.0, 1.35) - (0.0, 0.20))]
     return [
         *(strap if part else []),
-        inked(MAIN, smooth((-0.34, 0.60), (-0.20, 0.62), (0.20, 0.62), (0.34, 0.60), (0.40, 0.06), (0.30, 0.01), (-0.30, 0.01), (-0.40, 0.06), steps=4)),
+        inked(MAIN, polygon((-0.33, 0.61), (0.33, 0.61), (0.41, 0.06), (0.36, 0.01), (-0.36, 0.01), (-0.41, 0.06))),
         inked(DARK, smooth((-0.35, 0.62), (0.0, 0.63), (0.35, 0.62), (0.30, 0.42), (0.0, 0.32), (-0.30, 0.42), steps=4)),
         inked(GLOW, ellipse(0.0, 0.36, 0.055)),
     ]  # fmt: skip
@@ -87,7 +84,7 @@ def chair(pose: str | None, part: bool) -> list[Layer]:
     cushion = [inked(ACCENT, smooth((-0.28, 0.58), (0.30, 0.58), (0.37, 0.50), (0.30, 0.42), (-0.28, 0.42), (-0.32, 0.50), steps=4))]
     return [
         inked(DARK, limb((-0.14, 0.36), (-0.14, 0.06), 0.06), limb((0.30, 0.36), (0.30, 0.06), 0.06)),
-        inked(MAIN, smooth((-0.33, 0.98), (0.14, 0.98), (0.18, 0.92), (0.16, 0.58), (-0.33, 0.58), (-0.36, 0.92), steps=4)),
+        inked(MAIN, box(-0.36, 0.56, 0.18, 0.99, 0.07)),
         inked(MAIN, limb((-0.30, 0.60), (-0.30, 0.40), 0.07), limb((0.12, 0.60), (0.12, 0.40), 0.07)),
         inked(MAIN, polygon((-0.36, 0.44), (0.28, 0.44), (0.37, 0.34), (-0.30, 0.34))),
         inked(MAIN, limb((-0.28, 0.34), (-0.28, 0.03), 0.07), limb((0.20, 0.34), (0.20, 0.03), 0.07)),
@@ -97,9 +94,9 @@ def chair(pose: str | None, part: bool) -> list[Layer]:
 
 def lamp(pose: str | None, part: bool) -> list[Layer]:
     """A standing lamp; the part is a glowing bulb under the shade."""
-    bulb = [inked(GLOW, ellipse(0.0, 0.56, 0.085, 0.10)), plain(GLOW, *(limb(a, b, 0.03) for a, b in (
-        ((-0.13, 0.54), (-0.22, 0.50)), ((0.13, 0.54), (0.22, 0.50)), ((-0.08, 0.45), (-0.13, 0.38)), ((0.08, 0.45), (0.13, 0.38))))),
-    ]  # fmt: skip
+    rays = [limb((s * u0, v0), (s * u1, v1), 0.035) for s in (-1, 1) for (u0, v0), (u1, v1) in (
+        ((0.14, 0.53), (0.22, 0.50)), ((0.10, 0.44), (0.16, 0.37)))]  # fmt: skip
+    bulb = [inked(GLOW, ellipse(0.0, 0.54, 0.095, 0.115)), plain(BEAK, *rays)]
     return [
         inked(METAL, limb((0.0, 0.04), (0.0, 0.70), 0.045), smooth((-0.15, 0.0), (0.15, 0.0), (0.10, 0.06), (0.0, 0.08), (-0.10, 0.06), steps=4)),
         *(bulb if part else []),

@@ -21,7 +21,7 @@ TONES: dict[str, tuple[RGB, RGB, RGB, RGB]] = {
     "field": ((168, 218, 244), (228, 244, 240), (178, 214, 128), (148, 194, 104)),
     "room": ((244, 228, 206), (238, 218, 192), (206, 164, 122), (190, 144, 102)),
     "snow": ((188, 206, 226), (222, 232, 242), (232, 240, 248), (214, 226, 242)),
-    "night": ((40, 50, 104), (88, 98, 156), (96, 122, 134), (82, 110, 122)),
+    "night": ((44, 54, 112), (98, 108, 168), (120, 146, 160), (106, 132, 150)),
 }
 HORIZON = 0.50
 
@@ -49,6 +49,11 @@ class Canvas:
     def rectangle(self, colour: RGB, x0: float, y0: float, x1: float, y1: float) -> None:
         """Fills an upright rectangle."""
         self.draw.rectangle([round(v * self.size) for v in (x0, y0, x1, y1)], fill=colour)
+
+
+def scattered(i: int) -> tuple[float, float]:
+    """The i-th of evenly scattered points in the unit square (the additive recurrence of the plastic number)."""
+    return (0.5 + 0.754877666 * i) % 1.0, (0.5 + 0.569840291 * i) % 1.0
 
 
 def _street(canvas: Canvas) -> None:
@@ -89,12 +94,14 @@ def _field(canvas: Canvas) -> None:
     canvas.shape((164, 204, 140), ellipse(0.80, 0.66, 0.46, 0.25))
     canvas.fade(TONES["field"][2], TONES["field"][3], 0.54, 1.0)
     for i in range(26):
-        x, y = (0.07 + 0.377 * i) % 1.0, 0.60 + 0.38 * ((0.618 * i) % 1.0)
+        x, y = scattered(i)
+        y = 0.58 + 0.40 * y
         for lean in (-0.008, 0.0, 0.008):
             canvas.shape((128, 178, 90), np.array([(x - 0.003, y), (x + lean, y - 0.02), (x + 0.003, y)]))
 
 
 def _room(canvas: Canvas) -> None:
+    canvas.fade(TONES["room"][0], TONES["room"][1], 0.0, 0.55)  # the wall ends a little below the horizon
     for i in range(9):
         canvas.rectangle((240, 222, 198), 0.06 + 0.12 * i, 0.0, 0.068 + 0.12 * i, 0.54)
     canvas.rectangle((250, 246, 238), 0.58, 0.08, 0.90, 0.38)  # window frame
@@ -122,19 +129,20 @@ def _snow(canvas: Canvas) -> None:
             canvas.shape((158, 182, 180), np.array([(x - half, y), (x + half, y), (x, y - tall * 0.48)]))
     canvas.fade(TONES["snow"][2], TONES["snow"][3], 0.53, 1.0)
     for i in range(40):
-        x, y = (0.13 + 0.6180 * i) % 1.0, (0.05 + 0.4142 * i) % 1.0
+        x, y = scattered(i)
         canvas.shape((250, 252, 255), ellipse(x, y, 0.006 + 0.003 * (i % 2)))
 
 
 def _night(canvas: Canvas) -> None:
+    for i in range(24):
+        x, y = scattered(i)
+        y = 0.03 + 0.40 * y
+        canvas.shape((240, 240, 224), ellipse(x, y, 0.004 + 0.0025 * (i % 2)))
     canvas.shape((250, 244, 208), ellipse(0.82, 0.15, 0.085))
     canvas.shape((236, 228, 188), ellipse(0.80, 0.13, 0.018))
     canvas.shape((236, 228, 188), ellipse(0.845, 0.175, 0.014))
-    for i in range(24):
-        x, y = (0.04 + 0.6180 * i) % 1.0, 0.03 + 0.36 * ((0.7549 * i) % 1.0)
-        canvas.shape((240, 240, 224), ellipse(x, y, 0.004 + 0.0025 * (i % 2)))
-    canvas.shape((76, 90, 134), ellipse(0.20, 0.64, 0.40, 0.22))
-    canvas.shape((70, 84, 126), ellipse(0.75, 0.66, 0.50, 0.22))
+    canvas.shape((92, 108, 152), ellipse(0.20, 0.64, 0.40, 0.22))
+    canvas.shape((84, 100, 144), ellipse(0.75, 0.66, 0.50, 0.22))
     canvas.fade(TONES["night"][2], TONES["night"][3], 0.54, 1.0)
 
 

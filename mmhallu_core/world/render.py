@@ -134,7 +134,7 @@ def _drawn(scene: Scene, thing: Thing, size: int, style: str) -> tuple[Sprite, i
 def carried_place(thing: Thing, person: Thing) -> tuple[float, float, float, tuple[float, float] | None]:
     """Where a carried thing is drawn: x and y of its lower edge, its height, and the hand that its string reaches.
 
-    A hat sits on the head, an umbrella is held above it, a kite flies over the shoulder that has more sky,
+    A hat sits on the head, an umbrella is held above it, a kite flies over the shoulder of that hand unless it would leave the picture,
     a ball lies in the carrying hand and a bag hangs from the other one.
     """
     head, hand, other = (
@@ -147,10 +147,10 @@ def carried_place(thing: Thing, person: Thing) -> tuple[float, float, float, tup
     if thing.kind == "umbrella":
         return hand[0] - 0.3 * (hand[0] - head[0]), head[1] - radius * 1.05 + 0.5 * thing.height, thing.height, hand
     if thing.kind == "kite":
-        aside = 0.30 if person.x < 0.5 else -0.30
-        x = person.x + aside * person.height + (0.5 if aside > 0 else -0.5) * thing.width
-        y = head[1] - 0.3 * radius
-        return x, max(y, thing.height + 0.02), thing.height, hand
+        aside = 0.12 * person.height + 0.5 * thing.width
+        right = person.x + aside + thing.width / 2 < 1 and (hand[0] >= person.x or person.x - aside < thing.width / 2)
+        x = person.x + (aside if right else -aside)
+        return x, max(head[1] - radius, thing.height + 0.02), thing.height, hand
     if thing.kind == "bag":
         return other[0], min(other[1] + 0.72 * thing.height, person.y + 0.02), thing.height, None
     outwards = 0.25 if hand[0] >= person.x else -0.25

@@ -113,7 +113,7 @@ def palette(colour: str, variant: int, style: str) -> np.ndarray:
     main = COLOUR[colour]
     table = dict(FIXED)
     table[shapes.MAIN] = main
-    table[shapes.DARK] = {"white": (206, 206, 216), "black": (34, 33, 40)}.get(colour) or mixed(main, (30, 20, 50), 0.30)
+    table[shapes.DARK] = {"white": (206, 206, 216), "black": (34, 33, 40), "yellow": (238, 192, 44)}.get(colour) or mixed(main, (30, 20, 50), 0.30)
     table[shapes.LIGHT] = {"black": (104, 104, 116)}.get(colour) or mixed(main, (255, 255, 250), 0.50)
     table[shapes.PATTERN] = {"white": (112, 112, 128), "black": (208, 208, 216), "yellow": (186, 120, 20)}.get(
         colour
