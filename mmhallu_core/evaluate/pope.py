@@ -1,0 +1,188 @@
+"""POPE: ask "Is there a dog in the image?" and count the answers.
+
+Half of the questions are about objects that are there, half about objects that are not (Li et al., arXiv 2305.10355).
+How the absent ones are chosen is the point of the benchmark:
+
+* random: any object;
+* popular: the objects that are most frequent in all pictures;
+* adversarial: the objects that most often stand beside what is in this picture. A model that answers from habit fails
+  here.
+
+Two readings of an answer are reported side by side, because harnesses disagree about them and the disagreement moves
+scores:
+
+* official: the published script takes what stands before the first full stop, and says "no" if a word of it is exactly
+  `No`, `no` or `not`, else "yes". So an empty answer is a yes, and so is "NO".
+* strict: exactly one of the words yes and no must occur. Anything else is unparsed, counts as wrong, and is counted.
+
+`yes_ratio` is the share of *answers* that say yes. (One widely used harness reports that of the labels, which is
+always one half.)
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
+from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
+
+SAMPLINGS = ("random", "popular", "adversarial")
+METRICS = ("accuracy", "precision", "recall", "f1", "yes_ratio")
+_WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def parse_official(answer: str) -> str:
+    """"yes" or "no" by the rule of POPE's own script (github.com/AoiDragon/POPE, evaluate.py)."""
+    words = answer.split(".")[0].replace(",", "").split(" ")
+    return "no" if {"No", "not", "no"} & set(words) else "yes"
+
+
+def parse_strict(answer: str) -> str | None:
+    """"yes" or "no" when exactly one of these words occurs, in any case and with any marks around it; else None."""
+    found = {"yes", "no"} & {word.lower() for word in _WORDS.findall(answer)}
+    return found.pop() if len(found) == 1 else None
+
+
+def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[str]:
+    """The answer texts in the order of the questions, joined by id.
+
+    Raises:
+        CannotRun: when ids repeat, a question has no answer, or an answer has no question. Joining by line order
+        instead is
+            how shifted labels went unnoticed in published scores.
+    """
+    for what, records in (("question", questions), ("answer", answers)):
+        twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
+        if twice:
+            raise CannotRun(f"{len(twice)} {what} ids come more than once: {', '.join(twice[:5])}")
+    texts = {answer.id: answer.answer for answer in answers}
+    asked = {question.id for question in questions}
+    missing = [question.id for question in questions if question.id not in texts]
+    strange = [answer.id for answer in answers if answer.id not in asked]
+    if missing or strange:
+        parts = [f"{len(missing)} questions without an answer: {', '.join(missing[:5])}"] if missing else []
+        parts += [f"{len(strange)} answers to no question: {', '.join(strange[:5])}"] if strange else []
+        raise CannotRun("questions and answers do not match by id. " + "; ".join(parts))
+    return [texts[question.id] for question in questions]
+
+
+def _scores(
+    label: Bool[np.ndarray, " n"],
+    yes: Bool[np.ndarray, " n"],
+    no: Bool[np.ndarray, " n"],
+    images: Sequence[str],
+    draws: int,
+    seed: int,
+) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
+    """The five metrics with "yes" as the positive class, and their intervals over pictures."""
+    hit = label & yes
+    parts = {
+        "accuracy": (hit | (~label & no), np.ones(len(label))),
+        "precision": (hit, yes),
+        "recall": (hit, label),
+        "f1": (2.0 * hit, yes.astype(float) + label),  # 2 TP / (2 TP + FP + FN)
+        "yes_ratio": (yes, np.ones(len(label))),
+    }
+    scores = {name: ratio(float(top.sum()), float(bottom.sum())) for name, (top, bottom) in parts.items()}
+    ci = {name: ratio_interval(top, bottom, images, draws, seed) for name, (top, bottom) in parts.items()}
+    return scores, ci
+
+
+def score_pope(
+    questions: Sequence[YesNoQuestion], answers: Sequence[Answer], draws: int = DRAWS, seed: int = 0
+) -> dict[str, Any]:
+    """Scores yes/no answers by both readings, with bootstrap intervals over pictures (a picture's questions are drawn
+    together).
+
+    Args:
+        questions: with their labels.
+        answers: one per question, joined by id.
+        draws: bootstrap samples.
+        seed: of the bootstrap.
+
+    Returns:
+        `n, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same, unparsed}, ci: {official,
+        strict}`. A score with nothing in its denominator is None. Under strict, an unparsed answer is wrong, and
+        neither a yes nor a no.
+
+    Raises:
+        CannotRun: when there are no questions, or questions and answers do not match by id.
+    """
+    if not questions:
+        raise CannotRun("no questions to score")
+    texts = join(questions, answers)
+    label = np.array([question.label == "yes" for question in questions])
+    images = [question.image_id for question in questions]
+    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "ci": {}}
+    for name, parse in (("official", parse_official), ("strict", parse_strict)):
+        said = [parse(text) for text in texts]
+        yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])
+        result[name], result["ci"][name] = _scores(label, yes, no, images, draws, seed)
+        if name == "strict":
+            unparsed = ~(yes | no)
+            result[name]["unparsed"] = float(unparsed.mean())
+            result["ci"][name]["unparsed"] = ratio_interval(unparsed, np.ones(len(label)), images, draws, seed)
+    return result
+
+
+def question_about(name: str) -> str:
+    """POPE's question about one object: "Is there a dog in the image?"."""
+    return f"Is there {'an' if name[0].lower() in 'aeiou' else 'a'} {name} in the image?"
+
+
+def sample_questions(
+    truth: Mapping[str, Collection[str]], sampling: str, per_image: int = 6, seed: int = 0
+) -> list[YesNoQuestion]:
+    """Makes POPE questions from any ground truth: for each picture, as many about absent objects as about present ones.
+
+    As in POPE's own code, each present object is paired with an absent one: for "adversarial" the one that stands most
+    often beside that present object in all pictures, for "popular" the most frequent one, each at most once a picture;
+    ties go by name. Where nothing of the kind is left, any absent object is taken. Pictures with fewer than `per_image
+    / 2` objects, or a world with too few objects, give fewer questions, still half and half.
+
+    Args:
+        truth: image id to the names of the objects in it.
+        sampling: "random", "popular" or "adversarial".
+        per_image: questions a picture, an even number.
+        seed: same seed, same questions, whatever the order of the pictures.
+
+    Raises:
+        CannotRun: for another sampling, or an odd number of questions.
+    """
+    if sampling not in SAMPLINGS:
+        raise CannotRun(f"no such sampling: {sampling!r}; choose one of {', '.join(SAMPLINGS)}")
+    if per_image < 2 or per_image % 2:
+        raise CannotRun(f"`per_image` must be even and at least 2 (half present, half absent), got {per_image}")
+    frequency = Counter(name for objects in truth.values() for name in set(objects))
+    beside: dict[str, Counter] = {name: Counter() for name in frequency}
+    for objects in truth.values():
+        for name in set(objects):
+            beside[name].update(set(objects) - {name})
+    popular = _ranked(frequency)
+    companions = {name: _ranked(counts) for name, counts in beside.items()}
+    questions = []
+    for image, objects in truth.items():
+        dice = random.Random(f"{seed}:{image}")
+        present = sorted(set(objects))
+        dice.shuffle(present)
+        absent = sorted(set(frequency) - set(objects))
+        dice.shuffle(absent)
+        chosen: list[str] = []
+        for name in present[: min(per_image // 2, len(absent))]:
+            ranking = {"random": [], "popular": popular, "adversarial": companions[name]}[sampling]
+            free = (other for other in [*ranking, *absent] if other not in objects and other not in chosen)
+            chosen.append(next(free))
+            for label, asked in (("yes", name), ("no", chosen[-1])):
+                number = 2 * len(chosen) - (label == "yes")
+                questions.append(YesNoQuestion(f"{sampling}/{image}/{number}", image, question_about(asked), label))
+    return questions
+
+
+def _ranked(counts: Counter) -> list[str]:
+    """Names from the most to the least frequent; ties in alphabetical order."""
+    return sorted(counts, key=lambda name: (-counts[name], name))

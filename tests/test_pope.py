@@ -1,0 +1,212 @@
+"""POPE against sklearn-free arithmetic, the paper's own construction, and the disagreements between harnesses."""
+
+import json
+import os
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmhallu_core.data.pope import SPLITS, pope_questions
+from mmhallu_core.evaluate.pope import (
+    METRICS,
+    parse_official,
+    parse_strict,
+    question_about,
+    sample_questions,
+    score_pope,
+)
+from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
+
+needs_data = pytest.mark.skipif(not os.environ.get("MMHALLU_DATA"), reason="MMHALLU_DATA is not set: no POPE questions")
+
+# Answer, official reading (what the rule of POPE's script gives), strict reading.
+READINGS = [
+    ("yes.", "yes", "yes"),
+    ("No, there is no dog.", "no", "no"),
+    ("There is a dog.", "yes", None),
+    ("", "yes", None),
+    ("NO", "yes", "no"),
+    ("Not sure.", "yes", None),
+    ("I cannot determine.", "yes", None),
+    ("I know there is a dog", "yes", None),
+    ("Yes, but not clearly.", "no", "yes"),
+    ("**Yes**", "yes", "yes"),
+    ("Yes and no.", "no", None),
+    ("no\n", "yes", "no"),
+    ("There isn't. No.", "yes", "no"),
+    ("Nobody says yes.", "yes", "yes"),
+]
+
+
+@pytest.mark.parametrize("answer, official, strict", READINGS)
+def test_the_two_readings(answer, official, strict):
+    assert parse_official(answer) == official
+    assert parse_strict(answer) == strict
+
+
+def questions_and(labels):
+    """One question per label, three to a picture."""
+    text = "Is there a dog in the image?"
+    return [YesNoQuestion(str(i), f"image {i // 3}", text, label) for i, label in enumerate(labels)]
+
+
+def answers_of(said):
+    """One answer per text, with the ids of `questions_and`."""
+    return [Answer(str(i), text) for i, text in enumerate(said)]
+
+
+def test_scores_by_hand():
+    questions = questions_and(["yes"] * 4 + ["no"] * 4)
+    said = ["yes", "yes", "no", "maybe", "yes", "no", "no", "NO"]
+    score = score_pope(questions, answers_of(said), draws=100)
+    # Official: "maybe" and "NO" read as yes. TP 3, FN 1, FP 2, TN 2.
+    official = {"accuracy": 5 / 8, "precision": 3 / 5, "recall": 3 / 4, "f1": 2 / 3, "yes_ratio": 5 / 8}
+    # Strict: "maybe" is unparsed. TP 2, FP 1, TN 3.
+    strict = {"accuracy": 5 / 8, "precision": 2 / 3, "recall": 2 / 4, "f1": 4 / 7, "yes_ratio": 3 / 8}
+    assert score["official"] == pytest.approx(official)
+    assert score["strict"] == pytest.approx({**strict, "unparsed": 1 / 8})
+    assert (score["n"], score["images"]) == (8, 3)
+    assert json.loads(json.dumps(score)) == score
+    assert set(score["ci"]["official"]) == set(METRICS)
+    assert set(score["ci"]["strict"]) == {*METRICS, "unparsed"}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_scores_equal_a_second_calculation(pairs):
+    words = {True: "yes", False: "no"}
+    labels, said = [words[a] for a, _ in pairs], [words[b] for _, b in pairs]
+    score = score_pope(questions_and(labels), answers_of(said), draws=10)
+    truth, guess = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+    tp, fp, fn = int((truth & guess).sum()), int((~truth & guess).sum()), int((truth & ~guess).sum())
+    assert score["official"]["accuracy"] == pytest.approx(float((truth == guess).mean()))
+    precision = tp / (tp + fp) if tp + fp else None
+    recall = tp / (tp + fn) if tp + fn else None
+    assert score["official"]["precision"] == (None if precision is None else pytest.approx(precision))
+    assert score["official"]["recall"] == (None if recall is None else pytest.approx(recall))
+    if precision and recall:
+        assert score["official"]["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+    assert score["official"] == {k: v for k, v in score["strict"].items() if k != "unparsed"}
+
+
+def test_the_yes_ratio_follows_the_answers_not_the_labels():
+    questions = questions_and(["yes", "no"] * 3)
+    assert score_pope(questions, answers_of(["yes"] * 6))["official"]["yes_ratio"] == 1.0
+    assert score_pope(questions, answers_of(["no"] * 6))["official"]["yes_ratio"] == 0.0
+    assert score_pope(questions, answers_of(["no"] * 6))["official"]["precision"] is None
+
+
+def test_order_does_not_matter_because_answers_are_joined_by_id():
+    dice = random.Random(0)
+    questions = questions_and(dice.choices(["yes", "no"], k=60))
+    answers = answers_of(dice.choices(["yes", "no", "hm"], k=60))
+    straight = score_pope(questions, answers)
+    dice.shuffle(answers)
+    assert score_pope(questions, answers) == straight
+
+
+@pytest.mark.parametrize(
+    "answers, fault",
+    [
+        (["0", "1", "1"], "1 answer ids come more than once: 1"),
+        (["0"], "2 questions without an answer: 1, 2"),
+        (["0", "1", "2", "9"], "1 answers to no question: 9"),
+    ],
+)
+def test_a_mismatch_is_refused(answers, fault):
+    with pytest.raises(CannotRun, match=fault):
+        score_pope(questions_and(["yes", "no", "yes"]), [Answer(name, "yes") for name in answers])
+
+
+def test_repeated_questions_and_no_questions_are_refused():
+    same = questions_and(["yes"]) * 2
+    with pytest.raises(CannotRun, match="1 question ids come more than once"):
+        score_pope(same, [Answer("0", "yes")])
+    with pytest.raises(CannotRun, match="no questions"):
+        score_pope([], [])
+
+
+WORLD = {
+    **{f"beach{i}": {"person", "umbrella", "ball"} for i in range(6)},
+    **{f"street{i}": {"car", "person", "lamp"} for i in range(8)},
+    "odd": {"umbrella", "car"},
+    "empty": set(),
+}
+
+
+@pytest.mark.parametrize("sampling", ["random", "popular", "adversarial"])
+def test_questions_are_true_balanced_and_never_repeat(sampling):
+    questions = sample_questions(WORLD, sampling, per_image=4, seed=1)
+    assert len({question.id for question in questions}) == len(questions)
+    assert len({(question.image_id, question.question) for question in questions}) == len(questions)
+    for question in questions:
+        asked = next(name for name in ("person", "umbrella", "ball", "car", "lamp") if f" {name} " in question.question)
+        assert (asked in WORLD[question.image_id]) == (question.label == "yes")
+    per_image = Counter((question.image_id, question.label) for question in questions)
+    assert all(per_image[image, "yes"] == per_image[image, "no"] == 2 for image in WORLD if image != "empty")
+    assert "empty" not in {question.image_id for question in questions}
+
+
+def absent(questions, image):
+    """What is asked about a picture without being in it."""
+    return {q.question.split()[3] for q in questions if q.image_id == image and q.label == "no"}
+
+
+def test_popular_asks_for_the_most_frequent_absent_objects():
+    assert absent(sample_questions(WORLD, "popular", per_image=2), "odd") == {"person"}
+    assert absent(sample_questions(WORLD, "popular", per_image=4), "beach0") == {"car", "lamp"}
+
+
+def test_adversarial_asks_for_the_companions_of_what_is_there():
+    world = {**WORLD, **{f"lawn{i}": {"tree"} for i in range(50)}, "new": {"ball"}}
+    assert absent(sample_questions(world, "popular", per_image=2), "new") == {"tree"}
+    assert absent(sample_questions(world, "adversarial", per_image=2), "new") == {"person"}  # ties go by name
+    assert absent(sample_questions(world, "adversarial", per_image=2), "lawn0") <= set("person umbrella ball car lamp".split())
+
+
+def test_same_seed_same_questions_in_any_order_of_pictures():
+    first = sample_questions(WORLD, "random", seed=5)
+    turned = sample_questions(dict(reversed(WORLD.items())), "random", seed=5)
+    assert sorted(first, key=lambda q: q.id) == sorted(turned, key=lambda q: q.id)
+    assert first != sample_questions(WORLD, "random", seed=6)
+
+
+def test_wrong_requests_are_refused():
+    with pytest.raises(CannotRun, match="choose one of random, popular, adversarial"):
+        sample_questions(WORLD, "hard")
+    with pytest.raises(CannotRun, match="even"):
+        sample_questions(WORLD, "random", per_image=5)
+
+
+def test_the_article():
+    assert question_about("apple") == "Is there an apple in the image?"
+    assert question_about("dog") == "Is there a dog in the image?"
+
+
+@needs_data
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_published_questions(split):
+    questions = pope_questions(split)
+    assert len(questions) == 3000 and len({question.image_id for question in questions}) == 500
+    assert Counter(question.label for question in questions) == {"yes": 1500, "no": 1500}
+    perfect = [Answer(question.id, question.label.capitalize() + ".") for question in questions]
+    score = score_pope(questions, perfect, draws=50)
+    assert score["official"] == dict(accuracy=1.0, precision=1.0, recall=1.0, f1=1.0, yes_ratio=0.5)
+    always = score_pope(questions, [Answer(question.id, "Yes") for question in questions], draws=50)
+    assert always["official"]["f1"] == pytest.approx(2 / 3) and always["strict"]["accuracy"] == 0.5
+
+
+@needs_data
+def test_the_sampler_makes_the_published_order_of_difficulty():
+    """On the published pictures: how often an absent object of our sampler is one that the paper's split asks for."""
+    from mmhallu_core.data.coco import coco_objects
+
+    truth = coco_objects()
+    images = sorted({question.image_id for question in pope_questions("popular")})
+    ours = sample_questions({image: truth[image] for image in images}, "popular")
+    published = Counter(q.question for q in pope_questions("popular") if q.label == "no").most_common(8)
+    made = Counter(q.question for q in ours if q.label == "no").most_common(8)
+    assert len({text for text, _ in published} & {text for text, _ in made}) >= 5
