@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmhallu_core.world.shapes import ellipse, smooth
+from mmhallu_core.world.styles import PAPER, style_named
+from mmhallu_core.world.texture import ONE, grain, pencilled, seeded, slope
 
 SUB = 4
 RGB = tuple[int, int, int]
@@ -24,6 +26,7 @@ TONES: dict[str, tuple[RGB, RGB, RGB, RGB]] = {
     "night": ((44, 54, 112), (98, 108, 168), (120, 146, 160), (106, 132, 150)),
 }
 HORIZON = 0.50
+BARE_PAPER = 0.45  # how much of a sketched background is left to the paper
 
 
 class Canvas:
@@ -157,6 +160,14 @@ def background(place: str, size: int, style: str) -> np.ndarray:
     canvas.fade(sky, low_sky, 0.0, HORIZON)
     canvas.fade(high_ground, ground, HORIZON, 1.0)
     PAINTERS[place](canvas)
-    picture = np.array(canvas.image.reduce(SUB), dtype=np.int32)
+    look = style_named(style)
+    image = canvas.image
+    if look.paper:
+        fine = pencilled(np.array(image, dtype=np.int32), max(1, round(look.ink * canvas.size / 2)))
+        image = Image.fromarray((fine + (np.array(PAPER) - fine) * BARE_PAPER).astype(np.uint8))
+    picture = np.array(image.reduce(SUB), dtype=np.int32)
+    if look.grain:
+        light = grain(size, size, 0.6 * look.grain, 0.05 * size, seeded("place", place)) * slope(size, size, look.shade / 4)
+        picture = np.minimum(picture * light[..., None] // ONE**2, 255)
     picture.setflags(write=False)
     return picture

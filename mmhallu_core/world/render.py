@@ -123,12 +123,15 @@ def _drawn(scene: Scene, thing: Thing, size: int, style: str) -> tuple[Sprite, i
     tether = None
     if hand is not None:
         tether = ((round(hand[0] * size) - column) / (height * size), (row - round(hand[1] * size)) / (height * size))
-    variant = zlib.crc32(thing.id.encode()) % VARIANTS
+    grounded = thing.held_by is None and thing.y > SKY and thing.pose != "flying"
+    # Without skin, hair or texture all variants look the same: share their drawing.
+    varies = style != "flat" or KINDS[thing.kind].group == "people"
+    variant = zlib.crc32(thing.id.encode()) % VARIANTS if varies else 0
     look = Look(
-        thing.kind, thing.pose, thing.part, thing.pattern, round(height * size * SUB),
-        thing.held_by is None and thing.y > SKY and thing.pose != "flying", tether, size, style,
+        thing.kind, thing.pose, thing.part, thing.pattern, round(height * size * SUB), grounded, tether, size, style,
+        variant,
     )  # fmt: skip
-    return sprite(look, thing.colour, variant if KINDS[thing.kind].group == "people" else 0), column, row
+    return sprite(look, thing.colour), column, row
 
 
 def carried_place(thing: Thing, person: Thing) -> tuple[float, float, float, tuple[float, float] | None]:

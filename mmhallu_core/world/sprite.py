@@ -14,11 +14,13 @@ from PIL import Image, ImageDraw
 from mmhallu_core.world import shapes
 from mmhallu_core.world.draw import drawing
 from mmhallu_core.world.styles import FULL_WEIGHT, SHADOW_WEIGHT, palette, style_named
+from mmhallu_core.world.texture import ONE, grain, seeded, slope, wobbled
 from mmhallu_core.world.vocabulary import KINDS
 
 SUB = 4  # sub-pixels per pixel along each axis
 OPAQUE = SUB * SUB * FULL_WEIGHT  # the opacity of a fully covered pixel
 PERIOD = 0.062  # of stripes and of dots, as a fraction of the picture
+HATCH_PERIOD = 0.026  # of pencil lines
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Look:
     tether: tuple[float, float] | None
     picture: int  # size of the picture in pixels
     style: str
+    variant: int  # seeds skin, hair and texture
 
 
 def _shadow(kind: str, pose: str | None) -> shapes.Layer:
@@ -75,6 +78,8 @@ def _stencil(pattern: str, height: int, width: int, origin: tuple[float, float],
     across, down = (across + 0.5 - origin[0]) / period, (down + 0.5 - origin[1]) / period
     if pattern == "striped":
         return ((across + 0.5 * down) % 1.0) < 0.42
+    if pattern == "hatched":
+        return ((across - down) % 1.0) < 0.35
     row = np.floor(down)
     return np.hypot((across + 0.5 * (row % 2)) % 1.0 - 0.5, down - row - 0.5) < 0.31
 
@@ -89,10 +94,15 @@ def coverage(look: Look) -> Coverage:
     ink = style.ink * look.picture * SUB
     flip = np.array([look.height, -look.height], dtype=float)
     painted = []  # (role, points in sub-pixels relative to the anchor)
+    rng = seeded("hand", look.kind, look.variant)
     for layer in layers:
-        outlines = [outline * flip for outline in layer.outlines]
+        outlines, again = layer.outlines, ()
+        if style.wobble and layer.role != shapes.SHADOW:
+            again = [wobbled(outline, 1.4 * style.wobble, rng) * flip for outline in outlines]  # a second, looser line
+            outlines = [wobbled(outline, style.wobble, rng) for outline in outlines]
+        outlines = [outline * flip for outline in outlines]
         if layer.ink:
-            painted += [(shapes.INK, shapes.grown(outline, ink)) for outline in outlines]
+            painted += [(shapes.INK, shapes.grown(outline, ink)) for outline in (*again, *outlines)]
         painted += [(layer.role, outline) for outline in outlines]
     everything = np.concatenate([points for _, points in painted])
     left, top = (int(v) for v in np.floor(everything.min(0) / SUB) - 1)
@@ -105,9 +115,13 @@ def coverage(look: Look) -> Coverage:
         draw.polygon((points - origin).ravel().tolist(), fill=role)
     index = np.array(tile)
     if look.pattern != "plain":
-        period = PERIOD * look.picture * SUB * min(1.15, max(0.85, look.height / (KINDS[look.kind].height * look.picture * SUB)))
+        usual = KINDS[look.kind].height * look.picture * SUB
+        period = PERIOD * look.picture * SUB * min(1.15, max(0.85, look.height / usual))
         inside = _stencil(look.pattern, *index.shape, (-origin[0], -origin[1]), period)
         index[(index == shapes.MAIN) & inside] = shapes.PATTERN
+    if style.hatch:
+        inside = _stencil("hatched", *index.shape, (-origin[0], -origin[1]), HATCH_PERIOD * look.picture * SUB)
+        index[(index == shapes.MAIN) & inside] = shapes.HATCH
     roles = tuple(int(role) for role in np.flatnonzero(np.bincount(index.ravel(), minlength=len(shapes.ROLES))) if role)
     return Coverage(left, top, roles, np.stack([_shares(index == role) for role in roles], axis=-1))
 
@@ -122,12 +136,18 @@ def _shares(inside: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
-def sprite(look: Look, colour: str, variant: int) -> Sprite:
+def sprite(look: Look, colour: str) -> Sprite:
     """One look in one colour, as premultiplied paint."""
     shares = coverage(look)
     roles = list(shares.roles)
     weight = np.array([SHADOW_WEIGHT if role == shapes.SHADOW else FULL_WEIGHT for role in roles], dtype=np.int32)
     weighted = shares.counts * weight
-    paint = weighted @ palette(colour, variant, look.style)[roles]
+    paint = weighted @ palette(colour, look.variant, look.style)[roles]
+    opacity = weighted.sum(-1)
+    style = style_named(look.style)
+    if style.grain or style.shade:
+        rng = seeded("grain", look.kind, look.variant)
+        light = grain(*opacity.shape, style.grain, 0.04 * look.picture, rng) * slope(*opacity.shape, style.shade) // ONE
+        paint = np.minimum(paint * light[..., None] // ONE, 255 * opacity[..., None])
     solid = shares.counts[..., [i for i, role in enumerate(roles) if role != shapes.SHADOW]].sum(-1) * 2 >= SUB * SUB
-    return Sprite(shares.left, shares.top, paint, weighted.sum(-1), solid)
+    return Sprite(shares.left, shares.top, paint, opacity, solid)

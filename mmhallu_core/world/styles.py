@@ -23,6 +23,9 @@ COLOUR: dict[str, RGB] = {
     "white": (248, 247, 242),
     "black": (52, 52, 60),
 }
+# Where a plain mix would read as another colour: shade, and stripes and dots.
+DARKER: dict[str, RGB] = {"white": (206, 206, 216), "black": (34, 33, 40), "yellow": (238, 192, 44)}
+ON_TOP: dict[str, RGB] = {"white": (112, 112, 128), "black": (208, 208, 216), "yellow": (186, 120, 20)}
 # The colour of a scarf, a saddle, a flag: far from the main colour, so that the part stands out.
 ACCENT: dict[str, RGB] = {
     "red": (255, 214, 84),
@@ -76,7 +79,7 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "flat": Style(ink=0.0075),
-    "textured": Style(ink=0.004, grain=0.22, shade=0.45),
+    "textured": Style(ink=0.004, grain=0.16, shade=0.55),
     "sketch": Style(ink=0.006, wobble=0.012, hatch=True, paper=0.30),
 }
 PAPER: RGB = (250, 244, 230)
@@ -113,14 +116,14 @@ def palette(colour: str, variant: int, style: str) -> np.ndarray:
     main = COLOUR[colour]
     table = dict(FIXED)
     table[shapes.MAIN] = main
-    table[shapes.DARK] = {"white": (206, 206, 216), "black": (34, 33, 40), "yellow": (238, 192, 44)}.get(colour) or mixed(main, (30, 20, 50), 0.30)
+    table[shapes.DARK] = DARKER.get(colour) or mixed(main, (30, 20, 50), 0.30)
     table[shapes.LIGHT] = {"black": (104, 104, 116)}.get(colour) or mixed(main, (255, 255, 250), 0.50)
-    table[shapes.PATTERN] = {"white": (112, 112, 128), "black": (208, 208, 216), "yellow": (186, 120, 20)}.get(
-        colour
-    ) or mixed(main, (255, 255, 250), 0.82)
-    table[shapes.HATCH] = table[shapes.DARK]
+    table[shapes.PATTERN] = ON_TOP.get(colour) or mixed(main, (255, 255, 250), 0.82)
+    table[shapes.HATCH] = {"black": (78, 78, 88)}.get(colour) or mixed(main, (30, 20, 50), 0.16)
     table[shapes.ACCENT] = ACCENT[colour]
     table[shapes.SKIN], table[shapes.HAIR] = SKIN[variant], HAIR[variant]
     paper = style_named(style).paper
-    rows = [(0, 0, 0)] + [mixed(table[role], PAPER, paper if role not in (shapes.INK, shapes.SHADOW) else 0.0) for role in range(1, len(shapes.ROLES))]
+    table[shapes.NOTHING] = (0, 0, 0)
+    through = {role: 0.0 if role in (shapes.INK, shapes.SHADOW, shapes.NOTHING) else paper for role in table}
+    rows = [mixed(table[role], PAPER, through[role]) for role in range(len(shapes.ROLES))]
     return np.array(rows, dtype=np.int32)
