@@ -1,7 +1,25 @@
 """Diorama in words: captions, questions, differences, and reading them back into facts."""
 
 from mmhallu_core.world.language.caption import Description, Mention, describe
+from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS, difference_options, difference_questions
+from mmhallu_core.world.language.corpus import corpus
+from mmhallu_core.world.language.difference import Difference, difference, no_difference
 from mmhallu_core.world.language.mixture import questions
 from mmhallu_core.world.language.questions import Question, in_a_sentence, lettered
 
-__all__ = ["Description", "Mention", "Question", "describe", "in_a_sentence", "lettered", "questions"]
+__all__ = [
+    "DIFFERENCE_PROMPTS",
+    "Description",
+    "Difference",
+    "Mention",
+    "Question",
+    "corpus",
+    "describe",
+    "difference",
+    "difference_options",
+    "difference_questions",
+    "in_a_sentence",
+    "lettered",
+    "no_difference",
+    "questions",
+]
