@@ -3,7 +3,7 @@
 Adding a kind means one function that returns layers, and one line here.
 """
 
-from mmhallu_core.world import draw_animals, draw_people, draw_things, draw_vehicles
+from mmhallu_core.world import draw_animals, draw_carried, draw_people, draw_standing, draw_vehicles
 from mmhallu_core.world.shapes import Layer
 
 POSED = {
@@ -13,22 +13,24 @@ POSED = {
     "cat": draw_animals.cat,
     "horse": draw_animals.horse,
     "bird": draw_animals.bird,
+}
+STILL = {
     "car": draw_vehicles.car,
     "bicycle": draw_vehicles.bicycle,
     "boat": draw_vehicles.boat,
-    "house": draw_vehicles.house,
-    "tent": draw_vehicles.tent,
-    "tree": draw_vehicles.tree,
-    "flower": draw_vehicles.flower,
-    "chair": draw_things.chair,
-    "lamp": draw_things.lamp,
+    "house": draw_standing.house,
+    "tent": draw_standing.tent,
+    "tree": draw_standing.tree,
+    "flower": draw_standing.flower,
+    "chair": draw_standing.chair,
+    "lamp": draw_standing.lamp,
 }
 CARRIED = {
-    "umbrella": draw_things.umbrella,
-    "ball": draw_things.ball,
-    "kite": draw_things.kite,
-    "hat": draw_things.hat,
-    "bag": draw_things.bag,
+    "umbrella": draw_carried.umbrella,
+    "ball": draw_carried.ball,
+    "kite": draw_carried.kite,
+    "hat": draw_carried.hat,
+    "bag": draw_carried.bag,
 }
 
 
@@ -46,4 +48,6 @@ def drawing(kind: str, pose: str | None, part: bool, tether: tuple[float, float]
     """
     if kind in CARRIED:
         return CARRIED[kind](part, tether)
+    if kind in STILL:
+        return STILL[kind](part)
     return POSED[kind](pose, part)

@@ -6,8 +6,24 @@ A dog has a snout and hanging ears, a cat a round face and pointed ears, a horse
 from typing import NamedTuple
 
 from mmhallu_core.world.shapes import (
-    ACCENT, BEAK, DARK, INK, LIGHT, MAIN, METAL, WHITE, Layer, Points, bend, ellipse, inked, limb, plain, polygon, smooth,
-)  # fmt: skip
+    ACCENT,
+    BEAK,
+    DARK,
+    INK,
+    LIGHT,
+    MAIN,
+    METAL,
+    WHITE,
+    Layer,
+    Points,
+    bend,
+    ellipse,
+    inked,
+    limb,
+    plain,
+    polygon,
+    smooth,
+)
 
 
 class Legs(NamedTuple):
@@ -28,7 +44,10 @@ def _legs(pose: str, back: float, front: float, top: float, wide: float, reach: 
     for hip, direction in ((back, -1), (front, 1)):
         if pose == "running":
             knee, foot = (hip + direction * reach * 0.45, top * 0.62), (hip + direction * reach, top * 0.30)
-            knee2, foot2 = (hip + direction * reach * 0.2, top * 0.5), (hip + direction * reach * 0.75, top * 0.08 + wide / 2)
+            knee2, foot2 = (
+                (hip + direction * reach * 0.2, top * 0.5),
+                (hip + direction * reach * 0.75, top * 0.08 + wide / 2),
+            )
             far += bend((hip, top), knee2, foot2, wide=wide, tip=wide * 0.8)
             near += bend((hip, top), knee, foot, wide=wide * 1.15, tip=wide * 0.8)
         else:
@@ -48,14 +67,29 @@ def dog(pose: str, part: bool) -> list[Layer]:
     return [
         *(tail if part else []),
         *legs.far,
-        inked(MAIN, *legs.near, limb((-0.27, body), (0.20, body + 0.02), 0.34, 0.36), *bend((0.20, body + 0.08), head, wide=0.26, tip=0.2),
-              ellipse(u, v, 0.17), limb((u + 0.05, v - 0.05), (u + 0.19, v - 0.07), 0.19, 0.13)),
+        inked(
+            MAIN,
+            *legs.near,
+            limb((-0.27, body), (0.20, body + 0.02), 0.34, 0.36),
+            *bend((0.20, body + 0.08), head, wide=0.26, tip=0.2),
+            ellipse(u, v, 0.17),
+            limb((u + 0.05, v - 0.05), (u + 0.19, v - 0.07), 0.19, 0.13),
+        ),
         *legs.folded,
         inked(LIGHT, limb((u + 0.12, v - 0.085), (u + 0.19, v - 0.085), 0.11, 0.09)),
         inked(INK, ellipse(u + 0.235, v - 0.035, 0.045, 0.04)),
-        inked(DARK, smooth((u - 0.10, v + 0.13), (u + 0.0, v + 0.12), (u - 0.01, v - 0.10), (u - 0.10, v - 0.20), (u - 0.18, v - 0.08))),
+        inked(
+            DARK,
+            smooth(
+                (u - 0.10, v + 0.13),
+                (u + 0.0, v + 0.12),
+                (u - 0.01, v - 0.10),
+                (u - 0.10, v - 0.20),
+                (u - 0.18, v - 0.08),
+            ),
+        ),
         plain(INK, ellipse(u + 0.075, v + 0.05, 0.03, 0.04)),
-    ]  # fmt: skip
+    ]
 
 
 def cat(pose: str, part: bool) -> list[Layer]:
@@ -64,24 +98,39 @@ def cat(pose: str, part: bool) -> list[Layer]:
     body = 0.40 + low
     legs = _legs(pose, -0.25, 0.14, body - 0.05, 0.10, 0.27)
     u, v = 0.28, 0.66 + low * 0.9
-    curl = ((-0.30, body + 0.02), (-0.46, body + 0.14), (-0.47, body + 0.36), (-0.36, body + 0.50), (-0.27, body + 0.44))
+    curl = (
+        (-0.30, body + 0.02),
+        (-0.46, body + 0.14),
+        (-0.47, body + 0.36),
+        (-0.36, body + 0.50),
+        (-0.27, body + 0.44),
+    )
     ears = [polygon((u + s * 0.19, v + 0.07), (u + s * 0.185, v + 0.33), (u + s * 0.01, v + 0.17)) for s in (-1, 1)]
     inner = [polygon((u + s * 0.165, v + 0.12), (u + s * 0.165, v + 0.26), (u + s * 0.07, v + 0.17)) for s in (-1, 1)]
     whiskers = [
-        one for s in (-1, 1) for one in (limb((u + s * 0.10, v - 0.05), (u + s * 0.27, v - 0.02), 0.012),
-                                         limb((u + s * 0.10, v - 0.08), (u + s * 0.26, v - 0.12), 0.012))
-    ]  # fmt: skip
+        one
+        for s in (-1, 1)
+        for one in (
+            limb((u + s * 0.10, v - 0.05), (u + s * 0.27, v - 0.02), 0.012),
+            limb((u + s * 0.10, v - 0.08), (u + s * 0.26, v - 0.12), 0.012),
+        )
+    ]
     return [
         *([inked(MAIN, *bend(*curl, wide=0.11, tip=0.09))] if part else []),
         *legs.far,
-        inked(MAIN, *legs.near, limb((-0.22, body), (0.14, body + 0.01), 0.29, 0.27), limb((0.14, body), (u, v - 0.05), 0.22)),
+        inked(
+            MAIN,
+            *legs.near,
+            limb((-0.22, body), (0.14, body + 0.01), 0.29, 0.27),
+            limb((0.14, body), (u, v - 0.05), 0.22),
+        ),
         *legs.folded,
         inked(MAIN, ellipse(u, v, 0.205, 0.185), *ears),
         plain(ACCENT, *inner),
         plain(WHITE, ellipse(u - 0.045, v - 0.07, 0.06, 0.05), ellipse(u + 0.045, v - 0.07, 0.06, 0.05)),
         plain(INK, *whiskers, ellipse(u - 0.085, v + 0.03, 0.03, 0.045), ellipse(u + 0.085, v + 0.03, 0.03, 0.045)),
         plain(BEAK, polygon((u - 0.035, v - 0.03), (u + 0.035, v - 0.03), (u, v - 0.075))),
-    ]  # fmt: skip
+    ]
 
 
 def horse(pose: str, part: bool) -> list[Layer]:
@@ -92,32 +141,67 @@ def horse(pose: str, part: bool) -> list[Layer]:
     head = (0.38, 0.85 + low * 0.75)
     u, v = head
     neck = bend((0.16, body + 0.04), (u - 0.07, v - 0.05), wide=0.26, tip=0.18)
-    mane = smooth((u - 0.09, v + 0.11), (u - 0.03, v + 0.03), (0.19, body + 0.16), (0.04, body + 0.12), (0.10, v - 0.08))
+    mane = smooth(
+        (u - 0.09, v + 0.11), (u - 0.03, v + 0.03), (0.19, body + 0.16), (0.04, body + 0.12), (0.10, v - 0.08)
+    )
     saddle = [
-        inked(ACCENT, smooth((-0.21, body + 0.17), (0.07, body + 0.17), (0.07, body - 0.09), (-0.07, body - 0.13), (-0.21, body - 0.09), steps=4)),
-        inked(DARK, smooth((-0.21, body + 0.23), (-0.14, body + 0.15), (0.0, body + 0.15), (0.08, body + 0.26), (0.0, body + 0.21), (-0.12, body + 0.20))),
+        inked(
+            ACCENT,
+            smooth(
+                (-0.21, body + 0.17),
+                (0.07, body + 0.17),
+                (0.07, body - 0.09),
+                (-0.07, body - 0.13),
+                (-0.21, body - 0.09),
+                steps=4,
+            ),
+        ),
+        inked(
+            DARK,
+            smooth(
+                (-0.21, body + 0.23),
+                (-0.14, body + 0.15),
+                (0.0, body + 0.15),
+                (0.08, body + 0.26),
+                (0.0, body + 0.21),
+                (-0.12, body + 0.20),
+            ),
+        ),
         inked(METAL, limb((-0.06, body + 0.05), (-0.06, body - 0.13), 0.03), ellipse(-0.06, body - 0.16, 0.045)),
-    ]  # fmt: skip
+    ]
     return [
-        inked(DARK, *bend((-0.37, body + 0.10), (-0.50, body + 0.02), (-0.52, max(0.05, body - 0.22)), wide=0.11, tip=0.06)),
+        inked(
+            DARK,
+            *bend((-0.37, body + 0.10), (-0.50, body + 0.02), (-0.52, max(0.05, body - 0.22)), wide=0.11, tip=0.06),
+        ),
         *legs.far,
-        inked(MAIN, *legs.near, limb((-0.26, body), (0.16, body), 0.28, 0.29), *neck, *bend(head, (u + 0.14, v - 0.13), wide=0.17, tip=0.12),
-              polygon((u - 0.07, v + 0.05), (u - 0.05, v + 0.17), (u + 0.02, v + 0.06))),
+        inked(
+            MAIN,
+            *legs.near,
+            limb((-0.26, body), (0.16, body), 0.28, 0.29),
+            *neck,
+            *bend(head, (u + 0.14, v - 0.13), wide=0.17, tip=0.12),
+            polygon((u - 0.07, v + 0.05), (u - 0.05, v + 0.17), (u + 0.02, v + 0.06)),
+        ),
         *legs.folded,
         inked(DARK, mane),
         *(saddle if part else []),
         plain(LIGHT, ellipse(u + 0.14, v - 0.14, 0.05, 0.045)),
         plain(INK, ellipse(u + 0.02, v + 0.0, 0.02, 0.028), ellipse(u + 0.165, v - 0.125, 0.012)),
-    ]  # fmt: skip
+    ]
 
 
 def bird(pose: str, part: bool) -> list[Layer]:
     """A round bird; standing with folded wings, flying with wings spread; the part is a crest."""
     u, v = (0.24, 0.66) if pose == "standing" else (0.32, 0.56)
     crest = [
-        inked(ACCENT, limb((u - 0.02, v + 0.12), (u - 0.16, v + 0.36), 0.11, 0.06), limb((u, v + 0.12), (u + 0.0, v + 0.40), 0.11, 0.06),
-              limb((u + 0.03, v + 0.12), (u + 0.15, v + 0.34), 0.11, 0.06)),
-    ]  # fmt: skip
+        inked(
+            ACCENT,
+            limb((u - 0.02, v + 0.12), (u - 0.16, v + 0.36), 0.11, 0.06),
+            limb((u, v + 0.12), (u + 0.0, v + 0.40), 0.11, 0.06),
+            limb((u + 0.03, v + 0.12), (u + 0.15, v + 0.34), 0.11, 0.06),
+        ),
+    ]
     face = [
         inked(BEAK, polygon((u + 0.12, v + 0.07), (u + 0.36, v - 0.02), (u + 0.12, v - 0.09))),
         plain(WHITE, ellipse(u + 0.05, v + 0.04, 0.055)),
@@ -125,14 +209,18 @@ def bird(pose: str, part: bool) -> list[Layer]:
     ]
     if pose == "standing":
         return [
-            plain(BEAK, *bend((-0.02, 0.25), (-0.02, 0.03), (0.08, 0.02), wide=0.045), *bend((0.10, 0.25), (0.10, 0.03), (0.20, 0.02), wide=0.045)),
+            plain(
+                BEAK,
+                *bend((-0.02, 0.25), (-0.02, 0.03), (0.08, 0.02), wide=0.045),
+                *bend((0.10, 0.25), (0.10, 0.03), (0.20, 0.02), wide=0.045),
+            ),
             inked(DARK, polygon((-0.25, 0.50), (-0.60, 0.42), (-0.54, 0.26), (-0.18, 0.28))),
             *(crest if part else []),
             inked(MAIN, ellipse(0.0, 0.42, 0.33, 0.23, 18), ellipse(u, v, 0.18)),
             plain(LIGHT, ellipse(0.14, 0.36, 0.14, 0.11, 30)),
             inked(DARK, smooth((0.08, 0.52), (0.02, 0.34), (-0.20, 0.28), (-0.36, 0.34), (-0.18, 0.54))),
             *face,
-        ]  # fmt: skip
+        ]
     return [
         inked(DARK, smooth((0.10, 0.50), (0.14, 0.85), (0.02, 1.0), (-0.14, 0.82), (-0.10, 0.50))),
         inked(DARK, polygon((-0.22, 0.52), (-0.60, 0.60), (-0.58, 0.36), (-0.22, 0.38))),

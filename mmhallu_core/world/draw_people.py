@@ -5,8 +5,22 @@ wears a dress and has long hair: the two outlines differ even where a picture ha
 """
 
 from mmhallu_core.world.shapes import (
-    ACCENT, DARK, HAIR, INK, MAIN, SKIN, WHITE, Layer, bend, ellipse, inked, limb, plain, polygon, smooth,
-)  # fmt: skip
+    ACCENT,
+    DARK,
+    HAIR,
+    INK,
+    MAIN,
+    SKIN,
+    WHITE,
+    Layer,
+    bend,
+    ellipse,
+    inked,
+    limb,
+    plain,
+    polygon,
+    smooth,
+)
 
 HEAD = 0.135  # radius of a head
 Point = tuple[float, float]
@@ -15,30 +29,42 @@ Point = tuple[float, float]
 # The far arm and leg come first. The last entry is the hand that carries: it never waves.
 SKELETON: dict[str, dict] = {
     "standing": {
-        "hip": (0.0, 0.38), "neck": (0.0, 0.66), "head": (0.0, 0.83),
+        "hip": (0.0, 0.38),
+        "neck": (0.0, 0.66),
+        "head": (0.0, 0.83),
         "arms": (((-0.16, 0.52), (-0.21, 0.38)), ((0.16, 0.52), (0.21, 0.38))),
         "legs": (((-0.075, 0.20), (-0.08, 0.03)), ((0.075, 0.20), (0.08, 0.03))),
-        "hand": (0.21, 0.38), "other": (-0.21, 0.38),
+        "hand": (0.21, 0.38),
+        "other": (-0.21, 0.38),
     },
     "waving": {
-        "hip": (0.0, 0.38), "neck": (0.0, 0.66), "head": (0.0, 0.83),
+        "hip": (0.0, 0.38),
+        "neck": (0.0, 0.66),
+        "head": (0.0, 0.83),
         "arms": (((-0.16, 0.52), (-0.21, 0.38)), ((0.23, 0.68), (0.27, 0.93))),
         "legs": (((-0.075, 0.20), (-0.08, 0.03)), ((0.075, 0.20), (0.08, 0.03))),
-        "hand": (-0.21, 0.38), "other": (-0.21, 0.38),
+        "hand": (-0.21, 0.38),
+        "other": (-0.21, 0.38),
     },
     "sitting": {
-        "hip": (-0.10, 0.12), "neck": (-0.10, 0.41), "head": (-0.09, 0.58),
+        "hip": (-0.10, 0.12),
+        "neck": (-0.10, 0.41),
+        "head": (-0.09, 0.58),
         "arms": (((-0.26, 0.26), (-0.25, 0.08)), ((0.06, 0.26), (0.16, 0.24))),
         "legs": (((0.12, 0.22), (0.27, 0.04)), ((0.15, 0.14), (0.32, 0.04))),
-        "hand": (0.16, 0.24), "other": (-0.25, 0.08),
+        "hand": (0.16, 0.24),
+        "other": (-0.25, 0.08),
     },
     "running": {
-        "hip": (-0.03, 0.38), "neck": (0.07, 0.64), "head": (0.14, 0.80),
+        "hip": (-0.03, 0.38),
+        "neck": (0.07, 0.64),
+        "head": (0.14, 0.80),
         "arms": (((-0.13, 0.52), (-0.24, 0.62)), ((0.17, 0.47), (0.29, 0.55))),
         "legs": (((-0.16, 0.24), (-0.33, 0.22)), ((0.17, 0.30), (0.19, 0.05))),
-        "hand": (0.29, 0.55), "other": (-0.24, 0.62),
+        "hand": (0.29, 0.55),
+        "other": (-0.24, 0.62),
     },
-}  # fmt: skip
+}
 
 
 def anchors(pose: str) -> tuple[Point, Point, Point]:
@@ -89,15 +115,27 @@ def man(pose: str, part: bool) -> list[Layer]:
     u, v = head
     layers += [inked(SKIN, ellipse(u, v, HEAD), ellipse(u - HEAD, v - 0.01, 0.028), ellipse(u + HEAD, v - 0.01, 0.028))]
     cap = smooth(
-        (u - 0.142, v + 0.02), (u - 0.125, v + 0.11), (u, v + 0.158), (u + 0.125, v + 0.11), (u + 0.142, v + 0.02),
-        (u + 0.09, v + 0.075), (u, v + 0.09), (u - 0.09, v + 0.075),
-    )  # fmt: skip
+        (u - 0.142, v + 0.02),
+        (u - 0.125, v + 0.11),
+        (u, v + 0.158),
+        (u + 0.125, v + 0.11),
+        (u + 0.142, v + 0.02),
+        (u + 0.09, v + 0.075),
+        (u, v + 0.09),
+        (u - 0.09, v + 0.075),
+    )
     layers += [inked(HAIR, cap)]
     if part:
         beard = smooth(
-            (u - 0.140, v + 0.01), (u - 0.125, v - 0.12), (u, v - 0.235), (u + 0.125, v - 0.12), (u + 0.140, v + 0.01),
-            (u + 0.07, v - 0.03), (u, v - 0.02), (u - 0.07, v - 0.03),
-        )  # fmt: skip
+            (u - 0.140, v + 0.01),
+            (u - 0.125, v - 0.12),
+            (u, v - 0.235),
+            (u + 0.125, v - 0.12),
+            (u + 0.140, v + 0.01),
+            (u + 0.07, v - 0.03),
+            (u, v - 0.02),
+            (u - 0.07, v - 0.03),
+        )
         layers += [inked(HAIR, beard)]
         return [*layers, *_face(head)[:1], plain(WHITE, ellipse(u, v - 0.07, 0.045, 0.014))]
     return layers + _face(head)
@@ -110,9 +148,15 @@ def woman(pose: str, part: bool) -> list[Layer]:
     far, near = bones["arms"]
     u, v = head
     hair = smooth(
-        (u - 0.155, v + 0.05), (u, v + 0.17), (u + 0.155, v + 0.05), (u + 0.19, v - 0.18), (u + 0.12, v - 0.25),
-        (u, v - 0.22), (u - 0.12, v - 0.25), (u - 0.19, v - 0.18),
-    )  # fmt: skip
+        (u - 0.155, v + 0.05),
+        (u, v + 0.17),
+        (u + 0.155, v + 0.05),
+        (u + 0.19, v - 0.18),
+        (u + 0.12, v - 0.25),
+        (u, v - 0.22),
+        (u - 0.12, v - 0.25),
+        (u - 0.19, v - 0.18),
+    )
     layers = [inked(HAIR, hair)]
     layers += _arm((neck[0] - 0.08, neck[1] - 0.03), *far, MAIN)
     for knee, foot in bones["legs"]:
@@ -120,14 +164,26 @@ def woman(pose: str, part: bool) -> list[Layer]:
         layers += [_foot(foot, 0.06), inked(SKIN, *bend(start, knee, foot, wide=0.10, tip=0.065))]
     if pose == "sitting":  # the skirt lies over the thighs
         skirt = smooth(
-            (neck[0] - 0.08, neck[1]), (neck[0] + 0.08, neck[1]), (0.04, 0.24), (0.20, 0.24), (0.24, 0.08),
-            (0.02, 0.02), (-0.24, 0.03), (-0.20, 0.16),
-        )  # fmt: skip
+            (neck[0] - 0.08, neck[1]),
+            (neck[0] + 0.08, neck[1]),
+            (0.04, 0.24),
+            (0.20, 0.24),
+            (0.24, 0.08),
+            (0.02, 0.02),
+            (-0.24, 0.03),
+            (-0.20, 0.16),
+        )
     elif pose == "running":  # it flies behind
         skirt = smooth(
-            (neck[0] - 0.08, neck[1]), (neck[0] + 0.08, neck[1] - 0.02), (0.10, 0.42), (0.19, 0.25), (0.0, 0.19),
-            (-0.22, 0.22), (-0.30, 0.32), (-0.12, 0.42),
-        )  # fmt: skip
+            (neck[0] - 0.08, neck[1]),
+            (neck[0] + 0.08, neck[1] - 0.02),
+            (0.10, 0.42),
+            (0.19, 0.25),
+            (0.0, 0.19),
+            (-0.22, 0.22),
+            (-0.30, 0.32),
+            (-0.12, 0.42),
+        )
     else:
         skirt = smooth(
             (-0.085, 0.66), (0.085, 0.66), (0.095, 0.48), (0.235, 0.17), (0.0, 0.145), (-0.235, 0.17), (-0.095, 0.48)
@@ -136,14 +192,25 @@ def woman(pose: str, part: bool) -> list[Layer]:
     layers += _arm((neck[0] + 0.08, neck[1] - 0.03), *near, MAIN)
     layers += [inked(SKIN, ellipse(u, v, HEAD))]
     fringe = smooth(
-        (u - 0.148, v - 0.03), (u - 0.135, v + 0.10), (u, v + 0.16), (u + 0.135, v + 0.10), (u + 0.148, v - 0.03),
-        (u + 0.10, v + 0.05), (u + 0.02, v + 0.10), (u - 0.09, v + 0.05),
-    )  # fmt: skip
+        (u - 0.148, v - 0.03),
+        (u - 0.135, v + 0.10),
+        (u, v + 0.16),
+        (u + 0.135, v + 0.10),
+        (u + 0.148, v - 0.03),
+        (u + 0.10, v + 0.05),
+        (u + 0.02, v + 0.10),
+        (u - 0.09, v + 0.05),
+    )
     layers += [inked(HAIR, fringe)]
     if part:
         n = neck
         layers += [
-            inked(ACCENT, polygon((n[0] + 0.02, n[1]), (n[0] + 0.13, n[1]), (n[0] + 0.17, n[1] - 0.27), (n[0] + 0.05, n[1] - 0.27))),
+            inked(
+                ACCENT,
+                polygon(
+                    (n[0] + 0.02, n[1]), (n[0] + 0.13, n[1]), (n[0] + 0.17, n[1] - 0.27), (n[0] + 0.05, n[1] - 0.27)
+                ),
+            ),
             inked(ACCENT, limb((n[0] - 0.12, n[1] + 0.005), (n[0] + 0.12, n[1] + 0.005), 0.11)),
-        ]  # fmt: skip
+        ]
     return layers + _face(head)

@@ -109,13 +109,17 @@ def _room(canvas: Canvas) -> None:
         canvas.rectangle((240, 222, 198), 0.06 + 0.12 * i, 0.0, 0.068 + 0.12 * i, 0.54)
     canvas.rectangle((250, 246, 238), 0.58, 0.08, 0.90, 0.38)  # window frame
     canvas.rectangle((178, 218, 238), 0.60, 0.10, 0.88, 0.36)
-    canvas.shape((170, 206, 150), np.array([(0.60, 0.36), (0.60, 0.30), (0.70, 0.26), (0.80, 0.30), (0.88, 0.28), (0.88, 0.36)]))
+    canvas.shape(
+        (170, 206, 150), np.array([(0.60, 0.36), (0.60, 0.30), (0.70, 0.26), (0.80, 0.30), (0.88, 0.28), (0.88, 0.36)])
+    )
     canvas.rectangle((250, 246, 238), 0.732, 0.10, 0.748, 0.36)
     canvas.rectangle((250, 246, 238), 0.60, 0.222, 0.88, 0.238)
     canvas.rectangle((228, 206, 180), 0.56, 0.38, 0.92, 0.40)
     canvas.rectangle((216, 190, 160), 0.12, 0.12, 0.34, 0.32)  # a picture on the wall
     canvas.rectangle((232, 224, 206), 0.14, 0.14, 0.32, 0.30)
-    canvas.shape((212, 196, 164), np.array([(0.14, 0.30), (0.21, 0.20), (0.26, 0.26), (0.29, 0.22), (0.32, 0.27), (0.32, 0.30)]))
+    canvas.shape(
+        (212, 196, 164), np.array([(0.14, 0.30), (0.21, 0.20), (0.26, 0.26), (0.29, 0.22), (0.32, 0.27), (0.32, 0.30)])
+    )
     canvas.rectangle((250, 244, 232), 0, 0.525, 1, 0.55)  # skirting board
     canvas.fade((206, 166, 126), (190, 146, 106), 0.55, 1.0)
     for y in (0.60, 0.67, 0.76, 0.87):
@@ -167,7 +171,9 @@ def background(place: str, size: int, style: str) -> np.ndarray:
         image = Image.fromarray((fine + (np.array(PAPER) - fine) * BARE_PAPER).astype(np.uint8))
     picture = np.array(image.reduce(SUB), dtype=np.int32)
     if look.grain:
-        light = grain(size, size, 0.6 * look.grain, 0.05 * size, seeded("place", place)) * slope(size, size, look.shade / 4)
+        light = grain(size, size, 0.6 * look.grain, 0.05 * size, seeded("place", place)) * slope(
+            size, size, look.shade / 4
+        )
         picture = np.minimum(picture * light[..., None] // ONE**2, 255)
     picture.setflags(write=False)
     return picture

@@ -137,12 +137,11 @@ def _drawn(scene: Scene, thing: Thing, size: int, style: str) -> tuple[Sprite, i
 def carried_place(thing: Thing, person: Thing) -> tuple[float, float, float, tuple[float, float] | None]:
     """Where a carried thing is drawn: x and y of its lower edge, its height, and the hand that its string reaches.
 
-    A hat sits on the head, an umbrella is held above it, a kite flies over the shoulder of that hand unless it would leave the picture,
-    a ball lies in the carrying hand and a bag hangs from the other one.
+    A hat sits on the head. An umbrella is held above it. A kite flies over the shoulder of the carrying hand,
+    or over the other one where it would leave the picture. A ball lies in the carrying hand and a bag hangs
+    from the other.
     """
-    head, hand, other = (
-        (person.x + u * person.height, person.y - v * person.height) for u, v in anchors(person.pose)
-    )
+    head, hand, other = ((person.x + u * person.height, person.y - v * person.height) for u, v in anchors(person.pose))
     radius = HEAD * person.height
     if thing.kind == "hat":
         height = thing.height * WORN

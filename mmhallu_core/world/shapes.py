@@ -46,6 +46,11 @@ def plain(role: int, *outlines: Points) -> Layer:
     return Layer(role, outlines, ink=False)
 
 
+def rotated(points: Points, by: int) -> Points:
+    """The same closed outline, starting `by` points later (np.roll, at a fifth of its price on a few points)."""
+    return np.concatenate([points[by:], points[:by]])
+
+
 def ellipse(u: float, v: float, ru: float, rv: float | None = None, turn: float = 0.0) -> Points:
     """An ellipse around (u, v); `turn` in degrees, counter-clockwise."""
     angle = np.linspace(0, 2 * math.pi, 32, endpoint=False)
@@ -84,7 +89,7 @@ def box(u0: float, v0: float, u1: float, v1: float, radius: float = 0.0) -> Poin
 def smooth(*corners: tuple[float, float], steps: int = 6) -> Points:
     """A closed round curve through the corners (uniform Catmull-Rom spline)."""
     p = np.array(corners, dtype=float)
-    before, after, after2 = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)
+    before, after, after2 = rotated(p, -1), rotated(p, 1), rotated(p, 2)
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
     p0, p1, p2, p3 = (q[:, None, :] for q in (before, p, after, after2))
     curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
@@ -116,14 +121,14 @@ def ring(u: float, v: float, outer: float, inner: float) -> Points:
 
 def grown(outline: Points, by: float) -> Points:
     """The outline moved outwards by `by`: the ink line is this shape under the fill."""
-    ahead = np.roll(outline, -1, 0) - outline
+    ahead = rotated(outline, 1) - outline
     length = np.hypot(ahead[:, 0], ahead[:, 1])
     outline, ahead, length = outline[length > 1e-9], ahead[length > 1e-9], length[length > 1e-9]
     ahead = ahead / length[:, None]
     x, y = outline[:, 0], outline[:, 1]
-    area = np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))
+    area = np.dot(x, rotated(y, 1)) - np.dot(y, rotated(x, 1))
     normal = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1) * (1 if area > 0 else -1)
-    corner = normal + np.roll(normal, 1, 0)
+    corner = normal + rotated(normal, -1)
     # The exact mitre is 2 / |corner|^2; sharp corners would shoot out, so it is capped.
     mitre = 2 / np.maximum((corner**2).sum(1), 0.8)
     return outline + corner * (mitre * by)[:, None]

@@ -5,7 +5,7 @@ the role covers. Colour comes after, as one small integer product of coverage an
 cost one drawing and the arithmetic is exact: the same thing gives the same bytes on every machine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -138,13 +138,13 @@ def _shares(inside: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4096)
 def sprite(look: Look, colour: str) -> Sprite:
     """One look in one colour, as premultiplied paint."""
-    shares = coverage(look)
+    style = style_named(look.style)
+    shares = coverage(look if style.wobble else replace(look, variant=0))  # only a hand's wobble changes outlines
     roles = list(shares.roles)
     weight = np.array([SHADOW_WEIGHT if role == shapes.SHADOW else FULL_WEIGHT for role in roles], dtype=np.int32)
     weighted = shares.counts * weight
     paint = weighted @ palette(colour, look.variant, look.style)[roles]
     opacity = weighted.sum(-1)
-    style = style_named(look.style)
     if style.grain or style.shade:
         rng = seeded("grain", look.kind, look.variant)
         light = grain(*opacity.shape, style.grain, 0.04 * look.picture, rng) * slope(*opacity.shape, style.shade) // ONE

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from mmhallu_core.world.shapes import Points
+from mmhallu_core.world.shapes import Points, rotated
 
 ONE = 256  # light of this strength leaves a colour as it is
 PENCIL = np.array((92, 88, 96))
@@ -37,7 +37,7 @@ def slope(height: int, width: int, strength: float) -> np.ndarray:
 
 def wobbled(outline: Points, amount: float, rng: np.random.Generator) -> Points:
     """An outline as a hand draws it: long edges are divided, then every point strays by at most `amount`."""
-    ahead = np.roll(outline, -1, 0) - outline
+    ahead = rotated(outline, 1) - outline
     parts = np.maximum(1, np.ceil(np.hypot(ahead[:, 0], ahead[:, 1]) / 0.06)).astype(int)
     start = np.repeat(np.arange(len(outline)), parts)
     step = np.concatenate([np.arange(n) / n for n in parts])
