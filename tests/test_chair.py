@@ -105,7 +105,7 @@ def test_singulars_equal_the_originals_on_made_words():
     theirs, dice = pattern_singularize(), random.Random(0)
     endings = """s es ies ves ses oses opses yses ices ice ae i a um men people children axes our moves opera leaves
     feet geese itis eaux quizzes zombies movies series cookies collies ties shoes oes buses sives tives hives knives
-    wolves halves leaves thieves analyses reanalyses bases theses scissors ears news sheep oxen bus glass pants tennis"""
+    wolves halves leaves thieves analyses reanalyses bases theses scissors ears news oxen bus glass pants tennis"""
     words = [w for e in endings.split() for w in (e, f"{e}s", f"police{e}", f"{e}-in-law", f"{e}'")]
     letters = "abcdefghijklmnopqrstuvwxyz"
     for _ in range(20_000):

@@ -1,0 +1,164 @@
+"""`mmhallu`: the library from a terminal. Each command calls one public function and prints what it returns.
+
+Exit codes: 0 done; 1 a check failed; 2 could not run (and one sentence says why and what to do). With --json, exactly
+one JSON object goes to standard output and everything else to standard error.
+
+Heavy imports stand inside the commands, so that `mmhallu --help` answers at once.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmhallu_core.types import CannotRun
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Hallucination in vision-language models: see it, count it, check what papers claim.",
+)
+data = typer.Typer(no_args_is_help=True, help="Public data sets: what there is, getting it, checking it.")
+score = typer.Typer(no_args_is_help=True, help="Score answers that anyone produced.")
+app.add_typer(data, name="data")
+app.add_typer(score, name="score")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def command(group: typer.Typer, name: str) -> Callable:
+    """Registers a command whose `CannotRun` and file errors become one sentence and exit code 2."""
+
+    def register(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def guarded(*args: Any, **options: Any) -> None:
+            try:
+                function(*args, **options)
+            except CannotRun as error:
+                message = str(error)
+            except OSError as error:
+                message = f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error)
+            else:
+                return
+            print(f"mmhallu: {message}", file=sys.stderr)
+            raise typer.Exit(2)
+
+        group.command(name)(guarded)
+        return function
+
+    return register
+
+
+def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Prints a result for a program or for a person."""
+    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+
+
+def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent: tuple[str, ...] = ()) -> str:
+    """Lines of `name value [low, high]`; the names in `percent` are shown in percent, and None as a dash."""
+    lines = []
+    for name, value in rows.items():
+        scale, digits = (100, 2) if name in percent else (1, 2)
+        shown = "-" if value is None else value if isinstance(value, str | int) else f"{scale * value:.{digits}f}"
+        interval = (intervals or {}).get(name)
+        spread = f"  [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]" if interval else ""
+        lines.append(f"  {name + (' %' if name in percent else ''):<16} {shown:>9}{spread}")
+    return "\n".join(lines)
+
+
+@command(data, "list")
+def data_list(as_json: AsJson = False) -> None:
+    """What data sets there are, their size and licence, and which are here."""
+    from mmhallu_core.data.sources import sources
+
+    rows = {
+        name: {"title": one.title, "home": one.home, "commit": one.commit, "licence": one.licence, "bytes": one.bytes,
+               "here": all((one.folder / entry.path).is_file() for entry in one.files)}
+        for name, one in sources().items()
+    }  # fmt: skip
+    lines = [
+        f"{name:<15} {'here' if row['here'] else 'not here':<9} {row['bytes'] / 1e6:6.1f} MB  {row['title']}\n"
+        f"{'':<15} licence: {row['licence']}"
+        for name, row in rows.items()
+    ]
+    emit(rows, as_json, "\n".join(lines))
+
+
+@command(data, "get")
+def data_get(name: str, as_json: AsJson = False) -> None:
+    """Download a data set from its public home, checked by SHA-256. Licence and size are shown first."""
+    from mmhallu_core.data.sources import fetch, source
+    from mmhallu_core.evaluate.coco_truth import fetch_chair
+
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    fetched = fetch_chair(say) if name == "chair" else fetch(name, say)
+    result = {"name": name, "folder": str(source(name).folder), "fetched": fetched}
+    emit(result, as_json, f"{len(fetched)} files fetched; {name} is in {result['folder']}")
+
+
+@command(data, "verify")
+def data_verify(name: str, as_json: AsJson = False) -> None:
+    """Check every file of a data set by SHA-256. Exit code 1 when one is missing or changed."""
+    from mmhallu_core.data.sources import verify
+
+    states = verify(name)
+    bad = {path: state for path, state in states.items() if state != "ok"}
+    lines = [f"  {state:<8} {path}" for path, state in list(bad.items())[:20]]
+    lines.append(f"{name}: {len(states) - len(bad)} of {len(states)} files are right")
+    if bad:
+        lines.append(f"Get the others with `mmhallu data get {name}`.")
+    emit({"name": name, "ok": not bad, "files": len(states), "bad": bad}, as_json, "\n".join(lines))
+    if bad:
+        raise typer.Exit(1)
+
+
+@command(score, "chair")
+def score_chair_command(
+    answers: Annotated[Path, typer.Option(help="Captions: JSON list, JSON Lines, or objects one after another.")],
+    rules: Annotated[str, typer.Option(help="2018 (as published) or fixed (its mistakes repaired).")] = "2018",
+    gt: Annotated[str, typer.Option(help="coco, or a JSON file: image id to objects.")] = "coco",
+    as_json: AsJson = False,
+) -> None:
+    """CHAIR: how many of the objects that captions name are not in the picture."""
+    from dataclasses import replace
+
+    from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.data.coco import coco_image_id, coco_objects, read_truth
+    from mmhallu_core.data.vocabulary import coco_vocabulary
+    from mmhallu_core.evaluate.chair import score_chair
+
+    captions = read_answers(answers)
+    truth, vocabulary = (coco_objects(), None) if gt == "coco" else read_truth(gt)
+    if gt == "coco":  # COCO's file names and padded numbers become its plain image numbers.
+        captions = [replace(one, image_id=coco_image_id(one.image_id or one.id)) for one in captions]
+    result = score_chair(captions, truth, vocabulary or coco_vocabulary(), rules)
+    percent = ("chair_i", "chair_s", "recall", "empty")
+    rows = {name: result[name] for name in ("n", "chair_i", "chair_s", "recall", "mean_length", "empty")}
+    emit(result, as_json, f"CHAIR, rules {rules}, 95% intervals over captions\n" + table(rows, result["ci"], percent))
+
+
+@command(score, "pope")
+def score_pope_command(
+    questions: Annotated[Path, typer.Option(help="Questions with labels, as in POPE's own files.")],
+    answers: Annotated[Path, typer.Option(help="Answers with the questions' ids.")],
+    as_json: AsJson = False,
+) -> None:
+    """POPE: yes/no questions about objects, by the official reading of an answer and by a strict one."""
+    from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.data.pope import read_questions
+    from mmhallu_core.evaluate.pope import METRICS, score_pope
+
+    result = score_pope(read_questions(questions), read_answers(answers))
+    lines = [f"POPE, {result['n']} questions about {result['images']} pictures, 95% intervals over pictures"]
+    for reading in ("official", "strict"):
+        lines += [f" {reading} reading", table(result[reading], result["ci"][reading], (*METRICS, "unparsed"))]
+    emit(result, as_json, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    app()
