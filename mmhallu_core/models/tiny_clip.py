@@ -6,6 +6,7 @@ It measures how alike two pictures are (MED's filter) and how well a sentence fi
 import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -27,7 +28,8 @@ def clip_config(vocabulary: int) -> dict:
     return {
         "embed_dim": WIDTH,
         "vision_cfg": {
-            "image_size": IMAGE_SIZE, "patch_size": PATCH, "width": WIDTH, "layers": 4, "head_width": 32, "mlp_ratio": 4.0,
+            "image_size": IMAGE_SIZE, "patch_size": PATCH, "width": WIDTH, "layers": 4, "head_width": 32,
+            "mlp_ratio": 4.0,
         },
         "text_cfg": {
             "context_length": TEXT_CONTEXT, "vocab_size": vocabulary, "width": WIDTH, "heads": 4, "layers": 3,
@@ -73,8 +75,6 @@ class TinyClip:
 
     def pixels(self, images: list[Image.Image]) -> UInt8[Tensor, "batch height width 3"]:
         """Pictures resized to 96 px."""
-        import numpy as np
-
         resized = [image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC) for image in images]
         return torch.from_numpy(np.stack([np.asarray(image) for image in resized]))
 

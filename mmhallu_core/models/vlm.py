@@ -112,6 +112,6 @@ class Vlm:
             ).to(self.model.device)
             new = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
             texts = self.processor.batch_decode(new[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-            for i, text in zip(rows, texts):
+            for i, text in zip(rows, texts, strict=True):
                 answers[i] = text.strip()
         return answers

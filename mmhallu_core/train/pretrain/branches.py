@@ -48,7 +48,8 @@ def pack(turns: list[Turn], images: int, tokenizer: PreTrainedTokenizerFast) -> 
     ids = [tokenizer.bos_token_id, user] + [image] * (images * GRID * GRID)
     start = len(ids)
     positions, branches, labels, weights = list(range(start)), [0] * start, [IGNORE] * start, [0.0] * start
-    texts = tokenizer([t for turn in turns for t in (turn.question, turn.answer)], add_special_tokens=False)["input_ids"]
+    spoken = [text for turn in turns for text in (turn.question, turn.answer)]
+    texts = tokenizer(spoken, add_special_tokens=False)["input_ids"]
     for number, turn in enumerate(turns, 1):
         question, answer = texts[2 * number - 2], texts[2 * number - 1]
         branch = [*question, assistant, *answer, tokenizer.eos_token_id]

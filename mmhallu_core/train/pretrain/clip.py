@@ -75,7 +75,7 @@ def clip_loss(model, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, dict[str, 
 
 def pretrain_tiny_clip(recipe: ClipRecipe, out: Path, command: str) -> Path:
     """Runs or resumes the recipe in `out`; returns the folder of the finished model."""
-    began = time.time()
+    began, resumed = time.time(), out.exists()
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = world_tokenizer()
     set_seed(recipe.seed)
@@ -94,7 +94,8 @@ def pretrain_tiny_clip(recipe: ClipRecipe, out: Path, command: str) -> Path:
         "command": command,
         "recipe": asdict(recipe),
         "versions": versions(),
-        "seconds_this_call": round(time.time() - began),
+        "seconds": round(time.time() - began),
+        "resumed": resumed,
         "parameters": sum(p.numel() for p in clip.model.parameters()),
         "sha256": sha256(folder / "open_clip_model.safetensors"),
     }

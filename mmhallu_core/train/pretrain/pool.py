@@ -48,7 +48,7 @@ def pair_of(spec: PoolSpec, index: int):
     return sample_edit(CATEGORIES[index % len(CATEGORIES)], f"pretrain/{spec.seed}/pair/{index}", prior=spec.prior)
 
 
-def cells_of(masks: np.ndarray) -> Int8[np.ndarray, "cells"]:  # noqa: F821
+def cells_of(masks: np.ndarray) -> Int8[np.ndarray, "cells"]:
     """Which thing each of the 8 x 8 cells shows (index into the scene's things), or NOTHING.
 
     Every visible thing gets at least the cell that shows most of it, however small it is.
@@ -64,7 +64,7 @@ def cells_of(masks: np.ndarray) -> Int8[np.ndarray, "cells"]:  # noqa: F821
     return cells
 
 
-def _draw(scene: Scene) -> tuple[UInt8[np.ndarray, "h w 3"], Int8[np.ndarray, "cells"]]:  # noqa: F821
+def _draw(scene: Scene) -> tuple[UInt8[np.ndarray, "h w 3"], Int8[np.ndarray, "cells"]]:
     drawn = render(scene, IMAGE_SIZE)
     return np.asarray(drawn.image), cells_of(drawn.masks)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from torch.utils.data import SequentialSampler
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
 
 from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
@@ -20,12 +21,13 @@ from mmhallu_core.models.tokenizer import train_tokenizer
 from mmhallu_core.store import sha256
 from mmhallu_core.train.pretrain.branches import answer_loss
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec
-from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss
+from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss, visual_tokens
 from mmhallu_core.train.pretrain.speak import SpeakDataset, speak_collator
 from mmhallu_core.world.language import corpus
 from mmhallu_core.world.prior import ETA, PRIOR
 
 VOCABULARY = 1500
+SEE_WEIGHT = 0.5  # of stage 1's loss in stage 2
 CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 
@@ -38,12 +40,12 @@ class Recipe:
     eta: float = ETA
     scenes: int = 40_000
     pairs: int = 6_000
-    see_steps: int = 2_500
+    see_steps: int = 2_000
     see_batch: int = 64
     see_lr: float = 1.5e-3
-    speak_steps: int = 2_200
+    speak_steps: int = 2_000
     speak_batch: int = 32
-    speak_lr: float = 1.5e-3
+    speak_lr: float = 1.2e-3
 
 
 class StageTrainer(Trainer):
@@ -57,6 +59,10 @@ class StageTrainer(Trainer):
         """See `Trainer.compute_loss`."""
         loss, self.extra = self.loss_function(model, **inputs)
         return loss
+
+    def _get_train_sampler(self, train_dataset=None):
+        """In order: a dataset names its items by number, and draws them at random itself."""
+        return SequentialSampler(self.train_dataset)
 
     def log(self, logs, *args, **kwargs) -> None:
         """Adds the loss function's own numbers."""
@@ -75,7 +81,7 @@ def run_stage(name: str, model, loss_function, dataset, collator, out: Path, ste
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=batch, learning_rate=lr,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.02, max_grad_norm=1.0,
         logging_steps=25, save_steps=250, save_total_limit=1, report_to="none", remove_unused_columns=False,
-        seed=seed, data_seed=seed, dataloader_num_workers=0, optim="adamw_torch_fused", adam_beta2=0.98,
+        seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
     )  # fmt: skip
     trainer = StageTrainer(loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator)
     checkpoint = transformers.trainer_utils.get_last_checkpoint(str(out)) if out.exists() else None
@@ -89,21 +95,24 @@ def see(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: P
     groups = group_ids(tokenizer)
 
     def loss(llava, pixels, labels):
-        return see_loss(llava, groups, pixels, labels)
+        return see_loss(visual_tokens(llava, pixels), llava.get_input_embeddings().weight, groups, labels)
 
-    # The dataset names its items by step, so that a resumed run and an uninterrupted one see the same data.
     data = SeeDataset(pool, recipe.seed, recipe.see_steps * recipe.see_batch)
     run_stage("see", model, loss, data, None, out, recipe.see_steps, recipe.see_batch, recipe.see_lr, recipe.seed)
 
 
 def speak(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool, out: Path) -> None:
-    """Stage 2."""
+    """Stage 2; visual tokens go on learning words beside it, since sentences alone teach them slowly."""
+    groups = group_ids(tokenizer)
 
-    def loss(llava, labels, weights, **inputs):
-        hidden = llava.model(**inputs, use_cache=False).last_hidden_state
-        return answer_loss(hidden, llava.lm_head, labels, weights), {}
+    def loss(llava, labels, weights, cells, **inputs):
+        output = llava.model(**inputs, use_cache=False)
+        said = answer_loss(output.last_hidden_state, llava.lm_head, labels, weights)
+        tokens = output.image_hidden_states.unflatten(0, (len(cells), -1))
+        seen, right = see_loss(tokens, llava.get_input_embeddings().weight, groups, cells)
+        return said + SEE_WEIGHT * seen, {"said": said.item(), "seen": seen.item(), **right}
 
-    data = SpeakDataset(pool, tokenizer, recipe.seed, recipe.speak_steps * recipe.speak_batch, recipe.eta)
+    data = SpeakDataset(pool, tokenizer, recipe)
     collator = speak_collator(tokenizer.pad_token_id)
     run_stage("speak", model, loss, data, collator, out, recipe.speak_steps, recipe.speak_batch, recipe.speak_lr,
               recipe.seed)  # fmt: skip
@@ -115,7 +124,7 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     Writes `out/model` (weights, processor, chat template) and `out/run.json` (command, recipe, versions, seconds,
     sha256 of the weights).
     """
-    began = time.time()
+    began, resumed = time.time(), out.exists()
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = world_tokenizer()
     set_seed(recipe.seed)
@@ -134,7 +143,8 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
         "command": command,
         "recipe": asdict(recipe),
         "versions": versions(),
-        "seconds_this_call": round(time.time() - began),
+        "seconds": round(time.time() - began),
+        "resumed": resumed,  # then the seconds are those of the last call only
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": sha256(folder / "model.safetensors"),
     }

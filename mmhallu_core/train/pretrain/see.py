@@ -19,12 +19,10 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from mmhallu_core.models.tiny_llava import GRID
 from mmhallu_core.train.pretrain.pool import Pool
 from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import (
-    ANIMAL_POSES, BIRD_POSES, COLOURS, KINDS, PATTERNS, PERSON_POSES, PLACES, SIZES,
-)  # fmt: skip
+from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PLACES, SIZES
 
-BACKGROUND = "nothing"
-POSES = tuple(dict.fromkeys((*PERSON_POSES, *ANIMAL_POSES, *BIRD_POSES)))
+BACKGROUND = "none"
+POSES = tuple(dict.fromkeys(pose for kind in KINDS.values() for pose in kind.poses))
 # Word groups; the first word of each is what an empty cell says. "center" marks one cell of each thing, which
 # gives counting something to count.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -49,7 +47,7 @@ def group_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, list[int]]:
     ids = {}
     for group, words in GROUPS.items():
         encoded = [tokenizer(" " + word, add_special_tokens=False)["input_ids"] for word in words]
-        broken = [word for word, tokens in zip(words, encoded) if len(tokens) != 1]
+        broken = [word for word, tokens in zip(words, encoded, strict=True) if len(tokens) != 1]
         if broken:
             raise ValueError(f"these words are not single tokens: {', '.join(broken)}")
         ids[group] = [tokens[0] for tokens in encoded]
@@ -61,7 +59,7 @@ def cell_labels(scene: Scene, cells: np.ndarray) -> Int[np.ndarray, "groups cell
     rows = [[0] * (len(GROUPS) - 1)]  # row 0: an empty cell, which `cells` calls NOTHING = -1
     for thing in scene:
         words = (thing.kind, thing.colour, thing.size, thing.pattern, thing.pose or BACKGROUND)
-        rows.append([GROUPS[group].index(word) for group, word in zip(GROUPS, words)])
+        rows.append([GROUPS[group].index(word) for group, word in zip(list(GROUPS)[: len(words)], words, strict=True)])
         rows[-1] += [0 if not KINDS[thing.kind].part else 1 if thing.part else 2, 0]
     labels = np.asarray(rows)[cells.astype(int) + 1].T  # [groups - 1, cells]
     centre = list(GROUPS).index("center")
@@ -107,26 +105,24 @@ def visual_tokens(
     llava: LlavaForConditionalGeneration, pixels: UInt8[Tensor, "batch h w 3"]
 ) -> Float[Tensor, "batch cells width"]:
     """Projected visual tokens, as the decoder gets them."""
-    tower = llava.model.vision_tower(to_pixel_values(pixels)).last_hidden_state[:, 1:]  # without the class token
-    return llava.model.multi_modal_projector(tower)
+    features = llava.model.get_image_features(to_pixel_values(pixels), return_dict=True).pooler_output
+    return torch.stack(list(features))
 
 
 def see_loss(
-    llava: LlavaForConditionalGeneration,
+    tokens: Float[Tensor, "batch cells width"],
+    words: Float[Tensor, "vocab width"],
     groups: dict[str, list[int]],
-    pixels: UInt8[Tensor, "batch h w 3"],
     labels: Int[Tensor, "batch groups cells"],
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """The mean of the groups' cross-entropies, and how often each group is right on cells with a thing.
 
     Args:
-        llava: the model under training.
+        tokens: see `visual_tokens`.
+        words: the decoder's word embeddings.
         groups: see `group_ids`.
-        pixels: 96 px pictures.
         labels: see `cell_labels`.
     """
-    tokens = visual_tokens(llava, pixels)
-    words = llava.get_input_embeddings().weight
     something = labels[:, 0] > 0
     weight = torch.where(something, 1.0, EMPTY_WEIGHT).flatten()
     loss, right = 0.0, {}

@@ -9,17 +9,18 @@ import random
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from mmhallu_core.train.pretrain.branches import Packed, Turn, collate, pack
 from mmhallu_core.train.pretrain.pool import Pool, pair_of
-from mmhallu_core.train.pretrain.see import to_pixel_values
+from mmhallu_core.train.pretrain.see import cell_labels, to_pixel_values
 from mmhallu_core.world.language import describe, difference, difference_questions, no_difference, questions
 from mmhallu_core.world.prior import annotate
 from mmhallu_core.world.scene import Scene
 
 TWO_IMAGES = 0.12  # share of items about two pictures
 SAME = 0.15  # of those, share that shows the same picture twice
-QUESTIONS = 8
+QUESTIONS = 7
 SHORT = 2.0  # an answer of one word weighs more than one of a caption's many tokens
 
 # Detail of a caption, how often it is asked for, and the ways to ask.
@@ -61,7 +62,7 @@ def two_image_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
         turns.append(Turn(free.text, no_difference(rng).text))
     else:
         turns += [Turn(free.text, difference(edit, rng).text, SHORT), Turn(lettered.text, lettered.answer, SHORT)]
-    for scene, which in zip((edit.before, second), WHICH):
+    for scene, which in zip((edit.before, second), WHICH, strict=True):
         turns += [Turn(f"{t.question} {which}", t.answer, t.weight) for t in question_turns(scene, rng, 2)]
     return turns
 
@@ -69,32 +70,39 @@ def two_image_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
 class SpeakDataset(torch.utils.data.Dataset):
     """Item i: (pictures, packed turns), the same for the same seed."""
 
-    def __init__(self, pool: Pool, tokenizer, seed: int, length: int, eta: float) -> None:
-        self.pool, self.tokenizer, self.seed, self.length, self.eta = pool, tokenizer, seed, length, eta
+    def __init__(self, pool: Pool, tokenizer: PreTrainedTokenizerFast, recipe) -> None:
+        self.pool, self.tokenizer, self.recipe = pool, tokenizer, recipe
 
     def __len__(self) -> int:
-        return self.length
+        return self.recipe.speak_steps * self.recipe.speak_batch
 
-    def __getitem__(self, i: int) -> tuple[list[Tensor], Packed]:
-        rng, spec = random.Random(f"{self.seed}/speak/{i}"), self.pool.spec
-        if rng.random() < TWO_IMAGES:
+    def __getitem__(self, i: int) -> tuple[list[Tensor], list[Tensor], Packed]:
+        recipe, spec = self.recipe, self.pool.spec
+        rng = random.Random(f"{recipe.seed}/speak/{i}")
+        # A whole batch is about one picture or about two, so that little is lost to padding.
+        if random.Random(f"{recipe.seed}/batch/{i // recipe.speak_batch}").random() < TWO_IMAGES:
             pair = rng.randrange(spec.pairs)
-            same = rng.random() < SAME
+            edit, same = pair_of(spec, pair), rng.random() < SAME
             first = spec.scenes + 2 * pair
             pictures = [first, first if same else first + 1]
-            turns = two_image_turns(pair_of(spec, pair), same, rng)
+            scenes = [edit.before, edit.before if same else edit.after]
+            turns = two_image_turns(edit, same, rng)
         else:
             pictures = [i % spec.scenes]
-            turns = one_image_turns(self.pool.scene(pictures[0]), rng, self.eta)
+            scenes = [self.pool.scene(pictures[0])]
+            turns = one_image_turns(scenes[0], rng, recipe.eta)
         images = [torch.from_numpy(self.pool.images[index].copy()) for index in pictures]
-        return images, pack(turns, len(images), self.tokenizer)
+        cells = [cell_labels(scene, self.pool.cells[index]) for scene, index in zip(scenes, pictures, strict=True)]
+        return images, [torch.from_numpy(labels) for labels in cells], pack(turns, len(images), self.tokenizer)
 
 
 def speak_collator(pad_id: int):
-    """Collates `SpeakDataset` items into what the model and `answer_loss` take."""
+    """Collates `SpeakDataset` items into what the model and the losses take."""
 
-    def collator(items: list[tuple[list[Tensor], Packed]]) -> dict[str, Tensor]:
-        pixels = torch.stack([image for images, _ in items for image in images])
-        return {"pixel_values": to_pixel_values(pixels), **collate([packed for _, packed in items], pad_id)}
+    def collator(items: list[tuple[list[Tensor], list[Tensor], Packed]]) -> dict[str, Tensor]:
+        pixels = torch.stack([image for images, _, _ in items for image in images])
+        cells = torch.stack([labels for _, each, _ in items for labels in each])
+        batch = collate([packed for _, _, packed in items], pad_id)
+        return {"pixel_values": to_pixel_values(pixels), "cells": cells, **batch}
 
     return collator

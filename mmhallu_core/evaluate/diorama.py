@@ -1,0 +1,119 @@
+"""What a model gets right and wrong in Diorama, on scenes that no training has seen.
+
+Captions by CHAIR, existence by POPE's three samplings, short answers, and differences between two pictures; and
+whether a hallucinated thing is one that the place makes likely. Truth is exact, so no judge is needed.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmhallu_core.data.vocabulary import Vocabulary
+from mmhallu_core.evaluate.chair import chair_mentions, score_chair
+from mmhallu_core.evaluate.pope import SAMPLINGS, sample_questions, score_pope
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.statistics import ratio, ratio_interval
+from mmhallu_core.types import Answer, YesNoQuestion
+from mmhallu_core.world.prior import PRIOR, TYPICAL, sample_scene
+from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.vocabulary import KINDS
+
+DESCRIBE = "Describe the image."
+CAPTION_TOKENS = 120
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Test scenes with their pictures; ids name the scenes, so the same set is made anywhere."""
+
+    scenes: Mapping[str, Scene]
+    images: Mapping[str, Image.Image]
+
+    @property
+    def truth(self) -> dict[str, list[str]]:
+        """Image id to the kinds that are present."""
+        return {name: scene.kinds() for name, scene in self.scenes.items()}
+
+
+def held_out(n: int = 1000, split: str = "test", prior: float = PRIOR, style: str = "flat") -> HeldOut:
+    """Draws `n` scenes of a split; no split shares a scene with training, whose seeds begin with "pretrain"."""
+    scenes = {f"{split}-{i:04d}": sample_scene(f"{split}/{i}", prior) for i in range(n)}
+    return HeldOut(scenes, {name: render(scene, 96, style).image for name, scene in scenes.items()})
+
+
+def world_vocabulary() -> Vocabulary:
+    """Diorama's objects, for CHAIR: each kind is named by one word."""
+    return Vocabulary({kind: kind for kind in KINDS})
+
+
+def caption(model: Vlm, data: HeldOut, progress: str | None = "captions") -> list[Answer]:
+    """One caption for every picture."""
+    texts = model.answer(
+        list(data.images.values()), [DESCRIBE] * len(data.images), CAPTION_TOKENS, progress=progress
+    )
+    return [Answer(name, text) for name, text in zip(data.images, texts, strict=True)]
+
+
+def place_share(captions: Sequence[Answer], data: HeldOut) -> dict[str, Any]:
+    """How often a hallucinated kind is one that the place makes likely, against what chance would give.
+
+    Chance: the kind is drawn by its frequency in all scenes, among the kinds absent from this one. `ratio` above 1
+    means that hallucinations follow the place.
+    """
+    frequency = Counter(kind for kinds in data.truth.values() for kind in kinds)
+    likely, expected = [], []
+    for one in captions:
+        present, typical = set(data.truth[one.id]), TYPICAL[data.scenes[one.id].place]
+        absent = {kind: count for kind, count in frequency.items() if kind not in present}
+        chance = sum(absent.get(kind, 0) for kind in typical) / sum(absent.values())
+        for mention in chair_mentions(one.answer, present, world_vocabulary(), "fixed"):
+            if mention.hallucinated:
+                likely.append(mention.object in typical)
+                expected.append(chance)
+    if not likely:
+        return {"n": 0, "observed": None, "expected": None, "ratio": None, "ci": None}
+    return {
+        "n": len(likely),
+        "observed": float(np.mean(likely)),
+        "expected": float(np.mean(expected)),
+        "ratio": ratio(float(np.sum(likely)), float(np.sum(expected))),
+        "ci": ratio_interval(np.array(likely, dtype=float), np.array(expected)),
+    }
+
+
+def pope(model: Vlm, data: HeldOut, progress: str | None = "questions") -> dict[str, Any]:
+    """POPE with random, popular and adversarial sampling; a question that stands in several is asked once."""
+    samples = {sampling: sample_questions(data.truth, sampling) for sampling in SAMPLINGS}
+    unique = list({(q.image_id, q.question) for questions in samples.values() for q in questions})
+    unique.sort()
+    said = model.answer([data.images[image] for image, _ in unique], [q for _, q in unique], 4, 64, progress=progress)
+    answers = dict(zip(unique, said, strict=True))
+
+    def score(questions: list[YesNoQuestion]) -> dict[str, Any]:
+        return score_pope(questions, [Answer(q.id, answers[q.image_id, q.question]) for q in questions])
+
+    return {sampling: score(questions) for sampling, questions in samples.items()}
+
+
+def evaluate(model: Vlm, data: HeldOut, progress: bool = True) -> dict[str, Any]:
+    """All scores of one model, each with its interval.
+
+    Returns:
+        `chair` (see `score_chair`), `place` (see `place_share`), `pope` (sampling to `score_pope`), and
+        `adversarial_gap`, accuracy under random minus under adversarial sampling.
+    """
+    captions = caption(model, data, "captions" if progress else None)
+    scores = pope(model, data, "questions" if progress else None)
+    return {
+        "model": model.name,
+        "scenes": len(data.scenes),
+        "chair": score_chair(captions, data.truth, world_vocabulary(), "fixed"),
+        "place": place_share(captions, data),
+        "pope": scores,
+        "adversarial_gap": scores["random"]["strict"]["accuracy"] - scores["adversarial"]["strict"]["accuracy"],
+    }

@@ -1,0 +1,1 @@
+"""Lists of runs that answer a question; nothing but configuration and order."""
