@@ -13,14 +13,37 @@ from jaxtyping import Bool
 
 from mmhallu_core.world.edits_change import Change
 from mmhallu_core.world.edits_make import MAKERS, MOST_THINGS, new_id
-from mmhallu_core.world.edits_table import CATEGORIES, TABLE, classify, row_for, slug
+from mmhallu_core.world.edits_table import TABLE, Row
 from mmhallu_core.world.layout import layout_ok, place_for
 from mmhallu_core.world.prior import PRIOR, random_look, sample_scene
 from mmhallu_core.world.render import background_mask, silhouette
 from mmhallu_core.world.scene import Fact, Scene, facts
 from mmhallu_core.world.vocabulary import PEOPLE
 
-__all__ = ["CATEGORIES", "TABLE", "Edit", "classify", "edit_mask", "propose", "sample_edit", "slug"]
+CATEGORIES = tuple(row.category for row in TABLE)
+
+
+def slug(category: str) -> str:
+    """The name in snake case, as in files and facts: "Spatial Relation" becomes "spatial_relation"."""
+    return category.lower().replace(" ", "_")
+
+
+def row_for(category: str) -> Row:
+    """The row of a category, by its printed name or its slug.
+
+    Raises:
+        ValueError: for a name that is neither; the message lists the eleven.
+    """
+    for row in TABLE:
+        if category in (row.category, slug(row.category)):
+            return row
+    raise ValueError(f"unknown edit category {category!r}; the eleven are: {', '.join(CATEGORIES)}")
+
+
+def classify(before: Scene, after: Scene) -> list[str]:
+    """The categories whose condition holds between two scenes: one for an edit, none for a mixture of edits."""
+    seen = Change.between(before, after)
+    return [row.category for row in TABLE if row.holds(seen)]
 
 
 @dataclass(frozen=True)

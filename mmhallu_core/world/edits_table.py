@@ -1,6 +1,6 @@
 """The eleven edit categories as one table: what each needs, does, changes and says.
 
-The book prints `TABLE`, `classify` follows it, and tests hold it against 500 edits of each category.
+The book prints `TABLE`, `edits.classify` follows it, and tests hold it against 500 edits of each category.
 Category names are printed as the MED paper prints them (arXiv 2506.07227, section 4).
 """
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmhallu_core.world import edits_change as change
-from mmhallu_core.world.scene import Scene
 
 # Fact patterns: "kind predicate", or "kind" alone for any predicate of that kind.
 WHOLE_THING = ("object", "attribute", "part_relation", "action_relation", "spatial_relation")
@@ -56,6 +55,11 @@ class Row:
     operations: tuple[Operation, ...]
 
 
+def _swap(name: str, does: str, fact: str, sentence: str, along: tuple[str, ...] = ()) -> Operation:
+    """An operation that takes one fact away and puts one of the same pattern in its stead."""
+    return Operation(name, does, (fact,), (fact,), along, sentence)
+
+
 TABLE: tuple[Row, ...] = (
     Row(
         "Object",
@@ -64,13 +68,12 @@ TABLE: tuple[Row, ...] = (
         "an exchange is one edit, neither a loss (Negation) nor a new number (Counting)",
         change.is_object,
         (
-            Operation(
+            _swap(
                 "replace",
                 "a thing becomes another kind, in its place, with its colour, pattern and size",
-                ("object is", "counting number", "negation absent"),
-                ("object is", "counting number", "negation absent"),
-                WHOLE_THING,
+                "object is",
                 "The <kind> became a <kind>.",
+                ("counting number", "negation absent", *WHOLE_THING),
             ),
             Operation(
                 "add",
@@ -89,30 +92,16 @@ TABLE: tuple[Row, ...] = (
         "among several of a kind the same change is Differentiation, Comparison or Universality",
         change.is_attribute,
         (
-            Operation(
-                "recolour",
-                "it gets another colour",
-                ("attribute colour",),
-                ("attribute colour",),
-                (),
-                "The <kind> was <colour> and is now <colour>.",
+            _swap(
+                "recolour", "it gets another colour", "attribute colour", "The <kind> was <colour> and is now <colour>."
             ),
-            Operation(
+            _swap(
                 "repattern",
                 "it gets another pattern",
-                ("attribute pattern",),
-                ("attribute pattern",),
-                (),
+                "attribute pattern",
                 "The <kind> was <pattern> and is now <pattern>.",
             ),
-            Operation(
-                "resize",
-                "it gets another size",
-                ("attribute size",),
-                ("attribute size",),
-                (),
-                "The <kind> was <size> and is now <size>.",
-            ),
+            _swap("resize", "it gets another size", "attribute size", "The <kind> was <size> and is now <size>."),
         ),
     ),
     Row(
@@ -122,12 +111,10 @@ TABLE: tuple[Row, ...] = (
         "things stay as they are, so no other category is touched",
         change.is_scene,
         (
-            Operation(
+            _swap(
                 "change place",
                 "the place behind the things changes",
-                ("scene place",),
-                ("scene place",),
-                (),
+                "scene place",
                 "The place changed from <place> to <place>.",
             ),
         ),
@@ -139,12 +126,10 @@ TABLE: tuple[Row, ...] = (
         "nothing comes, goes or looks different",
         change.is_spatial_relation,
         (
-            Operation(
+            _swap(
                 "move",
                 "one moves sideways to the other side of the other one",
-                ("spatial_relation left of",),
-                ("spatial_relation left of",),
-                (),
+                "spatial_relation left of",
                 "The <kind> moved from the <side> of the <kind> to the <side> of it.",
             ),
         ),
@@ -156,20 +141,16 @@ TABLE: tuple[Row, ...] = (
         "what somebody does is not how they look (Attribute)",
         change.is_action_relation,
         (
-            Operation(
+            _swap(
                 "change pose",
                 "a pose on the ground becomes another",
-                ("action_relation pose",),
-                ("action_relation pose",),
-                (),
+                "action_relation pose",
                 "The <kind> was <pose> and is now <pose>.",
             ),
-            Operation(
+            _swap(
                 "hand over",
                 "a carried thing passes to the other person",
-                ("action_relation",),
-                ("action_relation",),
-                (),
+                "action_relation",
                 "The <kind> passed from the <person> to the <person>.",
             ),
         ),
@@ -226,26 +207,24 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "Differentiation",
-        "several of a kind; all but one are alike in colour (or pattern), before and after",
+        "several of a kind, of which all others are alike in colour (or pattern)",
         6,
         "it is told by the others of its kind, which an Attribute edit does not have",
         change.is_differentiation,
         (
-            Operation(
+            _swap(
                 "recolour one",
-                "one of them gets another colour, so that it starts, or stops, to differ",
-                ("attribute colour",),
-                ("attribute colour",),
-                ("differentiation", "universality"),
+                "one of them gets another colour, so that it starts, or stops, to differ from the others",
+                "attribute colour",
                 "One of the <kinds> was <colour> and is now <colour>.",
-            ),
-            Operation(
-                "repattern one",
-                "one of them gets another pattern, so that it starts, or stops, to differ",
-                ("attribute pattern",),
-                ("attribute pattern",),
                 ("differentiation", "universality"),
+            ),
+            _swap(
+                "repattern one",
+                "one of them gets another pattern, so that it starts, or stops, to differ from the others",
+                "attribute pattern",
                 "One of the <kinds> was <pattern> and is now <pattern>.",
+                ("differentiation", "universality"),
             ),
         ),
     ),
@@ -256,21 +235,19 @@ TABLE: tuple[Row, ...] = (
         "size is judged against the others of its kind, which an Attribute edit does not have",
         change.is_comparison,
         (
-            Operation(
+            _swap(
                 "enlarge one",
                 "one of them becomes larger than all others",
-                ("attribute size",),
-                ("attribute size", "comparison larger than"),
-                ("comparison",),
+                "attribute size",
                 "One of the two <kinds> became larger than the other.",
+                ("comparison",),
             ),
-            Operation(
+            _swap(
                 "shrink one",
                 "one of them becomes smaller than all others",
-                ("attribute size",),
-                ("attribute size", "comparison larger than"),
-                ("comparison",),
+                "attribute size",
                 "One of the two <kinds> became smaller than the other.",
+                ("comparison",),
             ),
         ),
     ),
@@ -298,48 +275,20 @@ TABLE: tuple[Row, ...] = (
         "all change together: not one among others (Differentiation), not one alone (Attribute)",
         change.is_universality,
         (
-            Operation(
+            _swap(
                 "recolour all",
                 "all of them get one new colour",
-                ("attribute colour",),
-                ("attribute colour", "universality all colour"),
-                ("differentiation", "universality"),
+                "attribute colour",
                 "All the <kinds> are now <colour>.",
+                ("differentiation", "universality"),
             ),
-            Operation(
+            _swap(
                 "repattern all",
                 "all of them get one new pattern",
-                ("attribute pattern",),
-                ("attribute pattern", "universality all pattern"),
-                ("differentiation", "universality"),
+                "attribute pattern",
                 "All the <kinds> are now <pattern>.",
+                ("differentiation", "universality"),
             ),
         ),
     ),
 )
-
-CATEGORIES = tuple(row.category for row in TABLE)
-ROWS = {row.category: row for row in TABLE}
-
-
-def slug(category: str) -> str:
-    """The name in snake case, as in files and facts: "Spatial Relation" becomes "spatial_relation"."""
-    return category.lower().replace(" ", "_")
-
-
-def row_for(category: str) -> Row:
-    """The row of a category, by its printed name or its slug.
-
-    Raises:
-        ValueError: for a name that is neither; the message lists the eleven.
-    """
-    for row in TABLE:
-        if category in (row.category, slug(row.category)):
-            return row
-    raise ValueError(f"unknown edit category {category!r}; the eleven are: {', '.join(CATEGORIES)}")
-
-
-def classify(before: Scene, after: Scene) -> list[str]:
-    """The categories whose condition holds between two scenes: one for an edit, none for a mixture of edits."""
-    seen = change.Change.between(before, after)
-    return [row.category for row in TABLE if row.holds(seen)]
