@@ -56,7 +56,7 @@ def command(group: typer.Typer, name: str) -> Callable:
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints a result for a program or for a person."""
-    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+    print(json.dumps(result) if as_json else text)
 
 
 def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent: tuple[str, ...] = ()) -> str:

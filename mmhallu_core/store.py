@@ -67,7 +67,7 @@ def checkpoint_folder(name: str) -> Path:
         MissingFile: when the package does not hold it; the message names the command that rebuilds it.
     """
     path = PACKAGE / "checkpoints" / name
-    if (path / "config.json").is_file():
+    if any((path / form).is_file() for form in ("config.json", "open_clip_config.json")):
         return path
     raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `mmhallu pretrain {name}`.")
 
@@ -99,6 +99,7 @@ def download(url: str, target: Path, expected: str | None) -> None:
     import requests
 
     target.parent.mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("WARNING")  # The caller says what is fetched, in its own words.
     try:
         # pooch writes to a temporary name, checks the hash, and only then moves the file to its place.
         known = None if expected is None else f"sha256:{expected}"

@@ -21,6 +21,8 @@ Two sets of rules find the mentions:
 * the three-word term "stove top oven" counted as two ovens; here the longest term wins;
 * a missing space after a full stop ("a dog.it runs") or a slash ("dog/cat") hid the words beside it.
 
+The ground truth of the COCO photos is the same for both: it was made with the 2018 rules.
+
 What was right is kept: a baby elephant is no person, a passenger train is a train, a toilet seat is no chair, and
 neither a train track nor a home plate is counted.
 """
@@ -157,7 +159,7 @@ def score_chair(
         mentions = chair_mentions(caption.answer, objects, vocabulary, rules)
         wrong = sum(mention.hallucinated for mention in mentions)
         hits = len(objects & {mention.object for mention in mentions})
-        length = len(caption.answer.split(" ")) if caption.answer.strip() else 0
+        length = len(caption.answer.strip().split(" ")) if caption.answer.strip() else 0
         rows.append((len(mentions), wrong, wrong > 0, hits, len(objects), length, length == 0))
     named, wrong, any_wrong, hits, there, length, empty = np.array(rows, dtype=float).T
     one = np.ones(len(rows))

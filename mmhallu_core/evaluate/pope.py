@@ -135,15 +135,55 @@ def question_about(name: str) -> str:
     return f"Is there {'an' if name[0].lower() in 'aeiou' else 'a'} {name} in the image?"
 
 
+def habits(truth: Mapping[str, Collection[str]]) -> tuple[list[str], dict[str, list[str]]]:
+    """What a set of pictures makes one expect: objects by frequency, and for each object what stands beside it most
+    often."""
+    frequency = Counter(name for objects in truth.values() for name in set(objects))
+    beside: dict[str, Counter] = {name: Counter() for name in frequency}
+    for objects in truth.values():
+        for name in set(objects):
+            beside[name].update(set(objects) - {name})
+    return _ranked(frequency), {name: _ranked(counts) for name, counts in beside.items()}
+
+
+def _ranked(counts: Counter) -> list[str]:
+    """Names from the most to the least frequent; ties in alphabetical order."""
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def choose_absent(
+    asked: Sequence[str],
+    objects: Collection[str],
+    sampling: str,
+    popular: Sequence[str],
+    companions: Mapping[str, Sequence[str]],
+    spare: Sequence[str],
+) -> list[str]:
+    """An absent object for each present one that is asked about, as POPE's own code pairs them; none is taken twice.
+
+    Args:
+        asked: present objects, in the order of the questions.
+        objects: everything in the picture.
+        sampling: "random" takes from `spare`, "popular" the most frequent object, "adversarial" the one that most often
+            stands beside the present object it is paired with.
+        popular: from `habits`.
+        companions: from `habits`.
+        spare: absent objects in random order, for "random" and where nothing else is left.
+    """
+    chosen: list[str] = []
+    for name in asked:
+        ranking = {"random": [], "popular": popular, "adversarial": companions.get(name, [])}[sampling]
+        chosen.append(next(one for one in [*ranking, *spare] if one not in objects and one not in chosen))
+    return chosen
+
+
 def sample_questions(
     truth: Mapping[str, Collection[str]], sampling: str, per_image: int = 6, seed: int = 0
 ) -> list[YesNoQuestion]:
     """Makes POPE questions from any ground truth: for each picture, as many about absent objects as about present ones.
 
-    As in POPE's own code, each present object is paired with an absent one: for "adversarial" the one that stands most
-    often beside that present object in all pictures, for "popular" the most frequent one, each at most once a picture;
-    ties go by name. Where nothing of the kind is left, any absent object is taken. Pictures with fewer than `per_image
-    / 2` objects, or a world with too few objects, give fewer questions, still half and half.
+    A picture with fewer than `per_image / 2` objects, or a world with too few objects, gives fewer questions, still
+    half and half.
 
     Args:
         truth: image id to the names of the objects in it.
@@ -158,31 +198,18 @@ def sample_questions(
         raise CannotRun(f"no such sampling: {sampling!r}; choose one of {', '.join(SAMPLINGS)}")
     if per_image < 2 or per_image % 2:
         raise CannotRun(f"`per_image` must be even and at least 2 (half present, half absent), got {per_image}")
-    frequency = Counter(name for objects in truth.values() for name in set(objects))
-    beside: dict[str, Counter] = {name: Counter() for name in frequency}
-    for objects in truth.values():
-        for name in set(objects):
-            beside[name].update(set(objects) - {name})
-    popular = _ranked(frequency)
-    companions = {name: _ranked(counts) for name, counts in beside.items()}
+    popular, companions = habits(truth)
     questions = []
     for image, objects in truth.items():
         dice = random.Random(f"{seed}:{image}")
-        present = sorted(set(objects))
+        present, spare = sorted(set(objects)), sorted(set(popular) - set(objects))
         dice.shuffle(present)
-        absent = sorted(set(frequency) - set(objects))
-        dice.shuffle(absent)
-        chosen: list[str] = []
-        for name in present[: min(per_image // 2, len(absent))]:
-            ranking = {"random": [], "popular": popular, "adversarial": companions[name]}[sampling]
-            free = (other for other in [*ranking, *absent] if other not in objects and other not in chosen)
-            chosen.append(next(free))
-            for label, asked in (("yes", name), ("no", chosen[-1])):
-                number = 2 * len(chosen) - (label == "yes")
-                questions.append(YesNoQuestion(f"{sampling}/{image}/{number}", image, question_about(asked), label))
+        dice.shuffle(spare)
+        asked = present[: min(per_image // 2, len(spare))]
+        absent = choose_absent(asked, objects, sampling, popular, companions, spare)
+        pairs = [pair for yes, no in zip(asked, absent, strict=True) for pair in ((yes, "yes"), (no, "no"))]
+        questions += [
+            YesNoQuestion(f"{sampling}/{image}/{number}", image, question_about(name), label)
+            for number, (name, label) in enumerate(pairs, start=1)
+        ]
     return questions
-
-
-def _ranked(counts: Counter) -> list[str]:
-    """Names from the most to the least frequent; ties in alphabetical order."""
-    return sorted(counts, key=lambda name: (-counts[name], name))

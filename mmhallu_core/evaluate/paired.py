@@ -1,0 +1,144 @@
+"""Two models on the same pictures: did anything change that can be told from chance?
+
+Each model captions the same scenes and answers the same POPE questions. A difference is then taken within each
+picture, which removes the variation between easy and hard pictures. The rule, decided before any result was
+seen: a change is *measurable* when the 95% interval of the paired difference leaves zero out. Everything else is
+reported as "no measurable change", which does not say that nothing changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from mmhallu_core.evaluate.chair import chair_mentions, score_chair
+from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, world_vocabulary
+from mmhallu_core.evaluate.pope import join, parse_strict, sample_questions, score_pope
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.statistics import DRAWS, paired_difference
+from mmhallu_core.types import Answer, YesNoQuestion
+
+METRICS = ("chair_i", "chair_s", "recall", "mean_length", "pope_adversarial")
+LESS_IS_BETTER = ("chair_i", "chair_s")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A fixed set of pictures and POPE-adversarial questions about them."""
+
+    data: HeldOut
+    questions: list[YesNoQuestion]
+
+    @classmethod
+    def draw(cls, n: int, split: str) -> "Exam":
+        """The exam of a split: the same scenes and questions on every machine."""
+        from mmhallu_core.evaluate.diorama import held_out
+
+        data = held_out(n, split)
+        return cls(data, sample_questions(data.truth, "adversarial"))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What one model said in an exam: a caption for each picture, an answer to each question."""
+
+    captions: list[Answer]
+    answers: list[Answer]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {name: [one.to_dict() for one in getattr(self, name)] for name in ("captions", "answers")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Sheet":
+        """Reads the JSON form back."""
+        return cls(*([Answer.from_dict(one) for one in values[name]] for name in ("captions", "answers")))
+
+
+def sit(model: Vlm, exam: Exam, progress: bool = True) -> Sheet:
+    """Lets a model take the exam."""
+    pictures, questions = exam.data.images, exam.questions
+    labels = ("captions", "questions") if progress else (None, None)
+    texts = model.answer(list(pictures.values()), [DESCRIBE] * len(pictures), CAPTION_TOKENS, 50, progress=labels[0])
+    images = [pictures[question.image_id] for question in questions]
+    said = model.answer(images, [question.question for question in questions], 4, 64, progress=labels[1])
+    return Sheet(
+        [Answer(name, text) for name, text in zip(pictures, texts, strict=True)],
+        [Answer(question.id, text) for question, text in zip(questions, said, strict=True)],
+    )
+
+
+def grade(sheet: Sheet, exam: Exam) -> dict[str, Any]:
+    """One model's scores with intervals.
+
+    Returns:
+        `chair` (see `score_chair`, rules "fixed") and `pope` (see `score_pope`), and under `scores` and `ci` the
+        five METRICS; POPE's is accuracy by the strict reading.
+    """
+    chair = score_chair(sheet.captions, exam.data.truth, world_vocabulary(), "fixed")
+    pope = score_pope(exam.questions, sheet.answers)
+    scores = {name: chair[name] for name in METRICS[:-1]} | {METRICS[-1]: pope["strict"]["accuracy"]}
+    ci = {name: chair["ci"][name] for name in METRICS[:-1]} | {METRICS[-1]: pope["ci"]["strict"]["accuracy"]}
+    return {"n": len(exam.data.scenes), "questions": pope["n"], "scores": scores, "ci": ci, "chair": chair, "pope": pope}
+
+
+def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]]:
+    """The paired difference, second minus first, of every metric.
+
+    Returns:
+        metric to `{difference, ci, measurable, verdict}`; the verdict is "better", "worse", "changed" (recall
+        counts as better when it rises; length is neither) or "no measurable change".
+    """
+    a, b = _caption_parts(first, exam), _caption_parts(second, exam)
+    results = {name: ratio_difference(a[name], b[name]) for name in METRICS[:-1]}
+    right = [_right(sheet, exam) for sheet in (first, second)]
+    pictures = [question.image_id for question in exam.questions]
+    results[METRICS[-1]] = paired_difference(*right, groups=pictures)
+    for name, result in results.items():
+        result["measurable"] = result["ci"] is not None and not result["ci"][0] <= 0 <= result["ci"][1]
+        better = (result["difference"] or 0) < 0 if name in LESS_IS_BETTER else (result["difference"] or 0) > 0
+        word = "changed" if name == "mean_length" else "better" if better else "worse"
+        result["verdict"] = word if result["measurable"] else "no measurable change"
+    return results
+
+
+Parts = tuple[Shaped[np.ndarray, " n"], Shaped[np.ndarray, " n"]]  # numerators and denominators, one per caption
+
+
+def ratio_difference(first: Parts, second: Parts, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+    """The difference of two ratios of sums over the same items, with a bootstrap interval that draws items with
+    both their scores.
+
+    Returns:
+        `{difference, ci}`, None where a ratio has nothing in its denominator.
+    """
+    sums = np.stack([*first, *second]).astype(float)  # [numerator and denominator of first and second, item]
+    if not (sums[1].sum() and sums[3].sum()):
+        return {"difference": None, "ci": None}
+    index = np.random.default_rng(seed).integers(0, sums.shape[1], (draws, sums.shape[1]))
+    a, b, c, d = sums[:, index].sum(axis=2)
+    here = (b > 0) & (d > 0)
+    low, high = np.percentile(c[here] / d[here] - a[here] / b[here], [2.5, 97.5])
+    whole = sums.sum(axis=1)
+    return {"difference": float(whole[2] / whole[3] - whole[0] / whole[1]), "ci": [float(low), float(high)]}
+
+
+def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Parts]:
+    """Each caption metric as numerator and denominator per caption."""
+    rows = []
+    for one in sheet.captions:
+        objects = set(exam.data.truth[one.id])
+        mentions = chair_mentions(one.answer, objects, world_vocabulary(), "fixed")
+        wrong = sum(mention.hallucinated for mention in mentions)
+        hits = len(objects & {mention.object for mention in mentions})
+        rows.append((wrong, len(mentions), wrong > 0, hits, len(objects), len(one.answer.split()), 1))
+    wrong, named, any_wrong, hits, there, words, one = np.array(rows, dtype=float).T
+    return {"chair_i": (wrong, named), "chair_s": (any_wrong, one), "recall": (hits, there), "mean_length": (words, one)}
+
+
+def _right(sheet: Sheet, exam: Exam) -> np.ndarray:
+    """Whether each POPE answer is right, by the strict reading."""
+    texts: Sequence[str] = join(exam.questions, sheet.answers)
+    return np.array([parse_strict(text) == q.label for text, q in zip(texts, exam.questions, strict=True)], float)
