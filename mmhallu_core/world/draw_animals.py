@@ -216,8 +216,8 @@ def bird(pose: str, part: bool) -> list[Layer]:
             ),
             inked(DARK, polygon((-0.25, 0.50), (-0.60, 0.42), (-0.54, 0.26), (-0.18, 0.28))),
             *(crest if part else []),
-            inked(MAIN, ellipse(0.0, 0.42, 0.33, 0.23, 18), ellipse(u, v, 0.18)),
-            plain(LIGHT, ellipse(0.14, 0.36, 0.14, 0.11, 30)),
+            inked(MAIN, ellipse(0.0, 0.42, 0.33, 0.23, 18.0), ellipse(u, v, 0.18)),
+            plain(LIGHT, ellipse(0.14, 0.36, 0.14, 0.11, 30.0)),
             inked(DARK, smooth((0.08, 0.52), (0.02, 0.34), (-0.20, 0.28), (-0.36, 0.34), (-0.18, 0.54))),
             *face,
         ]
@@ -225,7 +225,7 @@ def bird(pose: str, part: bool) -> list[Layer]:
         inked(DARK, smooth((0.10, 0.50), (0.14, 0.85), (0.02, 1.0), (-0.14, 0.82), (-0.10, 0.50))),
         inked(DARK, polygon((-0.22, 0.52), (-0.60, 0.60), (-0.58, 0.36), (-0.22, 0.38))),
         *(crest if part else []),
-        inked(MAIN, ellipse(0.0, 0.45, 0.34, 0.17, 8), ellipse(u, v, 0.17)),
+        inked(MAIN, ellipse(0.0, 0.45, 0.34, 0.17, 8.0), ellipse(u, v, 0.17)),
         inked(MAIN, smooth((0.06, 0.48), (-0.12, 0.86), (-0.34, 1.02), (-0.40, 0.82), (-0.18, 0.40), (-0.02, 0.38))),
         *face,
     ]

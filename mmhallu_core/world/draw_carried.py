@@ -64,7 +64,7 @@ def ball(part: bool, tether: Tether = None) -> list[Layer]:
     return [
         inked(MAIN, ellipse(0.0, 0.5, 0.46)),
         plain(DARK, *bend((-0.30, 0.22), (-0.12, 0.10), (0.10, 0.09), (0.30, 0.22), wide=0.06)),
-        plain(WHITE, ellipse(-0.18, 0.70, 0.11, 0.07, 35)),
+        plain(WHITE, ellipse(-0.18, 0.70, 0.11, 0.07, 35.0)),
     ]
 
 

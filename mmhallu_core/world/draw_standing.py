@@ -66,7 +66,7 @@ def tree(part: bool) -> list[Layer]:
     layers = [
         inked(WOOD, polygon((-0.085, 0.0), (0.085, 0.0), (0.05, 0.45), (-0.05, 0.45))),
         inked(MAIN, *(ellipse(*circle) for circle in crown)),
-        plain(LIGHT, ellipse(-0.06, 0.88, 0.075, 0.03, 25)),
+        plain(LIGHT, ellipse(-0.06, 0.88, 0.075, 0.03, 25.0)),
     ]
     if part:
         for u, v in ((-0.17, 0.66), (0.03, 0.80), (0.17, 0.64), (-0.03, 0.53)):

@@ -72,8 +72,8 @@ def _street(canvas: Canvas) -> None:
                 y = HORIZON - tall + 0.03 + 0.075 * row
                 canvas.rectangle((228, 232, 232), left, y, left + wide * 0.14, y + 0.03)
         x += wide + 0.005
-    canvas.rectangle((206, 202, 198), 0, HORIZON, 1, 0.66)  # pavement at the far side
-    canvas.rectangle((160, 158, 164), 0, 0.66, 1, 0.675)  # kerb
+    canvas.rectangle((206, 202, 198), 0.0, HORIZON, 1.0, 0.66)  # pavement at the far side
+    canvas.rectangle((160, 158, 164), 0.0, 0.66, 1.0, 0.675)  # kerb
     for i in range(4):
         canvas.rectangle((222, 220, 212), 0.03 + 0.27 * i, 0.80, 0.16 + 0.27 * i, 0.818)
 
@@ -120,10 +120,10 @@ def _room(canvas: Canvas) -> None:
     canvas.shape(
         (212, 196, 164), np.array([(0.14, 0.30), (0.21, 0.20), (0.26, 0.26), (0.29, 0.22), (0.32, 0.27), (0.32, 0.30)])
     )
-    canvas.rectangle((250, 244, 232), 0, 0.525, 1, 0.55)  # skirting board
+    canvas.rectangle((250, 244, 232), 0.0, 0.525, 1.0, 0.55)  # skirting board
     canvas.fade((206, 166, 126), (190, 146, 106), 0.55, 1.0)
     for y in (0.60, 0.67, 0.76, 0.87):
-        canvas.rectangle((180, 136, 96), 0, y, 1, y + 0.004)
+        canvas.rectangle((180, 136, 96), 0.0, y, 1.0, y + 0.004)
 
 
 def _snow(canvas: Canvas) -> None:

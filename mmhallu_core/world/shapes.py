@@ -79,9 +79,9 @@ def box(u0: float, v0: float, u1: float, v1: float, radius: float = 0.0) -> Poin
     arc = np.stack([np.cos(quarter), np.sin(quarter)], axis=1) * radius
     corners = [
         arc + (u1 - radius, v1 - radius),
-        turned(arc, 90) + (u0 + radius, v1 - radius),
-        turned(arc, 180) + (u0 + radius, v0 + radius),
-        turned(arc, 270) + (u1 - radius, v0 + radius),
+        turned(arc, 90.0) + (u0 + radius, v1 - radius),
+        turned(arc, 180.0) + (u0 + radius, v0 + radius),
+        turned(arc, 270.0) + (u1 - radius, v0 + radius),
     ]
     return np.concatenate(corners)
 

@@ -110,17 +110,17 @@ def coverage(look: Look) -> Coverage:
     width, height = right - left, bottom - top
     tile = Image.new("L", (width * SUB, height * SUB))
     draw = ImageDraw.Draw(tile)
-    origin = np.array([left * SUB, top * SUB])
+    anchor = (-float(left * SUB), -float(top * SUB))  # where it is in the tile
     for role, points in painted:
-        draw.polygon((points - origin).ravel().tolist(), fill=role)
+        draw.polygon((points + anchor).ravel().tolist(), fill=role)
     index = np.array(tile)
     if look.pattern != "plain":
         usual = KINDS[look.kind].height * look.picture * SUB
         period = PERIOD * look.picture * SUB * min(1.15, max(0.85, look.height / usual))
-        inside = _stencil(look.pattern, *index.shape, (-origin[0], -origin[1]), period)
+        inside = _stencil(look.pattern, *index.shape, anchor, period)
         index[(index == shapes.MAIN) & inside] = shapes.PATTERN
     if style.hatch:
-        inside = _stencil("hatched", *index.shape, (-origin[0], -origin[1]), HATCH_PERIOD * look.picture * SUB)
+        inside = _stencil("hatched", *index.shape, anchor, HATCH_PERIOD * look.picture * SUB)
         index[(index == shapes.MAIN) & inside] = shapes.HATCH
     roles = tuple(int(role) for role in np.flatnonzero(np.bincount(index.ravel(), minlength=len(shapes.ROLES))) if role)
     return Coverage(left, top, roles, np.stack([_shares(index == role) for role in roles], axis=-1))
