@@ -27,16 +27,17 @@ from mmhallu_core.world.language import corpus
 from mmhallu_core.world.prior import ETA, PRIOR
 
 VOCABULARY = 1500
+SAVE_STEPS = 250
 SEE_WEIGHT = 0.5  # of stage 1's loss in stage 2
 CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a base model's training; the two dials make the control when both are 0."""
+    """Every number of a base model's training; the two dials, set to 0 in stage 2, make the control."""
 
     seed: int = 0
-    prior: float = PRIOR
+    prior: float = PRIOR  # of stage 2's scenes
     eta: float = ETA
     scenes: int = 40_000
     pairs: int = 6_000
@@ -80,7 +81,7 @@ def run_stage(name: str, model, loss_function, dataset, collator, out: Path, ste
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=batch, learning_rate=lr,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.02, max_grad_norm=1.0,
-        logging_steps=25, save_steps=250, save_total_limit=1, report_to="none", remove_unused_columns=False,
+        logging_steps=25, save_steps=SAVE_STEPS, save_total_limit=1, report_to="none", remove_unused_columns=False,
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
     )  # fmt: skip
     trainer = StageTrainer(loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator)
@@ -129,10 +130,11 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     tokenizer = world_tokenizer()
     set_seed(recipe.seed)
     model = new_tiny_llava(tokenizer)
-    pool = Pool(PoolSpec(recipe.scenes, recipe.pairs, recipe.seed, recipe.prior), out / "pool")
-    for name, stage in (("see", see), ("speak", speak)):
+    # Base and control share stage 1, which has no sentences: same eyes, different habits.
+    for name, stage, prior in (("see", see, PRIOR), ("speak", speak, recipe.prior)):
         weights = out / f"{name}.safetensors"
         if not weights.exists():
+            pool = Pool(PoolSpec(recipe.scenes, recipe.pairs, recipe.seed, prior), out / f"pool-prior{prior:g}")
             stage(recipe, model, tokenizer, pool, out / name)
             safetensors_save(model, weights)
         safetensors_load(model, weights)

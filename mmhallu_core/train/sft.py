@@ -1,0 +1,211 @@
+"""Supervised fine-tuning with LoRA: show pictures, ask, and train on the right answers.
+
+LoRA (Hu et al., arXiv 2106.09685) leaves every weight W of a model as it is and learns a small addition B A beside
+it, with few columns in B and few rows in A. The result, an *adapter*, is a file of a few hundred kilobytes that can be
+put on the model or left off. B starts at zero, so an untrained adapter changes nothing.
+
+As in MED (arXiv 2506.07227, tables 5 and 6) the adapter sits in every linear layer of the decoder and of the
+vision tower, and not in the connector between them; rank 8, alpha 16. The learning rate is ours: a model a
+thousand times smaller takes larger steps.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments, set_seed
+
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import sha256
+from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
+from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
+from mmhallu_core.types import CannotRun
+
+# Attention and feed-forward layers, by their names in LLaVA's Llama decoder and CLIP tower; the connector's differ.
+LAYERS = "q_proj k_proj v_proj o_proj out_proj gate_proj up_proj down_proj fc1 fc2".split()
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Example:
+    """Some pictures, and questions about them with the answers to learn."""
+
+    images: tuple[Image.Image, ...]
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class SftSpec:
+    """Every number of a fine-tuning run.
+
+    Attributes:
+        steps: optimizer steps; the learning rate falls to zero over them, along a cosine.
+        batch: examples a step.
+        lr: the highest learning rate.
+        rank, alpha: LoRA's size, and its strength relative to `rank`.
+        seed: of the adapter's first values. The examples' order is the caller's.
+        seconds: stop after this time even if steps are left; None for no limit.
+    """
+
+    steps: int
+    batch: int = 15
+    lr: float = 3e-3
+    rank: int = 8
+    alpha: int = 16
+    seed: int = 0
+    seconds: float | None = None
+
+
+class _Examples(torch.utils.data.Dataset):
+    """Makes example number i when it is asked for, and keeps a hash of all that was handed out."""
+
+    def __init__(self, make: Callable[[int], Example], count: int) -> None:
+        self.make, self.count, self.hash = make, count, hashlib.sha256()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> Example:
+        example = self.make(i)
+        self.hash.update(json.dumps([asdict(turn) for turn in example.turns]).encode("utf-8"))
+        for image in example.images:
+            self.hash.update(image.tobytes())
+        return example
+
+
+class _Watch(TrainerCallback):
+    """Tells how far training is, and ends it when its time is over."""
+
+    def __init__(self, spec: SftSpec, progress: Callable[[int, int], None] | None) -> None:
+        self.spec, self.progress = spec, progress
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Starts the clock."""
+        self.began = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Reports the step; asks for the end when the time is over."""
+        if self.progress:
+            self.progress(state.global_step, self.spec.steps)
+        if self.spec.seconds is not None and time.monotonic() - self.began > self.spec.seconds:
+            control.should_training_stop = True
+
+
+def fine_tune(
+    vlm: Vlm,
+    make: Callable[[int], Example],
+    spec: SftSpec,
+    out: Path,
+    command: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Vlm, dict[str, Any]]:
+    """Trains an adapter for a model, and writes it to `out` with the run's record.
+
+    Args:
+        vlm: the model; it is used up (its layers get the adapter): load it again where both are needed.
+        make: example number i, from 0; an example is asked for once.
+        spec: the run's numbers.
+        out: folder for `adapter_config.json`, `adapter_model.safetensors` and `run.json`.
+        command: what a reader types to make this run again; recorded.
+        progress: called with (step, steps) after each step.
+
+    Returns:
+        The trained model, and what `run.json` holds: command, spec, seed, versions, data_sha256, base_sha256, sha256
+        (of the adapter), steps, seconds, examples, trainable parameters, first and final loss.
+
+    Raises:
+        CannotRun: when the loss stops being a number.
+    """
+    base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
+    set_seed(spec.seed)
+    model = peft.get_peft_model(
+        vlm.model,
+        peft.LoraConfig(r=spec.rank, lora_alpha=spec.alpha, target_modules=rf".*\.({'|'.join(LAYERS)})"),
+    )
+    llava = model.get_base_model()
+
+    def loss(_, labels, weights, **inputs):
+        hidden = llava.model(**inputs, use_cache=False).last_hidden_state
+        return answer_loss(hidden, llava.lm_head, labels, weights), {}
+
+    tokenizer, pictures = vlm.processor.tokenizer, vlm.processor.image_processor
+
+    def collator(examples: list[Example]) -> dict[str, Tensor]:
+        images = [image for example in examples for image in example.images]
+        packed = [pack(list(one.turns), len(one.images), tokenizer) for one in examples]
+        pixels = pictures(images, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels, **collate(packed, tokenizer.pad_token_id)}
+
+    examples = _Examples(make, spec.steps * spec.batch)
+    arguments = TrainingArguments(
+        output_dir=str(out), max_steps=spec.steps, per_device_train_batch_size=spec.batch, learning_rate=spec.lr,
+        lr_scheduler_type="cosine", warmup_steps=min(10, spec.steps // 5), max_grad_norm=1.0, seed=spec.seed,
+        logging_steps=1, save_strategy="no", report_to="none", remove_unused_columns=False, dataloader_num_workers=0,
+        dataloader_pin_memory=False, use_cpu=vlm.model.device.type == "cpu", logging_nan_inf_filter=False,
+    )  # fmt: skip
+    trainer = StageTrainer(loss, model=model, args=arguments, train_dataset=examples, data_collator=collator,
+                           callbacks=[_Watch(spec, progress)])  # fmt: skip
+    for talkative in (ProgressCallback, PrinterCallback):  # they print to standard output, which --json needs clean
+        trainer.remove_callback(talkative)
+    began = time.monotonic()
+    trainer.train()
+    seconds = time.monotonic() - began
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    if not all(map(torch.isfinite, torch.tensor(losses))):
+        raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
+    model.save_pretrained(out)
+    (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    last = losses[-max(1, len(losses) // 10) :]
+    record = {
+        "command": command,
+        "spec": asdict(spec),
+        "seed": spec.seed,
+        "versions": {**versions(), "peft": peft.__version__},
+        "base": base_name,
+        "base_sha256": base_sha256,
+        "data_sha256": examples.hash.hexdigest(),
+        "sha256": sha256(out / WEIGHTS),
+        "steps": trainer.state.global_step,
+        "examples": trainer.state.global_step * spec.batch,
+        "seconds": round(seconds, 1),
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "loss": {"first": losses[0], "final": sum(last) / len(last)},
+    }
+    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return Vlm(f"{base_name} with {out.name}", model.merge_and_unload().eval(), vlm.processor), record
+
+
+def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
+    """The model with an adapter that `fine_tune` wrote; `vlm` is used up.
+
+    Raises:
+        CannotRun: when the folder holds no adapter, or one that was trained on another model or changed since.
+    """
+    if not (folder / WEIGHTS).is_file() or not (folder / "run.json").is_file():
+        raise CannotRun(f"{folder} holds no adapter: {WEIGHTS} and run.json belong in it")
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if record["sha256"] != sha256(folder / WEIGHTS):
+        raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
+    if record["base_sha256"] != _weights_sha256(vlm):
+        raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
+    model = peft.PeftModel.from_pretrained(vlm.model, str(folder)).merge_and_unload()
+    return Vlm(f"{vlm.name} with {folder.name}", model.eval(), vlm.processor)
+
+
+def _weights_sha256(vlm: Vlm) -> str:
+    """The hash of a model's file of weights, or of its tensors where the file is elsewhere (a hub's cache)."""
+    file = Path(vlm.model.name_or_path) / "model.safetensors"
+    if file.is_file():
+        return sha256(file)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(vlm.model.state_dict().items()):
+        digest.update(name.encode("utf-8") + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
