@@ -114,6 +114,7 @@ def test_singulars_equal_the_originals_on_made_words():
 
 
 @needs_data
+@pytest.mark.slow
 def test_singulars_equal_the_originals_on_every_word_of_the_captions(coco):
     theirs, vocabulary = pattern_singularize(), coco[0]
     words = {form for term in vocabulary.terms for form in (term, *plurals(term))}
@@ -159,6 +160,7 @@ def test_words_equal_nltks_on_any_order_of_pieces(pieces, space):
 
 
 @needs_data
+@pytest.mark.slow
 def test_words_equal_nltks_on_real_captions():
     captions = [caption for model in MODELS for caption in captions_of(model)[:400]]
     wrong = [c.id for c in captions if [w.text for w in treebank_words(c.answer)] != nltk_words(c.answer)]

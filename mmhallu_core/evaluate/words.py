@@ -23,9 +23,9 @@ class Word(NamedTuple):
 
 # A full stop after one of these is no sentence end. Punkt learned some 150 from news text; these can occur in captions.
 ABBREVIATIONS = frozenset(
-    """mr mrs ms dr prof st jr sr vs co corp inc ltd ave ft wash no. ok col gen rep sen gov maj p.m a.m u.s u.k u.n
+    """mr mrs ms dr prof st jr sr vs co corp inc ltd ave ft wash ok col gen rep sen gov maj p.m a.m u.s u.k u.n
     u.s.a n.y d.c l.a ph.d jan feb aug sept sep oct nov dec mon tues wed fri va fla calif ill mich ore wis conn ct la
-    ga pa vt ala ariz tenn minn okla s c e t i j w r n""".split()
+    ga pa vt ala ariz tenn minn okla""".split()
 )
 _STOP = re.compile(r"\.(?=[\"')\]}]*\s)")  # A full stop, perhaps with closing marks, before a space.
 _UNFINISHED = re.compile(r"(?:^|.*-)(?:[^\W\d_]|-?[.,]?\d[\d,.-]*)$|.*\.$")  # A letter, a number, or more full stops.
