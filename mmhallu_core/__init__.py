@@ -9,7 +9,8 @@ Rooms, in the order data flows. A room imports only from the rooms above it:
     types, config, store, statistics    records, profiles, files, intervals
     world, data                         Diorama (the drawn world), public benchmarks
     models, train, evaluate             the models, their training, their scores
-    viz, cli                            figures, and the command `mmhallu`
+    studies                             lists of runs that answer a question
+    viz, tour, cli                      figures, five minutes in a terminal, the command `mmhallu`
 
 Importing this package is cheap: it loads no torch. Import the room that you need.
 """

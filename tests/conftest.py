@@ -4,12 +4,17 @@ import os
 import random
 import socket
 
+import hypothesis
 import numpy as np
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: it reads this once
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# The same examples each time, and no time limit for one: a busy machine must not fail a test.
+hypothesis.settings.register_profile("mmhallu", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("mmhallu")
 
 
 @pytest.fixture(autouse=True)
