@@ -10,7 +10,7 @@ Rooms, in the order data flows. A room imports only from the rooms above it:
     world, data                         Diorama (the drawn world), public benchmarks
     models, train, evaluate             the models, their training, their scores
     studies                             lists of runs that answer a question
-    viz, tour, cli                      figures, five minutes in a terminal, the command `mmhallu`
+    viz, tour, doctor, cli              figures, five minutes in a terminal, what runs here, the command `mmhallu`
 
 Importing this package is cheap: it loads no torch. Import the room that you need.
 """
