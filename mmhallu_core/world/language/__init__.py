@@ -4,8 +4,10 @@ from mmhallu_core.world.language.caption import Description, Mention, describe
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS, difference_options, difference_questions
 from mmhallu_core.world.language.corpus import corpus
 from mmhallu_core.world.language.difference import Difference, difference, no_difference
+from mmhallu_core.world.language.match import match
 from mmhallu_core.world.language.mixture import questions
 from mmhallu_core.world.language.questions import Question, in_a_sentence, lettered
+from mmhallu_core.world.language.read import Reading, read
 
 __all__ = [
     "DIFFERENCE_PROMPTS",
@@ -13,6 +15,7 @@ __all__ = [
     "Difference",
     "Mention",
     "Question",
+    "Reading",
     "corpus",
     "describe",
     "difference",
@@ -20,6 +23,8 @@ __all__ = [
     "difference_questions",
     "in_a_sentence",
     "lettered",
+    "match",
     "no_difference",
     "questions",
+    "read",
 ]

@@ -7,17 +7,14 @@ is as likely to be the truth.
 """
 
 import random
-from typing import TYPE_CHECKING
 
+from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.difference import Statement, difference, statement_of
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES
 from mmhallu_core.world.language.questions import LETTERS, WITH_A_LETTER, Question
 from mmhallu_core.world.language.statement import Slots, write
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import COLOURS, HOLDABLE, KINDS, PATTERNS
-
-if TYPE_CHECKING:
-    from mmhallu_core.world.edits import Edit
 
 DIFFERENCE_PROMPTS = (
     "What is different between the two images?",
@@ -32,7 +29,7 @@ DIFFERENCE_PROMPTS = (
 )
 
 
-def difference_questions(edit: "Edit", rng: random.Random) -> tuple[Question, Question]:
+def difference_questions(edit: Edit, rng: random.Random) -> tuple[Question, Question]:
     """The same question about an edit twice: open, and with four lettered options."""
     prompt = DIFFERENCE_PROMPTS[0] if rng.random() < 0.5 else rng.choice(DIFFERENCE_PROMPTS)
     answer = difference(edit, rng).text
@@ -47,7 +44,7 @@ def difference_questions(edit: "Edit", rng: random.Random) -> tuple[Question, Qu
     )
 
 
-def difference_options(edit: "Edit", rng: random.Random) -> list[str]:
+def difference_options(edit: Edit, rng: random.Random) -> list[str]:
     """Four statements in canonical wording, the true one first."""
     said = statement_of(edit)
     return [_text(said, corner) for corner in ({}, *_corners(said, edit.before, rng))]

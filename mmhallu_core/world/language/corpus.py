@@ -8,12 +8,14 @@ import itertools
 import random
 from collections.abc import Iterator
 
+from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language.caption import DETAILS, describe
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS, difference_questions
 from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
 from mmhallu_core.world.language.lexicon import UNITS, with_article
 from mmhallu_core.world.language.mixture import questions
 from mmhallu_core.world.language.questions import LETTERS
+from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.vocabulary import COLOURS, KINDS
 
 INSTRUCTIONS = (
@@ -53,8 +55,6 @@ FEEDBACK = (
     "Replace the {kind} with {a}.",
     "The {kind} is not mentioned in the caption.",
 )
-EDITED = ("Object", "Attribute", "Scene", "Spatial Relation", "Action Relation", "Part Relation", "Counting",
-          "Differentiation", "Comparison", "Negation", "Universality")  # fmt: skip
 
 
 def corpus(n: int, seed: int = 0) -> Iterator[str]:
@@ -76,10 +76,6 @@ def _lists() -> Iterator[str]:
 
 def _world(rng: random.Random, seed: int) -> Iterator[str]:
     """Texts from random scenes and edits, for ever."""
-    # imported here because sampling needs the drawing rooms, and writing does not
-    from mmhallu_core.world.edits import sample_edit
-    from mmhallu_core.world.prior import sample_scene
-
     for i in itertools.count():
         scene = sample_scene(f"corpus-{seed}-{i}")
         for detail in DETAILS:
@@ -91,7 +87,7 @@ def _world(rng: random.Random, seed: int) -> Iterator[str]:
         yield _feedback(rng)
         yield _box(rng)
         if i % 2 == 0:
-            edit = sample_edit(EDITED[i // 2 % len(EDITED)], f"corpus-{seed}-{i}")
+            edit = sample_edit(CATEGORIES[i // 2 % len(CATEGORIES)], f"corpus-{seed}-{i}")
             yield difference(edit, rng).text
             yield from (question.text for question in difference_questions(edit, rng))
 

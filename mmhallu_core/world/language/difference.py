@@ -2,16 +2,13 @@
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.caption import CANONICAL_SHARE, Mention
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, number_word
 from mmhallu_core.world.language.statement import FORMS, Slots, write
 from mmhallu_core.world.scene import Fact, Scene, Thing, is_left_of
 from mmhallu_core.world.vocabulary import KINDS, SIZES
-
-if TYPE_CHECKING:  # the edits draw pictures; words need only their scenes
-    from mmhallu_core.world.edits import Edit
 
 NO_DIFFERENCE = (
     "There is no difference.",
@@ -51,7 +48,7 @@ class Statement:
     removed: tuple[Fact, ...] = ()
 
 
-def difference(edit: "Edit", rng: random.Random | None = None) -> Difference:
+def difference(edit: Edit, rng: random.Random | None = None) -> Difference:
     """Says what an edit changed; canonical wording without an rng, and about half of the time with one."""
     said = statement_of(edit)
     category, templates = FORMS[said.form]
@@ -71,7 +68,7 @@ def is_(thing: Thing) -> Fact:
     return Fact("object", thing.id, "is", value=thing.kind)
 
 
-def statement_of(edit: "Edit") -> Statement:
+def statement_of(edit: Edit) -> Statement:
     """The statement that describes an edit.
 
     Raises:

@@ -2,7 +2,8 @@
 
 A statement is a form's name and words for its slots. The words alone give the text, so a wrong option is
 the same statement with other words, and nothing in its form betrays that it is wrong. In a template,
-`{a}` is a noun, `{a:an}` a noun with its article, `{a:s}` a plural, `{old}` and `{new}` are plain words. The names after the colon are explained in `_fill`.
+`{a}` is a noun, `{a:an}` a noun with its article, `{a:s}` a plural, `{old}` and `{new}` are plain words.
+The names after the colon are explained in `_fill`. `read_difference` reads with the same templates.
 """
 
 import re
