@@ -234,7 +234,7 @@ def _ranked(
     seed: int,
 ) -> dict[str, Any]:
     return {
-        "chance": ratio(beaten.sum(), compared.sum()),
+        "chance": ratio(float(beaten.sum()), float(compared.sum())),
         "ci": ratio_interval(beaten, compared, draws=draws, seed=seed),
         "n": int(compared.sum()),
         "fifths": [_rate(k / FIFTHS, (k + 1) / FIFTHS, top[:, k], bottom[:, k], draws, seed) for k in range(FIFTHS)],
@@ -253,7 +253,7 @@ def _rate(
         "from": float(low),
         "to": float(high),
         "n": int(bottom.sum()),
-        "value": ratio(top.sum(), bottom.sum()),
+        "value": ratio(float(top.sum()), float(bottom.sum())),
         "ci": ratio_interval(top, bottom, draws=draws, seed=seed),
     }
 

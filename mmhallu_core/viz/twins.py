@@ -1,0 +1,102 @@
+"""Everything shown has a twin in words.
+
+A `Twin` is one thing in two forms: HTML, which a notebook and the book show, and plain text, which `print` gives to a
+terminal, a log or a screen reader. The functions here make twins of the two basic things, a table and a figure; a
+figure always comes with a sentence that says what it shows (its alt text) and with the table of its numbers.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+NOTE = "font-size:0.9em;opacity:0.85"
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The same content as HTML and as plain text.
+
+    Attributes:
+        html: a fragment that stands by itself: no style sheet, script or file from elsewhere.
+        text: says everything that the HTML shows.
+    """
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> Twin:
+    """A table whose first column names its rows.
+
+    Args:
+        columns: their headings.
+        rows: one text for each column.
+        title: what the table shows; it is read out first, so it is never empty.
+
+    Raises:
+        ValueError: when a row has more or fewer entries than there are columns, or the title is empty.
+    """
+    wrong = [row for row in rows if len(row) != len(columns)]
+    if wrong or not title.strip():
+        raise ValueError(f"a table needs a title and {len(columns)} entries a row, got title {title!r}, rows {wrong}")
+    safe = [[html.escape(cell) for cell in row] for row in (columns, *rows)]
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in safe[0])
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in safe[1:]
+    )
+    caption = f'<caption style="caption-side:top;text-align:left;{NOTE}">{html.escape(title)}</caption>'
+    # tabindex: a table wider than a phone scrolls, and somebody without a mouse must be able to scroll it
+    shown = (
+        f'<div role="region" aria-label="{html.escape(title)}" tabindex="0" style="overflow-x:auto">'
+        f'<table class="table" style="width:auto">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
+    )
+    widths = [max(len(row[k]) for row in (columns, *rows)) for k in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
+    return Twin(shown, "\n".join([title, *(line.rstrip() for line in lines)]))
+
+
+def picture(content: bytes, kind: str, alt: str, style: str = "max-width:100%;height:auto") -> str:
+    """HTML of a picture that is carried inside the page.
+
+    Args:
+        content: the file.
+        kind: its media type, such as "image/png".
+        alt: what it shows, in words.
+        style: CSS.
+
+    Raises:
+        ValueError: when there are no words for it.
+    """
+    if not alt.strip():
+        raise ValueError("a picture needs words that say what it shows")
+    data = base64.b64encode(content).decode("ascii")
+    return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt)}" style="{style}">'
+
+
+def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
+    """A figure with its words, and the table of its numbers folded in below.
+
+    Args:
+        figure: drawn on white, so that it reads on a dark page too.
+        alt: what the figure shows, the finding included.
+        numbers: the same data as a table.
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
+    shown = picture(file.getvalue(), "image/svg+xml", alt, "width:100%;max-width:46em;height:auto")
+    folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
+    return Twin(f'<figure style="margin:0">{shown}</figure>{folded}', f"Figure: {alt}\n\n{numbers.text}")
