@@ -58,6 +58,7 @@ def as_pattern(form: str) -> str:
         r"\bwere\b": "(was|were)",
         r"\bare\b": "(is|are)",
         "others": "others?",
+        "of it": "of (it|him|her)",
         r"\ba <": "(an? )?<",
         "^A <": "An? <",
     }
