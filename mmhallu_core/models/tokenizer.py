@@ -46,7 +46,6 @@ def train_tokenizer(corpus: Iterable[str], vocab_size: int = 1500, context: int 
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
-        additional_special_tokens=["<image>", "<|user|>", "<|assistant|>"],
-        extra_special_tokens={"image_token": "<image>"},
+        extra_special_tokens={"image_token": "<image>", "user_token": "<|user|>", "assistant_token": "<|assistant|>"},
         padding_side="left", model_max_length=context, clean_up_tokenization_spaces=False,
     )  # fmt: skip
