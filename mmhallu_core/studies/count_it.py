@@ -52,7 +52,8 @@ def photos(progress: bool = True) -> dict[str, Any]:
         MissingFile: when the captions or the ground truth are not here; the message names the command.
     """
     names = {model: f"pope/captions/{row['file']}" for model, row in REPORTED.items()}
-    paths = {name: data_file(name) for name in (*names.values(), "chair/chair_vocab.json", "chair/coco_objects.json.gz")}
+    needed = (*names.values(), "chair/chair_vocab.json", "chair/coco_objects.json.gz")
+    paths = {name: data_file(name) for name in needed}
     truth, vocabulary = coco_objects(), coco_vocabulary()
     world = habits(truth, vocabulary.objects)
     models = {}
@@ -103,7 +104,7 @@ def recorded(name: str) -> dict[str, Any]:
     """
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise MissingFile(f"{path} is not here, so there is no recorded result to show. Work in a clone of the project.")
+        raise MissingFile(f"there is no recorded result at {path}. Work in a clone of the project, which brings it.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -111,10 +112,11 @@ def photos_or_recorded() -> tuple[dict[str, Any], str]:
     """What `photos` measures now, or what was recorded where its files are not here; and a sentence that says which."""
     try:
         return photos(progress=False), "Computed now from the released captions."
-    except MissingFile as missing:
+    except MissingFile:
         record = recorded("count-it/photos")
         made = f"made by `{record['command']}` at commit {record['commit'][:7]}"
-        return record, f"Recorded, not computed now ({made}). {missing}"
+        get = "To compute it here: `mmhallu data get pope`, then `mmhallu data get chair`."
+        return record, f"Recorded, not computed now: {made}. {get}"
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Scores side by side, each with its interval: the tables of the chapters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmhallu_core.evaluate.profile import QUESTIONS, agreement, side
+from mmhallu_core.viz.profiles import ASKED, IN_WORDS
+from mmhallu_core.viz.twins import Twin, table
+
+Score = tuple[float | None, list[float] | None]  # a value and its 95% interval
+CHAIR_ROWS = {"CHAIR_i, %": "chair_i", "CHAIR_s, %": "chair_s", "recall, %": "recall", "words a caption": "mean_length"}
+
+
+def shown(score: Score, scale: float = 100, digits: int = 1) -> str:
+    """ "7.5 [6.0, 9.1]", scaled; "none" where nothing was counted."""
+    value, interval = score
+    if value is None:
+        return "none"
+    spread = "" if interval is None else f" [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]"
+    return f"{scale * value:.{digits}f}{spread}"
+
+
+def chair_table(columns: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
+    """CHAIR's numbers for several captioners, one column each.
+
+    Args:
+        columns: heading to what `score_chair` returned.
+        title: what is compared; the kind of evidence is part of it.
+    """
+    rows = [("captions", *(str(one["n"]) for one in columns.values()))]
+    for heading, name in CHAIR_ROWS.items():
+        scale = 1 if name == "mean_length" else 100
+        rows.append((heading, *(shown((one[name], one["ci"][name]), scale) for one in columns.values())))
+    return table(("95% intervals in brackets", *columns), rows, title)
+
+
+def dial_table(columns: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
+    """What `evaluate.diorama.evaluate` measured, one column for each model."""
+    rows = [("scenes", *(str(one["scenes"]) for one in columns.values()))]
+    for heading, name in CHAIR_ROWS.items():
+        scale = 1 if name == "mean_length" else 100
+        rows.append((heading, *(shown((c["chair"][name], c["chair"]["ci"][name]), scale) for c in columns.values())))
+    for sampling in ("random", "adversarial"):
+        cells = []
+        for one in columns.values():
+            pope = one["pope"][sampling]
+            cells.append(shown((pope["strict"]["accuracy"], pope["ci"]["strict"]["accuracy"])))
+        rows.append((f"POPE {sampling}, accuracy %", *cells))
+    ratios = [shown((one["place"]["ratio"], one["place"]["ci"]), 1) for one in columns.values()]
+    rows.append(("place makes it likely, times chance", *ratios))
+    return table(("95% intervals in brackets", *columns), rows, title)
+
+
+def reported_table(models: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
+    """Printed CHAIR scores beside ours, a row for each model.
+
+    Args:
+        models: name to `{reported: {chair_i, chair_s} in percent, chair: what score_chair returned}`.
+        title: what is compared.
+    """
+    rows = []
+    for name, one in models.items():
+        chair, cells = one["chair"], []
+        for score in ("chair_i", "chair_s"):
+            cells += [f"{one['reported'][score]:.1f}", shown((chair[score], chair["ci"][score]), digits=2)]
+        rows.append((name, *cells, shown((chair["mean_length"], None), 1)))
+    heads = ("CHAIR_i reported", "measured", "CHAIR_s reported", "measured", "words a caption")
+    return table(("model", *heads), rows, title)
+
+
+def agreement_table(photos: Mapping[str, Mapping[str, Any]], ours: Mapping[str, Any], title: str) -> Twin:
+    """The verdict on each question, with the sides that it rests on.
+
+    Args:
+        photos: name to profile, models on photos.
+        ours: the profile that is compared with them.
+        title: what is compared.
+    """
+    verdicts, rows = agreement(list(photos.values()), ours), []
+    for question in QUESTIONS:
+        sides = [side(one[question]) for one in photos.values()]
+        counts = ", ".join(f"{sides.count(name)} {words}" for name, words in IN_WORDS.items() if name in sides)
+        rows.append((ASKED[question], counts, IN_WORDS[side(ours[question])], verdicts[question]))
+    return table(("is the wrong one", "models on photos", "tiny-llava", "verdict"), rows, title)

@@ -1,0 +1,171 @@
+"""Every chapter keeps the form of the book, and what *Count it* says in words is what was measured."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mmhallu_core.data.sources import source
+from mmhallu_core.evaluate.profile import QUESTIONS, agreement
+from mmhallu_core.studies.count_it import REPORTED, recorded
+from mmhallu_core.types import CannotRun
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.md"))
+HEADINGS = ("goal", "idea", "try it", "exercise", "take-away", "files used", "further reading")
+MOST_WORDS, MOST_CELLS = 2000, 12
+BLOCK = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.M | re.S)
+
+
+def cells(chapter: Path) -> list[str]:
+    """The code of every code cell, without the options above it."""
+    blocks = BLOCK.findall(chapter.read_text(encoding="utf-8"))
+    return [re.sub(r"\A(?:---\n.*?---\n|(?::.*\n)+)", "", block, flags=re.S) for block in blocks]
+
+
+def prose(chapter: Path) -> str:
+    """What is left for a reader: no header, no code, no formulas, no addresses."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", chapter.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$", " ", BLOCK.sub(" ", text), flags=re.S)
+    text = re.sub(r"^(?:```.*|:.*)$", " ", text, flags=re.M)
+    return re.sub(r"`[^`\n]+`|\]\([^)]*\)", " ", text)
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def chapter(request):
+    return request.param
+
+
+def test_form(chapter):
+    text = chapter.read_text(encoding="utf-8")
+    assert text.startswith("---\njupytext:") and "\nkernelspec:" in text
+    headings = [heading.lower() for heading in re.findall(r"^## (.+)$", text, re.M)]
+    places = [next((n for n, h in enumerate(headings) if wanted in h), None) for wanted in HEADINGS]
+    assert None not in places, f"missing among {HEADINGS}: see {headings}"
+    assert places == sorted(places)
+    assert "**Time:**" in text and "**What you need:**" in text
+    first_formula = text.find("$$")
+    first_cell = text.index("{code-cell}")
+    assert first_formula < 0 or first_cell < first_formula, "a picture comes before any equation"
+    assert len(cells(chapter)) <= MOST_CELLS
+    assert len(prose(chapter).split()) <= MOST_WORDS
+
+
+def test_every_exercise_has_a_hidden_solution(chapter):
+    text = chapter.read_text(encoding="utf-8")
+    asked = re.findall(r"^```\{exercise\}.*?:label: (\S+)", text, re.M | re.S)
+    solved = re.findall(r"^```\{solution-start\} (\S+)\n:class: dropdown", text, re.M)
+    assert asked and asked == solved and text.count("{solution-end}") == len(solved)
+
+
+def test_numbers_come_from_cells(chapter):
+    text = re.sub(r"^ *\d+\. ", " ", prose(chapter), flags=re.M)  # numbers of list items
+    text = re.sub(r"\[arXiv \d+\.\d+|\b(?:19|20)\d\d\b|\btable \d+\b", " ", text)  # names of papers, years, tables
+    assert not re.findall(r"[^\n]*\d[^\n]*", text), "print it in a cell, or take it from results/"
+
+
+def test_cells_use_what_the_library_has(chapter):
+    for code in cells(chapter):
+        for node in ast.walk(ast.parse(code)):
+            if not isinstance(node, ast.ImportFrom) or not node.module.startswith("mmhallu_core"):
+                continue
+            path = ROOT / node.module.replace(".", "/")
+            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            known = path.read_text(encoding="utf-8")
+            for alias in node.names:
+                module = (path.parent / f"{alias.name}.py").is_file() if path.name == "__init__.py" else False
+                pattern = rf"^(?:def|class) {alias.name}\b|^{alias.name}\b.*=|^from .* import .*\b{alias.name}\b"
+                assert module or re.search(pattern, known, re.M), f"{node.module} has no {alias.name}"
+
+
+def test_figures_come_with_words(chapter):
+    """Figures are twins of the library, which cannot be made without words; a cell that draws by itself states its."""
+    for block in re.findall(r"^```\{code-cell\}.*?^```$", chapter.read_text(encoding="utf-8"), re.M | re.S):
+        draws = re.search(r"matplotlib|seaborn|\bplt\.|imshow", block)
+        assert not draws or re.search(r"alt: \S{3}", block)
+
+
+def test_files_used_are_there(chapter):
+    section = chapter.read_text(encoding="utf-8").split("## Files used")[1].split("\n## ")[0]
+    named = re.findall(r"`([\w./-]+/[\w./-]+)`", section)
+    assert named
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+# ---------------------------------------------------------------- Count it
+
+
+@pytest.fixture
+def photos():
+    return recorded("count-it/photos")
+
+
+def test_the_published_table_comes_out(photos):
+    assert photos["kind"] == "recomputed" and set(photos["models"]) == set(REPORTED)
+    for name, one in photos["models"].items():
+        for score in ("chair_i", "chair_s"):
+            assert abs(100 * one["chair"][score] - REPORTED[name][score]) <= 0.06
+            low, high = one["chair"]["ci"][score]
+            assert low <= one["chair"][score] <= high
+
+
+def test_the_lowest_score_has_the_shortest_captions(photos):
+    chair = {name: one["chair"] for name, one in photos["models"].items()}
+    lowest, shortest = (min(chair, key=lambda name: chair[name][score]) for score in ("chair_i", "mean_length"))
+    assert lowest == shortest
+
+
+def strings(value):
+    """All texts in a JSON value."""
+    if isinstance(value, dict):
+        yield from value
+        for one in value.values():
+            yield from strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from strings(one)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("name", ["photos", "diorama"])
+def test_records_hold_numbers_and_no_captions(name):
+    record = recorded(f"count-it/{name}")
+    assert {"kind", "command", "commit", "versions", "inputs"} <= set(record)
+    assert max(len(text) for text in strings(record)) <= 80
+    assert not {"answer", "caption", "captions", "text"} & set(strings(record))
+
+
+def test_profiles_are_of_the_same_making(photos):
+    ours = recorded("count-it/diorama")["models"]["tiny-llava"]["profile"]
+    for one in (ours, *(row["profile"] for row in photos["models"].values())):
+        assert one["rules"] == "fixed" and set(QUESTIONS) <= set(one)
+        for question in QUESTIONS:
+            assert 0 <= one[question]["chance"] <= 1 and 2 <= len(one[question]["fifths"]) <= 5
+    assert set(agreement([row["profile"] for row in photos["models"].values()], ours)) == set(QUESTIONS)
+
+
+def test_a_missing_record_stops_the_chapter():
+    with pytest.raises(CannotRun, match="no recorded result"):
+        recorded("count-it/never-measured")
+
+
+@pytest.mark.slow
+def test_photos_computed_now_equal_the_record(photos):
+    from mmhallu_core.store import MissingFile
+    from mmhallu_core.studies.count_it import photos as measure
+
+    try:
+        now = measure(progress=False)
+    except MissingFile as missing:
+        pytest.skip(f"needs {source('pope').title}: {missing}")
+    assert now["inputs"] == photos["inputs"]
+    assert rounded(now["models"]) == rounded(photos["models"])
+
+
+def rounded(value):
+    """A JSON value with numbers cut to nine digits: two machines may differ in the last of sixteen."""
+    return json.loads(json.dumps(value), parse_float=lambda digits: round(float(digits), 9))
