@@ -156,7 +156,7 @@ def _night(canvas: Canvas) -> None:
 PAINTERS = {"street": _street, "beach": _beach, "field": _field, "room": _room, "snow": _snow, "night": _night}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def background(place: str, size: int, style: str) -> np.ndarray:
     """The empty place: read-only int32 [size, size, 3], 0 to 255."""
     canvas = Canvas(size)

@@ -21,6 +21,7 @@ SUB = 4  # sub-pixels per pixel along each axis
 OPAQUE = SUB * SUB * FULL_WEIGHT  # the opacity of a fully covered pixel
 PERIOD = 0.062  # of stripes and of dots, as a fraction of the picture
 HATCH_PERIOD = 0.026  # of pencil lines
+KEEP_UP_TO = 128  # sprites of pictures up to this size are remembered: about 100 MB when all memory is full
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Sprite:
 
     Attributes:
         left, top: offset of the tile's corner from the anchor (middle of the lower edge), in pixels.
-        paint: int32 [height, width, 3], colour times opacity.
-        opacity: int32 [height, width], 0 to OPAQUE.
+        paint: int16 [height, width, 3], colour times opacity.
+        opacity: uint8 [height, width], 0 to OPAQUE.
         solid: bool [height, width], where the thing covers at least half of the pixel (shadows do not count).
     """
 
@@ -43,12 +44,20 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of roles: `counts` is int32 [height, width, roles present], 0 to SUB * SUB."""
+    """A sprite before it has a colour.
+
+    Attributes:
+        left, top, opacity, solid: as in `Sprite`.
+        roles: the roles that are present.
+        shares: uint8 [height, width, roles], how much of the opacity each role has.
+    """
 
     left: int
     top: int
+    opacity: np.ndarray
+    solid: np.ndarray
     roles: tuple[int, ...]
-    counts: np.ndarray
+    shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,17 +93,16 @@ def _stencil(pattern: str, height: int, width: int, origin: tuple[float, float],
     return np.hypot((across + 0.5 * (row % 2)) % 1.0 - 0.5, down - row - 0.5) < 0.31
 
 
-@lru_cache(maxsize=2048)
-def coverage(look: Look) -> Coverage:
-    """Rasterizes one look."""
+def _painted(look: Look) -> list[tuple[int, shapes.Points]]:
+    """Every outline to fill, back to front: (role, points in sub-pixels relative to the anchor)."""
     style = style_named(look.style)
     layers = drawing(look.kind, look.pose, look.part, look.tether)
     if look.grounded:
         layers = [_shadow(look.kind, look.pose), *layers]
     ink = style.ink * look.picture * SUB
     flip = np.array([look.height, -look.height], dtype=float)
-    painted = []  # (role, points in sub-pixels relative to the anchor)
     rng = seeded("hand", look.kind, look.variant)
+    painted = []
     for layer in layers:
         outlines, again = layer.outlines, ()
         if style.wobble and layer.role != shapes.SHADOW:
@@ -104,11 +112,16 @@ def coverage(look: Look) -> Coverage:
         if layer.ink:
             painted += [(shapes.INK, shapes.grown(outline, ink)) for outline in (*again, *outlines)]
         painted += [(layer.role, outline) for outline in outlines]
+    return painted
+
+
+def rasterized(look: Look) -> Coverage:
+    """Fills the outlines of one look on a tile of sub-pixels and counts the roles in every pixel."""
+    painted = _painted(look)
     everything = np.concatenate([points for _, points in painted])
     left, top = (int(v) for v in np.floor(everything.min(0) / SUB) - 1)
     right, bottom = (int(v) for v in np.ceil(everything.max(0) / SUB) + 1)
-    width, height = right - left, bottom - top
-    tile = Image.new("L", (width * SUB, height * SUB))
+    tile = Image.new("L", ((right - left) * SUB, (bottom - top) * SUB))
     draw = ImageDraw.Draw(tile)
     anchor = (-float(left * SUB), -float(top * SUB))  # where it is in the tile
     for role, points in painted:
@@ -119,35 +132,53 @@ def coverage(look: Look) -> Coverage:
         period = PERIOD * look.picture * SUB * min(1.15, max(0.85, look.height / usual))
         inside = _stencil(look.pattern, *index.shape, anchor, period)
         index[(index == shapes.MAIN) & inside] = shapes.PATTERN
-    if style.hatch:
+    if style_named(look.style).hatch:
         inside = _stencil("hatched", *index.shape, anchor, HATCH_PERIOD * look.picture * SUB)
         index[(index == shapes.MAIN) & inside] = shapes.HATCH
     roles = tuple(int(role) for role in np.flatnonzero(np.bincount(index.ravel(), minlength=len(shapes.ROLES))) if role)
-    return Coverage(left, top, roles, np.stack([_shares(index == role) for role in roles], axis=-1))
+    counts = np.stack([_counted(index == role) for role in roles], axis=-1)
+    shadow = np.array(roles) == shapes.SHADOW
+    shares = counts * np.where(shadow, SHADOW_WEIGHT, FULL_WEIGHT).astype(np.uint8)
+    solid = counts[..., ~shadow].sum(-1) * 2 >= SUB * SUB
+    return Coverage(left, top, shares.sum(-1, dtype=np.uint8), solid, roles, shares)
 
 
-def _shares(inside: np.ndarray) -> np.ndarray:
-    """How many of a pixel's sub-pixels are inside: int32 [height, width] from bool [height * SUB, width * SUB].
+def _counted(inside: np.ndarray) -> np.ndarray:
+    """How many of a pixel's sub-pixels are inside: uint8 [height, width] from bool [height * SUB, width * SUB].
 
     Four neighbours are read as one 32-bit word and added as words: no byte can overflow, for 4 * 4 = 16.
     """
     words = inside.view(np.uint32).reshape(inside.shape[0] // SUB, SUB, -1).sum(1, dtype=np.uint32)
-    return words.view(np.uint8).reshape(*words.shape, SUB).sum(-1, dtype=np.int32)
+    return words.view(np.uint8).reshape(*words.shape, SUB).sum(-1, dtype=np.uint8)
 
 
-@lru_cache(maxsize=4096)
-def sprite(look: Look, colour: str) -> Sprite:
-    """One look in one colour, as premultiplied paint."""
+def coloured(look: Look, colour: str) -> Sprite:
+    """One look in one colour, as paint."""
     style = style_named(look.style)
-    shares = coverage(look if style.wobble else replace(look, variant=0))  # only a hand's wobble changes outlines
-    roles = list(shares.roles)
-    weight = np.array([SHADOW_WEIGHT if role == shapes.SHADOW else FULL_WEIGHT for role in roles], dtype=np.int32)
-    weighted = shares.counts * weight
-    paint = weighted @ palette(colour, look.variant, look.style)[roles]
-    opacity = weighted.sum(-1)
+    drawn = coverage(look if style.wobble else replace(look, variant=0))  # only a hand's wobble changes outlines
+    paint = drawn.shares.astype(np.int32) @ palette(colour, look.variant, look.style)[list(drawn.roles)]
     if style.grain or style.shade:
-        rng = seeded("grain", look.kind, look.variant)
-        light = grain(*opacity.shape, style.grain, 0.04 * look.picture, rng) * slope(*opacity.shape, style.shade) // ONE
-        paint = np.minimum(paint * light[..., None] // ONE, 255 * opacity[..., None])
-    solid = shares.counts[..., [i for i, role in enumerate(roles) if role != shapes.SHADOW]].sum(-1) * 2 >= SUB * SUB
-    return Sprite(shares.left, shares.top, paint, opacity, solid)
+        size, rng = drawn.opacity.shape, seeded("grain", look.kind, look.variant)
+        light = grain(*size, style.grain, 0.04 * look.picture, rng) * slope(*size, style.shade) // ONE
+        paint = np.minimum(paint * light[..., None] // ONE, 255 * drawn.opacity[..., None].astype(np.int32))
+    return Sprite(drawn.left, drawn.top, paint.astype(np.int16), drawn.opacity, drawn.solid)
+
+
+_kept_coverage = lru_cache(maxsize=2048)(rasterized)
+_kept_sprite = lru_cache(maxsize=4096)(coloured)
+
+
+def coverage(look: Look) -> Coverage:
+    """`rasterized`, remembered for small pictures: there are thousands of those, and each look comes again."""
+    return _kept_coverage(look) if look.picture <= KEEP_UP_TO else rasterized(look)
+
+
+def sprite(look: Look, colour: str) -> Sprite:
+    """`coloured`, remembered for small pictures."""
+    return _kept_sprite(look, colour) if look.picture <= KEEP_UP_TO else coloured(look, colour)
+
+
+def forget() -> None:
+    """Empties what is remembered; nothing but speed and memory changes."""
+    _kept_coverage.cache_clear()
+    _kept_sprite.cache_clear()
