@@ -1,0 +1,52 @@
+"""The shipped checkpoints are the ones that the records speak of, and still score what was recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmhallu_core.evaluate.chair import score_chair
+from mmhallu_core.evaluate.diorama import caption, held_out, world_vocabulary
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.studies.checkpoints import BARS, ROLES
+
+RESULTS = Path(__file__).parent.parent / "results" / "tiny-llava"
+CHECKPOINTS = PACKAGE / "checkpoints"
+RECORDED = sorted(path.stem for path in RESULTS.glob("*.json"))
+
+
+def record(role):
+    return json.loads((RESULTS / f"{role}.json").read_text(encoding="utf-8"))
+
+
+def test_base_is_recorded():
+    assert "base" in RECORDED
+
+
+@pytest.mark.parametrize("role", [role for role in RECORDED if (CHECKPOINTS / ROLES[role][0]).is_dir()])
+def test_shipped_weights_are_the_recorded_ones(role):
+    folder = CHECKPOINTS / ROLES[role][0]
+    weights = folder / "model.safetensors"
+    assert sha256(weights) == record(role)["weights_sha256"] == record(role)["run"]["sha256"]
+    assert record(role)["weights_sha256"] in (folder / "README.md").read_text(encoding="utf-8")
+    assert weights.stat().st_size <= 16e6
+
+
+@pytest.mark.parametrize("role", RECORDED)
+def test_recorded_verdicts_follow_from_recorded_scores(role):
+    one = record(role)
+    assert one["bars"] == {bar: bool(test(one["scores"])) for bar, test in BARS.items()}
+    assert one["scores"]["scenes"] >= 1000
+
+
+@pytest.mark.parametrize("role", [role for role in RECORDED if (CHECKPOINTS / ROLES[role][0]).is_dir()])
+def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
+    """On another split, recall and CHAIR_i stay within sampling error (four standard errors) of the record."""
+    data = held_out(96, split="check")
+    score = score_chair(caption(Vlm.load(ROLES[role][0], "cpu"), data, None), data.truth, world_vocabulary(), "fixed")
+    expected = record(role)["scores"]["chair"]
+    for name in ("recall", "chair_i"):
+        low, high = expected["ci"][name]
+        spread = 2 * (high - low) * (1000 / 96) ** 0.5  # four standard errors of a sample of 96
+        assert abs(score[name] - expected[name]) <= spread, name
