@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mmhallu_core.evaluate.chair import chair_mentions, score_chair
-from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, world_vocabulary
+from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
 from mmhallu_core.evaluate.pope import join, parse_strict, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import DRAWS, paired_difference
@@ -34,8 +34,6 @@ class Exam:
     @classmethod
     def draw(cls, n: int, split: str) -> "Exam":
         """The exam of a split: the same scenes and questions on every machine."""
-        from mmhallu_core.evaluate.diorama import held_out
-
         data = held_out(n, split)
         return cls(data, sample_questions(data.truth, "adversarial"))
 
@@ -81,7 +79,8 @@ def grade(sheet: Sheet, exam: Exam) -> dict[str, Any]:
     pope = score_pope(exam.questions, sheet.answers)
     scores = {name: chair[name] for name in METRICS[:-1]} | {METRICS[-1]: pope["strict"]["accuracy"]}
     ci = {name: chair["ci"][name] for name in METRICS[:-1]} | {METRICS[-1]: pope["ci"]["strict"]["accuracy"]}
-    return {"n": len(exam.data.scenes), "questions": pope["n"], "scores": scores, "ci": ci, "chair": chair, "pope": pope}
+    sizes = {"n": len(exam.data.scenes), "questions": pope["n"]}
+    return {**sizes, "scores": scores, "ci": ci, "chair": chair, "pope": pope}
 
 
 def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]]:
@@ -135,7 +134,8 @@ def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Parts]:
         hits = len(objects & {mention.object for mention in mentions})
         rows.append((wrong, len(mentions), wrong > 0, hits, len(objects), len(one.answer.split()), 1))
     wrong, named, any_wrong, hits, there, words, one = np.array(rows, dtype=float).T
-    return {"chair_i": (wrong, named), "chair_s": (any_wrong, one), "recall": (hits, there), "mean_length": (words, one)}
+    parts = ((wrong, named), (any_wrong, one), (hits, there), (words, one))
+    return dict(zip(METRICS[:-1], parts, strict=True))
 
 
 def _right(sheet: Sheet, exam: Exam) -> np.ndarray:

@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments, set_seed
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.store import sha256
+from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.types import CannotRun
@@ -198,6 +198,19 @@ def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
         raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
     model = peft.PeftModel.from_pretrained(vlm.model, str(folder)).merge_and_unload()
     return Vlm(f"{vlm.name} with {folder.name}", model.eval(), vlm.processor)
+
+
+def load_model(name: str, device: str | None = None) -> Vlm:
+    """Loads a shipped model by name, or the folder of a model or of an adapter (which names its base model).
+
+    Raises:
+        CannotRun: when the folder is neither; see `Vlm.load` and `with_adapter`.
+    """
+    folder = PACKAGE / "checkpoints" / name if name == "tour-adapter" else Path(name)
+    if not (folder / WEIGHTS).is_file():
+        return Vlm.load(name, device)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return with_adapter(Vlm.load(record["base"], device), folder)
 
 
 def _weights_sha256(vlm: Vlm) -> str:

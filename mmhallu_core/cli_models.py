@@ -1,0 +1,72 @@
+"""`mmhallu doctor`, `ask` and `tour`: what runs here, one question about pictures, and five minutes with both."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.types import CannotRun
+
+
+@command(app, "doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine can run, and what to do about what is missing. Exit code 1 when something needed is missing."""
+    from mmhallu_core.doctor import examine
+
+    report = examine()
+    width = max(len(line["what"]) for line in report["lines"])
+    lines = []
+    for line in report["lines"]:
+        lines.append(f"{line['state']:<8} {line['what']:<{width}}  {line['found']}")
+        lines += [f"{'':<8} {'':<{width}}  {line['do']}"] if line["do"] else []
+    emit(report, as_json, "\n".join([*lines, report["summary"]]))
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@command(app, "ask")
+def ask(
+    words: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Pictures, then one question.")],
+    model: Annotated[str, typer.Option(help="A shipped model, or the folder of a model or an adapter.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask one question about one picture or several."""
+    *paths, question = words
+    if not paths:
+        raise CannotRun(f'name a picture and then the question, for instance: mmhallu ask picture.png "{question}"')
+    if Path(question).is_file():
+        raise CannotRun(f"the last word is the question, and {question!r} is a file; put the question in quotes")
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise CannotRun(f"there is no picture at {missing[0]}; a question of several words stands in quotes")
+    from mmhallu_core.config import profile
+    from mmhallu_core.models.vlm import open_image
+    from mmhallu_core.train.sft import load_model
+
+    images = [open_image(path) for path in paths]
+    vlm = load_model(model or profile().model)
+    tokens = vlm.processor(images=images, text=vlm.prompt(question, len(images)), return_tensors="pt")["input_ids"]
+    most = vlm.model.config.get_text_config().max_position_embeddings
+    if tokens.shape[1] > most:
+        raise CannotRun(f"{len(images)} pictures make {tokens.shape[1]} tokens; {vlm.name} reads {most}. Give fewer.")
+    answer = vlm.answer([images], [question])[0]
+    emit({"model": vlm.name, "images": paths, "question": question, "answer": answer}, as_json, answer)
+
+
+@command(app, "tour")
+def tour(
+    text: Annotated[bool, typer.Option("--text", help="Plain sentences: no bars, columns or control codes.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page; the cache when not given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Five minutes: see a hallucination, count it, try to train it away. Call it again to go on after a stop."""
+    import sys
+
+    from mmhallu_core.store import cache_folder
+    from mmhallu_core.tour.run import run_tour
+    from mmhallu_core.tour.tell import Voice
+
+    result = run_tour(out or cache_folder() / "tour", Voice(text, sys.stderr if as_json else None))
+    if as_json:
+        emit(result, True, "")

@@ -1,0 +1,188 @@
+"""The page that a tour leaves behind: one HTML file with everything in it, pictures included.
+
+It needs no network and no script. Each picture has its text twin, each figure its table; a wrong word is underlined
+and followed by "(not in the picture)", so neither colour nor sight is needed to find it.
+"""
+
+from html import escape
+from typing import Any
+
+from mmhallu_core.evaluate.paired import METRICS
+from mmhallu_core.tour.pictures import Shown, pieces
+from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, change, number
+
+PIXELS = 320
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2430; --paper: #fffdf8; --line: #d9d4c7; --wrong: #a8320a;
+  --soft: #5c6270; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ece8df; --paper: #1c1e24; --line: #45484f; --wrong: #ff9d7a; --soft: #b0b4be; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 1.05rem/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 1.5rem 0 .5rem; }
+h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
+p, li { max-width: 44rem; }
+.soft, figcaption, details { color: var(--soft); font-size: .95rem; }
+.scene { display: grid; grid-template-columns: minmax(0, 20rem) minmax(0, 1fr); gap: 1.25rem; margin: 1.5rem 0; }
+.scene img { width: 100%; height: auto; border-radius: .6rem; border: 1px solid var(--line); }
+.scene h3 { margin: 0 0 .4rem; font-size: 1.1rem; }
+dl { margin: 0; } dt { font-weight: 600; font-size: .9rem; color: var(--soft); } dd { margin: 0 0 .6rem; }
+u.wrong { text-decoration: underline wavy var(--wrong) 2px; text-underline-offset: 3px; font-weight: 600; }
+.note { color: var(--wrong); font-size: .9em; }
+.scroll { overflow-x: auto; } .scroll:focus { outline: 2px solid var(--soft); }
+table { border-collapse: collapse; width: 100%; font-size: .95rem; }
+th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { font-variant-numeric: tabular-nums; } td span { color: var(--soft); white-space: nowrap; }
+svg { width: 100%; max-width: 40rem; height: auto; } svg text { fill: var(--ink); font-size: 13px; }
+code { overflow-wrap: anywhere; }
+@media (max-width: 40rem) { .scene { grid-template-columns: 1fr; } }
+"""
+
+
+def page(result: dict[str, Any], shown: list[Shown]) -> str:
+    """The page of a finished tour.
+
+    Args:
+        result: what `run_tour` returns.
+        shown: the pictures, in the order of `result["pictures"]`.
+    """
+    scenes = [_scene(row, one) for row, one in zip(result["pictures"], shown, strict=True)]
+    run, longer = result["training"], result["shipped_training"]
+    quick, shipped = (_training(one) for one in (run, longer))
+    charts = "".join(_chart(metric, result["models"]) for metric in HEADLINE)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>A hallucination, counted: the tour of mmhallu</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>A hallucination, counted</h1>
+<p>A vision-language model looks at a picture and says what it sees. Sometimes it names what usually is there
+instead of what is there. This page was made on your machine by <code>mmhallu tour</code>.</p>
+{scenes[0]}
+<p class="soft">How the pictures were chosen: {escape(result["rules"]["pictures"])}
+The model sees them at 96 by 96 pixels.</p>
+
+<h2>The score</h2>
+<p>One sentence proves little. So the model described {result["n"]} other pictures, which no training has seen, and
+answered {result["questions"]} questions such as “Is there an umbrella in the image?”. Half of the things asked for are
+not there, and are those that most often stand beside what is.</p>
+<ul>{"".join(f"<li><b>{escape(name)}</b>: {escape(meaning)}.</li>" for name, _, meaning in MEANING.values())}</ul>
+{charts}
+<div class="scroll" tabindex="0" role="region" aria-label="Scores">{_scores(result["models"])}</div>
+
+<h2>Can it be trained away?</h2>
+<p>Two trainings on <em>micro-edits</em>: two pictures that differ in one small thing, true captions of both, questions
+whose answers the edit turned round, and the question what changed. Trained here: {quick}. Shipped with the package:
+{shipped}. Both are LoRA adapters beside the model's own weights.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Changes">{_changes(result["differences"])}</div>
+<p>{escape(result["rules"]["measurable"])} “No measurable change” does not say that nothing changed.</p>
+<p>What this does not show: that the edits did it. The captions in the lesson are true, and those that the model first
+learned from were not always. Plain true captions might have done the same; the book measures against such a control.
+And this is Diorama, a drawn world: whether it holds for photos is another question.</p>
+
+<h2>Five more pictures</h2>
+{"".join(scenes[1:])}
+
+<h2>How to get these numbers again</h2>
+<p>Run <code>mmhallu tour</code>. The model's weights have SHA-256 <code>{result["about"]["base"]}</code>, the shipped
+adapter's <code>{result["about"]["adapter"]}</code> (made by <code>{escape(longer["command"])}</code>).
+Seed {run["seed"]}; versions: {escape(", ".join(" ".join(pair) for pair in run["versions"].items()))}.
+All numbers are also in
+<code>tour.json</code> beside this page.</p>
+</main>
+</body>
+</html>
+"""
+
+
+def _training(run: dict[str, Any]) -> str:
+    return f"{run['steps']} steps, {run['examples']} examples, {run['seconds']:.0f} seconds"
+
+
+def _scene(row: dict[str, Any], one: Shown) -> str:
+    """One picture, its text twin, and what each model says of it."""
+    captions = "".join(
+        f"<dt>The model {escape(NAMES[name])}</dt><dd>{_marked(pieces(text, one.scene))}</dd>"
+        for name, text in row["captions"].items()
+    )
+    return f"""<section class="scene">
+<div><img src="{one.png(PIXELS)}" width="{PIXELS}" height="{PIXELS}" alt="{escape(row["text"])}"></div>
+<div><h3>{escape(row["title"])}</h3><dl>{captions}</dl>
+<details><summary>The picture in words, from its facts</summary>{escape(row["text"])}</details></div>
+</section>
+"""
+
+
+def _marked(caption: list[tuple[str, bool]]) -> str:
+    """A caption with each wrong word underlined and named as such."""
+    wrong = '<u class="wrong">{}</u> <span class="note">(not in the picture)</span>'
+    return "".join(wrong.format(escape(text)) if bad else escape(text) for text, bad in caption)
+
+
+def _scores(models: dict[str, Any]) -> str:
+    """The table of scores: a row for each metric, a column for each model."""
+    head = "".join(f'<th scope="col">{escape(NAMES[name])}</th>' for name in models)
+    rows = []
+    for metric in METRICS:
+        title, unit, _ = MEANING[metric]
+        cells = "".join(
+            f"<td>{number(metric, one['scores'][metric])}{_interval(metric, one['ci'][metric])}</td>"
+            for one in models.values()
+        )
+        rows.append(f'<tr><th scope="row">{escape(title)}, {unit}</th>{cells}</tr>')
+    return _table("Score, and its 95% interval", head, "".join(rows))
+
+
+def _table(corner: str, head: str, rows: str) -> str:
+    return f'<table><thead><tr><th scope="col">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _interval(metric: str, ci: list[float] | None) -> str:
+    return f"<br><span>{number(metric, ci[0])} to {number(metric, ci[1])}</span>" if ci else ""
+
+
+def _changes(differences: dict[str, Any]) -> str:
+    """The table of paired differences."""
+    head = "".join(f'<th scope="col">{escape(NAMES[name])}</th>' for name in differences)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(MEANING[metric][0])}</th>'
+        + "".join(f"<td>{escape(change(metric, results[metric], False))}</td>" for results in differences.values())
+        + "</tr>"
+        for metric in METRICS
+    )
+    return _table("Change from the model as shipped", head, rows)
+
+
+def _chart(metric: str, models: dict[str, Any]) -> str:
+    """Scores with their intervals as points and lines; the table below says the same."""
+    ends = [end for one in models.values() for end in one["ci"][metric] or [one["scores"][metric] or 0.0]]
+    low, high = (100 * f(ends) for f in (min, max))
+    low, high = max(0, 5 * int(low // 5)), min(100, 5 * (int(high // 5) + 1))
+
+    def x(value: float) -> float:
+        return round(180 + 400 * (100 * value - low) / (high - low), 1)
+
+    parts = []
+    for tick in range(low, high + 1, 5):
+        at = x(tick / 100)
+        parts.append(f'<line x1="{at}" x2="{at}" y1="8" y2="116" stroke="var(--line)"/>')
+        parts.append(f'<text x="{at}" y="134" text-anchor="middle">{tick}</text>')
+    for row, (name, one) in enumerate(models.items()):
+        y, score, ci = 28 + 34 * row, one["scores"][metric], one["ci"][metric]
+        parts.append(f'<text x="0" y="{y + 4}">{escape(NAMES[name])}</text>')
+        if ci:
+            ends = f'x1="{x(ci[0])}" x2="{x(ci[1])}" y1="{y}" y2="{y}"'
+            parts.append(f'<line {ends} stroke="currentColor" stroke-width="3"/>')
+        if score is not None:
+            parts.append(f'<circle cx="{x(score)}" cy="{y}" r="6" fill="currentColor"/>')
+    title, unit, _ = MEANING[metric]
+    words = f"{title} in {unit}, with 95% intervals; the table below has the numbers."
+    body = "".join(parts)
+    svg = f'<svg viewBox="0 0 600 142" role="img" aria-label="{escape(words)}">{body}</svg>'
+    return f'<figure style="margin: 1rem 0">{svg}<figcaption>{escape(words)}</figcaption></figure>'

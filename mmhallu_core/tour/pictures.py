@@ -1,0 +1,80 @@
+"""The tour's pictures: six places, each without the thing that habit expects there.
+
+They are chosen by a rule that looks at the scene alone. Nobody asked a model first, so a caption may well be right.
+"""
+
+import base64
+import io
+import itertools
+from dataclasses import dataclass
+
+from mmhallu_core.evaluate.chair import chair_mentions
+from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.world.language import describe
+from mmhallu_core.world.language.lexicon import PLACE_PHRASES, with_article
+from mmhallu_core.world.prior import TYPICAL, sample_scene
+from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.vocabulary import PLACES
+
+FIRST = "beach"
+LEAST = 3  # things in a scene; a beach with a single ball on it shows little
+RULE = (
+    "For each place, scenes 0, 1, 2, ... are drawn with that number as seed. The first one is taken that has at least "
+    f"{LEAST} things and lacks the thing that the place makes most likely. No model was asked."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the tour, and the thing that is missing in it."""
+
+    scene: Scene
+    missing: str
+
+    @property
+    def title(self) -> str:
+        """What it is: "A beach without an umbrella"."""
+        words = f"{PLACE_PHRASES[self.scene.place][0]} without {with_article(self.missing)}"
+        return words[0].upper() + words[1:]
+
+    @property
+    def text(self) -> str:
+        """The picture in words, made from its facts, and never from a model."""
+        return describe(self.scene, "full").text
+
+    def png(self, size: int) -> str:
+        """The picture as a data address for a page."""
+        file = io.BytesIO()
+        render(self.scene, size).image.save(file, "PNG", optimize=True)
+        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def pictures() -> list[Shown]:
+    """The six, the beach first."""
+    return [_first(place) for place in (FIRST, *(place for place in PLACES if place != FIRST))]
+
+
+def _first(place: str) -> Shown:
+    """The first scene of a place that the rule takes."""
+    missing = TYPICAL[place][0]
+    for number in itertools.count():
+        scene = sample_scene(f"tour-picture/{place}/{number}", place=place)
+        if len(scene.things) >= LEAST and missing not in scene.kinds():
+            break
+    return Shown(scene, missing)
+
+
+def pieces(caption: str, scene: Scene) -> list[tuple[str, bool]]:
+    """A caption in pieces: each with whether it names a thing that is not in the scene."""
+    found, at = [], 0
+    for mention in chair_mentions(caption, set(scene.kinds()), world_vocabulary(), "fixed"):
+        if mention.hallucinated:
+            found += [(caption[at : mention.start], False), (caption[mention.start : mention.end], True)]
+            at = mention.end
+    return [(text, wrong) for text, wrong in [*found, (caption[at:], False)] if text]
+
+
+def wrong_words(caption: str, scene: Scene) -> list[str]:
+    """The words of a caption that name things that are not in the scene."""
+    return [text for text, wrong in pieces(caption, scene) if wrong]

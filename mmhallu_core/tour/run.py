@@ -1,0 +1,198 @@
+"""The tour's work, in three stages: the model as shipped, after a short training here, and with the shipped adapter.
+
+Each stage ends with one record in a journal. A tour that was stopped goes on after its last finished stage; one that
+was finished starts anew.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
+from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
+from mmhallu_core.tour.lesson import lesson
+from mmhallu_core.tour.page import page
+from mmhallu_core.tour.pictures import RULE, Shown, pictures, pieces, wrong_words
+from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, Voice
+from mmhallu_core.tour.tell import RULE as MEASURABLE
+from mmhallu_core.train.sft import WEIGHTS, SftSpec, fine_tune, with_adapter
+from mmhallu_core.world.prior import PRIOR
+from mmhallu_core.world.render import render
+
+ADAPTER = PACKAGE / "checkpoints" / "tour-adapter"
+LESSON = "tour-train"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a tour does.
+
+    Attributes:
+        base: the model, by name or folder.
+        adapter: folder of the adapter to show beside.
+        scenes: pictures in the exam.
+        split: names the exam's scenes.
+        quick: the training that runs while one waits: about 40 seconds on two cores, cut off at `seconds`.
+    """
+
+    base: str = "tiny-llava"
+    adapter: Path = ADAPTER
+    scenes: int = 150
+    split: str = "tour"
+    quick: SftSpec = SftSpec(steps=40, seconds=75.0)
+
+
+LONG = SftSpec(steps=240)  # the shipped adapter: the same lesson, six times as long
+
+
+def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: SftSpec = LONG) -> dict[str, Any]:
+    """Trains the adapter that the package ships; returns its record (see `fine_tune`)."""
+    with Voice().steps("training the adapter") as progress:
+        command = "python -m mmhallu_core.tour --train-adapter"
+        return fine_tune(Vlm.load(base), lesson(LESSON, PRIOR), spec, out, command, progress)[1]
+
+
+def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
+    """Runs or resumes the tour in `out`, telling it to `voice`.
+
+    Returns:
+        What `out/tour.json` holds: the pictures with each model's captions, each model's scores with intervals, the
+        paired differences, the training's record, the rules, seconds, and the path of the page.
+
+    Raises:
+        CannotRun: when the model or the adapter is missing, or they do not belong together.
+    """
+    began = time.monotonic()
+    base_file = (checkpoint_folder(plan.base) if plan.base == "tiny-llava" else Path(plan.base)) / "model.safetensors"
+    about = {
+        "scenes": plan.scenes, "split": plan.split, "quick": asdict(plan.quick),
+        "base": sha256(base_file), "adapter": sha256(plan.adapter / WEIGHTS),
+    }  # fmt: skip
+    path = out / f"tour-{json_sha256(about)[:8]}.jsonl"
+    journal = Journal(path, about)
+    done = {record["stage"]: record for record in journal.records()}
+    if done:
+        voice.say(f"Going on after: {', '.join(done)}.")
+
+    def stage(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The record of a stage: from the journal, or made now and put there."""
+        if name not in done:
+            start = time.monotonic()
+            done[name] = {"stage": name, **work(), "seconds": round(time.monotonic() - start, 1)}
+            journal.append(done[name])
+        return done[name]
+
+    shown, exam = pictures(), Exam.draw(plan.scenes, plan.split)
+    sheets, models, differences, captions = {}, {}, {}, {}
+
+    def add(name: str, record: dict[str, Any]) -> None:
+        """Takes in a stage's answers."""
+        captions[name] = record["captions"]
+        sheets[name] = Sheet.from_dict(record["sheet"])
+        models[name] = grade(sheets[name], exam)
+        if name != "base":
+            differences[name] = compare(sheets["base"], sheets[name], exam)
+
+    first = shown[0]
+    voice.say(f"1. A picture: {first.title}.\n   {RULE}\n   What it shows, from its facts: {first.text}")
+    base = stage("base", lambda: _answers(Vlm.load(plan.base), shown, exam, voice))
+    add("base", base)
+    voice.say(_told("   The model says: ", base["captions"][0], first, voice))
+    voice.say(f"\n2. The score on {plan.scenes} other pictures, with 95% intervals.")
+    if not voice.plain:
+        voice.say("\n".join(f"   {name}: {meaning}." for name, _, meaning in MEANING.values()))
+    voice.say(voice.scores(models, differences))
+
+    pairs = plan.quick.steps * plan.quick.batch // 3
+    voice.say(
+        f"\n3. Training on {pairs} micro-edits: two pictures that differ in one small thing, true captions of both,\n"
+        "   and what changed. About 40 seconds on two free cores."
+    )
+    quick = stage("quick", lambda: _quick(plan, out, shown, exam, voice))
+    add("quick", quick)
+    run = quick["run"]
+    cut = "" if run["steps"] == plan.quick.steps else f" of {plan.quick.steps}: the time was over"
+    voice.say(f"   {run['steps']} steps{cut}, {run['seconds']:.0f} seconds.")
+    voice.say(_told("   Now it says: ", quick["captions"][0], first, voice))
+
+    voice.say("\n4. The same pictures and questions again, and beside them the adapter that was trained longer.")
+    shipped = stage("shipped", lambda: _answers(with_adapter(Vlm.load(plan.base), plan.adapter), shown, exam, voice))
+    add("shipped", shipped)
+    voice.say(voice.scores(models, differences))
+    voice.say(f"\n   {MEASURABLE}\n" + "\n".join(f"   {line}" for line in verdicts(differences)))
+    voice.say(f"   {CAUTION}")
+
+    result = {
+        "evidence": "diorama",
+        "n": plan.scenes,
+        "questions": len(exam.questions),
+        "rules": {"pictures": RULE, "measurable": MEASURABLE},
+        "about": about,
+        "pictures": [_row(number, one, captions) for number, one in enumerate(shown)],
+        "models": {name: {"scores": one["scores"], "ci": one["ci"]} for name, one in models.items()},
+        "differences": differences,
+        "training": run,
+        "shipped_training": json.loads((plan.adapter / "run.json").read_text(encoding="utf-8")),
+        "seconds": {name: record["seconds"] for name, record in done.items()},
+        "page": str(out / "tour.html"),
+    }
+    (out / "tour.html").write_text(page(result, shown), encoding="utf-8")
+    (out / "tour.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    path.unlink()
+    minutes = (time.monotonic() - began) / 60
+    voice.say(f"\n5. A page to keep, with all of this and five more pictures: {out / 'tour.html'}")
+    voice.say(f"   {minutes:.1f} minutes.")
+    return result
+
+
+CAUTION = (
+    "This does not show that the edits did it: the captions in the lesson are true, and those that the model first\n"
+    "   learned from were not always. What edits add is measured against a control in the book."
+)
+
+
+def verdicts(differences: dict[str, dict[str, Any]]) -> list[str]:
+    """One sentence for each model and headline metric."""
+    return [
+        f"{NAMES[name]}, {MEANING[metric][0]}: {results[metric]['verdict']}."
+        for name, results in differences.items()
+        for metric in HEADLINE
+    ]
+
+
+def _answers(model: Vlm, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:
+    """A model's captions of the tour's pictures, and its sheet of the exam."""
+    if voice.plain:
+        voice.say(f"   Asking {model.name} about {len(exam.data.scenes)} pictures.")
+    images = [render(one.scene, 96).image for one in shown]
+    captions = model.answer(images, [DESCRIBE] * len(images), CAPTION_TOKENS)
+    return {"captions": captions, "sheet": sit(model, exam, progress=not voice.plain).to_dict()}
+
+
+def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:
+    """The short training, and what the model answers after it."""
+    with voice.steps("   Training" if voice.plain else "training") as progress:
+        model = Vlm.load(plan.base)
+        tuned, run = fine_tune(model, lesson(LESSON, PRIOR), plan.quick, out / "adapter", "mmhallu tour", progress)
+    return {"run": run, **_answers(tuned, shown, exam, voice)}
+
+
+def _told(start: str, caption: str, shown: Shown, voice: Voice) -> str:
+    """A caption with its wrong words marked, and a sentence that counts them."""
+    wrong = wrong_words(caption, shown.scene)
+    count = f"Not in the picture: {', '.join(wrong)}." if wrong else "Everything that it names is there, this time."
+    return f"{start}{voice.caption(pieces(caption, shown.scene))}\n   {count}"
+
+
+def _row(number: int, one: Shown, captions: dict[str, list[str]]) -> dict[str, Any]:
+    """One picture's part of the result."""
+    said = {name: texts[number] for name, texts in captions.items()}
+    return {
+        "scene": one.scene.id, "title": one.title, "text": one.text, "captions": said,
+        "hallucinated": {name: wrong_words(text, one.scene) for name, text in said.items()},
+    }  # fmt: skip

@@ -1,0 +1,131 @@
+"""How the tour speaks: a table and bars for a terminal, plain sentences for a screen reader.
+
+With `plain`, nothing depends on sight: no control codes, no bars, no columns, numbers in words' order, and each wrong
+word is followed by "(not in the picture)". Without it, that word is underlined as well.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from tqdm.auto import tqdm
+
+from mmhallu_core.evaluate.paired import METRICS
+
+# metric: (name, unit, what it is)
+MEANING = {
+    "chair_i": ("CHAIR_i", "percent", "of the things that captions name, how many are not in the picture"),
+    "chair_s": ("CHAIR_s", "percent", "of the captions, how many name at least one such thing"),
+    "recall": ("Recall", "percent", "of the things in the pictures, how many kinds are named"),
+    "mean_length": ("Length", "words", "words in a caption; who says little makes few mistakes"),
+    "pope_adversarial": ("POPE", "percent", "yes/no questions answered rightly; the absent things are likely ones"),
+}
+HEADLINE = ("chair_i", "pope_adversarial")
+NAMES = {"base": "as shipped", "quick": "after training here", "shipped": "shipped adapter"}
+RULE = "A change is called measurable when its 95% interval leaves zero out. This rule was fixed before any result."
+
+
+def number(metric: str, value: float | None, signed: bool = False) -> str:
+    """A score in its unit, with one decimal."""
+    if value is None:
+        return "none"
+    scale = 100 if MEANING[metric][1] == "percent" else 1
+    return f"{scale * value:+.1f}" if signed else f"{scale * value:.1f}"
+
+
+def said(metric: str, value: float | None, signed: bool = False) -> str:
+    """The same as one says it: "minus 3.2"."""
+    return number(metric, value, signed).replace("-", "minus ").replace("+", "plus ")
+
+
+def change(metric: str, result: dict[str, Any], plain: bool) -> str:
+    """A paired difference with its interval and verdict."""
+    if result["ci"] is None:
+        return "no change can be computed"
+    unit = "words" if MEANING[metric][1] == "words" else "points"
+    low, high = result["ci"]
+    if plain:
+        words = f"{said(metric, result['difference'], True)} {unit}"
+        return f"{words}, interval {said(metric, low, True)} to {said(metric, high, True)}: {result['verdict']}"
+    words = f"{number(metric, result['difference'], True)} {unit}"
+    return f"{words} [{number(metric, low, True)}, {number(metric, high, True)}]: {result['verdict']}"
+
+
+class Voice:
+    """Says things to a person, one after another.
+
+    Args:
+        plain: for a screen reader, or a file.
+        stream: where to write; bars go to standard error.
+    """
+
+    def __init__(self, plain: bool = False, stream: TextIO | None = None) -> None:
+        self.plain, self.stream = plain, stream or sys.stdout
+        terminal = self.stream.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
+        self.underlines = terminal and not plain
+
+    def say(self, text: str = "") -> None:
+        """Writes one paragraph."""
+        print(text, file=self.stream, flush=True)
+
+    def caption(self, pieces: list[tuple[str, bool]]) -> str:
+        """A caption with its wrong words marked in words, and underlined where a terminal can."""
+        on, off = ("\033[4m", "\033[24m") if self.underlines else ("", "")
+        return "".join(f"{on}{text}{off} (not in the picture)" if wrong else text for text, wrong in pieces)
+
+    @contextmanager
+    def steps(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Something to call with (step, steps): a bar, or a sentence at every quarter."""
+        if self.plain:
+            yield lambda step, total: self._quarter(label, step, total)
+            return
+        with tqdm(desc=label, unit="step", file=sys.stderr) as bar:
+
+            def move(step: int, total: int) -> None:
+                bar.total = total
+                bar.update(step - bar.n)
+
+            yield move
+
+    def _quarter(self, label: str, step: int, total: int) -> None:
+        quarter = 4 * step // total
+        if quarter > 4 * (step - 1) // total:
+            self.say(f"{label}: {25 * quarter} percent done.")
+
+    def scores(self, models: dict[str, dict[str, Any]], differences: dict[str, dict[str, Any]]) -> str:
+        """All scores so far, side by side or as sentences, and what changed."""
+        lines = self._sentences(models, differences) if self.plain else self._table(models, differences)
+        return "\n".join(lines)
+
+    def _table(self, models: dict[str, Any], differences: dict[str, Any]) -> list[str]:
+        lines = [f"  {'':<16}" + "".join(f"{NAMES[name]:>22}" for name in models)]
+        for metric in METRICS:
+            title, unit, _ = MEANING[metric]
+            cells = [
+                f"{number(metric, one['scores'][metric])} {_bracket(metric, one['ci'][metric])}"
+                for one in models.values()
+            ]
+            label = title + (" %" if unit == "percent" else " words")
+            lines.append(f"  {label:<16}" + "".join(f"{cell:>22}" for cell in cells))
+        for name, results in differences.items():
+            lines += ["", f"  Change, {NAMES[name]}, picture by picture:"]
+            lines += [f"    {MEANING[metric][0]:<8} {change(metric, results[metric], False)}" for metric in METRICS]
+        return lines
+
+    def _sentences(self, models: dict[str, Any], differences: dict[str, Any]) -> list[str]:
+        lines = []
+        for metric in METRICS:
+            title, unit, meaning = MEANING[metric]
+            lines.append(f"{title}: {meaning}.")
+            for name, one in models.items():
+                interval = " to ".join(said(metric, end) for end in one["ci"][metric] or [])
+                score = f"{said(metric, one['scores'][metric])} {unit}" + (f", interval {interval}" if interval else "")
+                changed = f". Change: {change(metric, differences[name][metric], True)}" if name in differences else ""
+                lines.append(f"  {NAMES[name]}: {score}{changed}.")
+        return lines
+
+
+def _bracket(metric: str, ci: list[float] | None) -> str:
+    return f"[{', '.join(number(metric, end) for end in ci)}]" if ci else ""
