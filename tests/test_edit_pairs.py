@@ -25,7 +25,7 @@ def test_pairs_and_their_words():
     twin = show_pairs(edits, size=48)
     for board, edit in zip(figure.subfigs, edits, strict=False):
         said = difference(edit).text
-        assert board.get_suptitle() == f"{edit.category}\n{said}"
+        assert board.get_suptitle().split() == [edit.category, *said.split()]
         assert f"{edit.category}: {said}" in twin.text and html.escape(said) in twin.html
 
 

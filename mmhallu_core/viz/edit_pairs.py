@@ -3,6 +3,7 @@
 Everything comes as a `Twin`, so it can be read as well as seen.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -24,10 +25,10 @@ def draw_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat", colu
         columns: pairs beside each other.
     """
     rows = -(-len(edits) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.0 * rows), layout="constrained")
+    figure = Figure(figsize=(3.4 * columns, 2.2 * rows), layout="constrained")
     boards = figure.subfigures(rows, columns, squeeze=False).ravel()
     for board, edit in zip(boards, edits, strict=False):
-        board.suptitle(f"{edit.category}\n{difference(edit).text}", fontsize="x-small")
+        board.suptitle(f"{edit.category}\n{textwrap.fill(difference(edit).text, 50)}", fontsize="small")
         mask = edit_mask(edit, size, style)
         for axes, scene in zip(board.subplots(1, 2), (edit.before, edit.after), strict=True):
             axes.imshow(render(scene, size, style).image, interpolation="none")
