@@ -20,10 +20,10 @@ ASKED = {
     "company": "Fits the company better?",
 }
 AXES = {
-    "length": "caption length, short to long",
-    "position": "place in the caption, first to last",
-    "frequency": "absent objects, rare to frequent",
-    "company": "absent objects, unlikely to likely company",
+    "length": "from short to long captions",
+    "position": "from first to last words",
+    "frequency": "from rare to frequent objects",
+    "company": "from odd to usual company",
 }
 IN_WORDS = {"above": "more often than not", "below": "less often than not", "open": "not decided"}
 MARKERS = ("s", "D", "^", "v", "P")
@@ -48,7 +48,7 @@ def chances(photos: Profiles, ours: Profiles) -> Twin:
             colour, marker = (BLUE, MARKERS[row % len(MARKERS)]) if name in photos else (ORANGE, "o")
             spread = [[answer["chance"] - answer["ci"][0]], [answer["ci"][1] - answer["chance"]]]
             axes.errorbar(answer["chance"], row, xerr=spread, fmt=marker, color=colour, markersize=7, linewidth=2)
-        axes.set(title=ASKED[question], yticks=range(len(names)), yticklabels=names, xlim=(0, 1))
+        axes.set(title=ASKED[question], yticks=range(len(names)), yticklabels=names, xlim=(0, 1), xticks=(0, 0.5, 1))
         axes.set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("chance that the wrong one wins; 0.5 makes no difference", fontsize="medium")
     return with_twin(figure, chances_alt(photos, ours), chances_table(photos, ours))
@@ -94,12 +94,12 @@ def rates(photos: Profiles, ours: Profiles) -> Twin:
         ours: name to profile, the models that are compared with them.
     """
     figure = Figure(figsize=(6.4, 6.2), layout="constrained")
-    for axes, question in zip(figure.subplots(2, 2, sharey=True).ravel(), QUESTIONS, strict=True):
+    for axes, question in zip(figure.subplots(2, 2).ravel(), QUESTIONS, strict=True):
         axes.axhline(1, color="black", linewidth=1)
         for row, (name, one) in enumerate((photos | ours).items()):
             _line(axes, one[question], name, row, name in ours)
-        axes.set(title=question.capitalize(), xlabel=AXES[question], ylim=(0, None))
-        axes.set_xticks(range(1, 6))
+        axes.set(title=question.capitalize(), xlabel=AXES[question], xticks=range(1, 6))
+        axes.set_ylim(bottom=0)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.supylabel("times the model's own average", fontsize="medium")

@@ -11,6 +11,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 NOTE = "font-size:0.9em;opacity:0.85"
@@ -96,7 +97,8 @@ def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
         numbers: the same data as a table.
     """
     file = io.BytesIO()
-    figure.savefig(file, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "mmhallu"}):  # ids from the content: the same numbers give the same bytes
+        figure.savefig(file, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
     shown = picture(file.getvalue(), "image/svg+xml", alt, "width:100%;max-width:46em;height:auto")
     folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
     return Twin(f'<figure style="margin:0">{shown}</figure>{folded}', f"Figure: {alt}\n\n{numbers.text}")
