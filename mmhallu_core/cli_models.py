@@ -40,10 +40,13 @@ def ask(
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise CannotRun(f"there is no picture at {missing[0]}; a question of several words stands in quotes")
+    import transformers
+
     from mmhallu_core.config import profile
     from mmhallu_core.models.vlm import open_image
     from mmhallu_core.train.sft import load_model
 
+    transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
     images = [open_image(path) for path in paths]
     vlm = load_model(model or profile().model)
     tokens = vlm.processor(images=images, text=vlm.prompt(question, len(images)), return_tensors="pt")["input_ids"]

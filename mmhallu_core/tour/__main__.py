@@ -1,13 +1,37 @@
-"""For maintainers: `python -m mmhallu_core.tour --train-adapter` trains the adapter that the package ships."""
+"""For maintainers: trains the adapter that the package ships, and records the tour's result.
+
+python -m mmhallu_core.tour --train-adapter                   writes the package's checkpoints/tour-adapter
+python -m mmhallu_core.tour --record results/tour/tour.json   runs `mmhallu tour` and keeps its numbers
+"""
 
 import argparse
+import json
+import subprocess
 from pathlib import Path
 
-from mmhallu_core.tour.run import ADAPTER, train_adapter
+from mmhallu_core.store import cache_folder
+from mmhallu_core.tour.run import run_tour, train_adapter
+from mmhallu_core.tour.tell import Voice
+
+
+def record(path: Path) -> None:
+    """Runs the tour and writes its result, with the commit that it ran at."""
+    result = run_tour(cache_folder() / "tour", Voice(plain=True))
+    del result["page"]  # a place on this machine
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    result["commit"] = done.stdout.strip() or "unknown"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train-adapter", action="store_true", required=True, help="train it and write it to --out")
-    parser.add_argument("--out", type=Path, default=ADAPTER, help="folder for the adapter (the package's own)")
-    record = train_adapter(parser.parse_args().out)
-    print(f"{record['steps']} steps in {record['seconds']:.0f} s; loss {record['loss']}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--train-adapter", action="store_true")
+    choice.add_argument("--record", type=Path, metavar="FILE")
+    wanted = parser.parse_args()
+    if wanted.train_adapter:
+        trained = train_adapter()
+        print(f"{trained['steps']} steps in {trained['seconds']:.0f} s; loss {trained['loss']}")
+    else:
+        record(wanted.record)

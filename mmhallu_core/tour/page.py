@@ -7,11 +7,11 @@ and followed by "(not in the picture)", so neither colour nor sight is needed to
 from html import escape
 from typing import Any
 
-from mmhallu_core.evaluate.paired import METRICS
-from mmhallu_core.tour.pictures import Shown, pieces
-from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, change, number
+from mmhallu_core.tour.pictures import Shown, told
+from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, change, interval
+from mmhallu_core.viz.marked import scene_cards
+from mmhallu_core.viz.twins import table
 
-PIXELS = 320
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --paper: #fffdf8; --line: #d9d4c7; --wrong: #a8320a;
   --soft: #5c6270; }
@@ -24,19 +24,19 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 1.5rem 0 .5rem; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; }
 p, li { max-width: 44rem; }
 .soft, figcaption, details { color: var(--soft); font-size: .95rem; }
-.scene { display: grid; grid-template-columns: minmax(0, 20rem) minmax(0, 1fr); gap: 1.25rem; margin: 1.5rem 0; }
-.scene img { width: 100%; height: auto; border-radius: .6rem; border: 1px solid var(--line); }
-.scene h3 { margin: 0 0 .4rem; font-size: 1.1rem; }
-dl { margin: 0; } dt { font-weight: 600; font-size: .9rem; color: var(--soft); } dd { margin: 0 0 .6rem; }
-u.wrong { text-decoration: underline wavy var(--wrong) 2px; text-underline-offset: 3px; font-weight: 600; }
-.note { color: var(--wrong); font-size: .9em; }
-.scroll { overflow-x: auto; } .scroll:focus { outline: 2px solid var(--soft); }
+.scene { margin: 1.5rem 0 2.5rem; }
+.scene img { border-radius: .6rem; border: 1px solid var(--line); }
+h3 { margin: 0 0 .6rem; font-size: 1.1rem; }
+dt { font-weight: 600; font-size: .9rem; color: var(--soft); } dd { margin: 0 0 .6rem; }
+strong { text-decoration-color: var(--wrong) !important; text-underline-offset: 3px; }
+strong + small { color: var(--wrong); }
+[tabindex]:focus { outline: 2px solid var(--soft); }
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } td span { color: var(--soft); white-space: nowrap; }
-svg { width: 100%; max-width: 40rem; height: auto; } svg text { fill: var(--ink); font-size: 13px; }
+td { font-variant-numeric: tabular-nums; }
+svg { width: 100%; max-width: 30rem; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
+svg .name { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
 code { overflow-wrap: anywhere; }
-@media (max-width: 40rem) { .scene { grid-template-columns: 1fr; } }
 """
 
 
@@ -74,13 +74,13 @@ answered {result["questions"]} questions such as “Is there an umbrella in the 
 not there, and are those that most often stand beside what is.</p>
 <ul>{"".join(f"<li><b>{escape(name)}</b>: {escape(meaning)}.</li>" for name, _, meaning in MEANING.values())}</ul>
 {charts}
-<div class="scroll" tabindex="0" role="region" aria-label="Scores">{_scores(result["models"])}</div>
+{_scores(result["models"])}
 
 <h2>Can it be trained away?</h2>
 <p>Two trainings on <em>micro-edits</em>: two pictures that differ in one small thing, true captions of both, questions
 whose answers the edit turned round, and the question what changed. Trained here: {quick}. Shipped with the package:
 {shipped}. Both are LoRA adapters beside the model's own weights.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Changes">{_changes(result["differences"])}</div>
+{_changes(result["differences"])}
 <p>{escape(result["rules"]["measurable"])} “No measurable change” does not say that nothing changed.</p>
 <p>What this does not show: that the edits did it. The captions in the lesson are true, and those that the model first
 learned from were not always. Plain true captions might have done the same; the book measures against such a control.
@@ -107,56 +107,27 @@ def _training(run: dict[str, Any]) -> str:
 
 def _scene(row: dict[str, Any], one: Shown) -> str:
     """One picture, its text twin, and what each model says of it."""
-    captions = "".join(
-        f"<dt>The model {escape(NAMES[name])}</dt><dd>{_marked(pieces(text, one.scene))}</dd>"
-        for name, text in row["captions"].items()
-    )
-    return f"""<section class="scene">
-<div><img src="{one.png(PIXELS)}" width="{PIXELS}" height="{PIXELS}" alt="{escape(row["text"])}"></div>
-<div><h3>{escape(row["title"])}</h3><dl>{captions}</dl>
-<details><summary>The picture in words, from its facts</summary>{escape(row["text"])}</details></div>
-</section>
-"""
-
-
-def _marked(caption: list[tuple[str, bool]]) -> str:
-    """A caption with each wrong word underlined and named as such."""
-    wrong = '<u class="wrong">{}</u> <span class="note">(not in the picture)</span>'
-    return "".join(wrong.format(escape(text)) if bad else escape(text) for text, bad in caption)
+    captions = {f"The model {NAMES[name]}": told(text, one.scene) for name, text in row["captions"].items()}
+    return f'<section class="scene"><h3>{escape(row["title"])}</h3>{scene_cards(one.scene, captions).html}</section>'
 
 
 def _scores(models: dict[str, Any]) -> str:
     """The table of scores: a row for each metric, a column for each model."""
-    head = "".join(f'<th scope="col">{escape(NAMES[name])}</th>' for name in models)
-    rows = []
-    for metric in METRICS:
-        title, unit, _ = MEANING[metric]
-        cells = "".join(
-            f"<td>{number(metric, one['scores'][metric])}{_interval(metric, one['ci'][metric])}</td>"
-            for one in models.values()
-        )
-        rows.append(f'<tr><th scope="row">{escape(title)}, {unit}</th>{cells}</tr>')
-    return _table("Score, and its 95% interval", head, "".join(rows))
-
-
-def _table(corner: str, head: str, rows: str) -> str:
-    return f'<table><thead><tr><th scope="col">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def _interval(metric: str, ci: list[float] | None) -> str:
-    return f"<br><span>{number(metric, ci[0])} to {number(metric, ci[1])}</span>" if ci else ""
+    rows = [
+        [f"{title}, {unit}", *(interval(metric, one["scores"][metric], one["ci"][metric]) for one in models.values())]
+        for metric, (title, unit, _) in MEANING.items()
+    ]
+    return table(["", *(NAMES[name] for name in models)], rows, "Scores, with 95% intervals").html
 
 
 def _changes(differences: dict[str, Any]) -> str:
     """The table of paired differences."""
-    head = "".join(f'<th scope="col">{escape(NAMES[name])}</th>' for name in differences)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(MEANING[metric][0])}</th>'
-        + "".join(f"<td>{escape(change(metric, results[metric], False))}</td>" for results in differences.values())
-        + "</tr>"
-        for metric in METRICS
-    )
-    return _table("Change from the model as shipped", head, rows)
+    rows = [
+        [title, *(change(metric, results[metric], False) for results in differences.values())]
+        for metric, (title, _, _) in MEANING.items()
+    ]
+    title = "Change from the model as shipped, picture by picture, with 95% intervals"
+    return table(["", *(NAMES[name] for name in differences)], rows, title).html
 
 
 def _chart(metric: str, models: dict[str, Any]) -> str:
@@ -166,23 +137,23 @@ def _chart(metric: str, models: dict[str, Any]) -> str:
     low, high = max(0, 5 * int(low // 5)), min(100, 5 * (int(high // 5) + 1))
 
     def x(value: float) -> float:
-        return round(180 + 400 * (100 * value - low) / (high - low), 1)
+        return round(12 + 376 * (100 * value - low) / (high - low), 1)
 
-    parts = []
+    bottom, parts = 12 + 46 * len(models), []
     for tick in range(low, high + 1, 5):
         at = x(tick / 100)
-        parts.append(f'<line x1="{at}" x2="{at}" y1="8" y2="116" stroke="var(--line)"/>')
-        parts.append(f'<text x="{at}" y="134" text-anchor="middle">{tick}</text>')
+        parts.append(f'<line x1="{at}" x2="{at}" y1="4" y2="{bottom}" stroke="var(--line)"/>')
+        parts.append(f'<text x="{at}" y="{bottom + 18}" text-anchor="middle">{tick}</text>')
     for row, (name, one) in enumerate(models.items()):
-        y, score, ci = 28 + 34 * row, one["scores"][metric], one["ci"][metric]
-        parts.append(f'<text x="0" y="{y + 4}">{escape(NAMES[name])}</text>')
+        y, score, ci = 36 + 46 * row, one["scores"][metric], one["ci"][metric]
+        parts.append(f'<text x="12" y="{y - 14}" class="name">{escape(NAMES[name])}</text>')
         if ci:
-            ends = f'x1="{x(ci[0])}" x2="{x(ci[1])}" y1="{y}" y2="{y}"'
-            parts.append(f'<line {ends} stroke="currentColor" stroke-width="3"/>')
+            where = f'x1="{x(ci[0])}" x2="{x(ci[1])}" y1="{y}" y2="{y}"'
+            parts.append(f'<line {where} stroke="currentColor" stroke-width="3"/>')
         if score is not None:
             parts.append(f'<circle cx="{x(score)}" cy="{y}" r="6" fill="currentColor"/>')
     title, unit, _ = MEANING[metric]
     words = f"{title} in {unit}, with 95% intervals; the table below has the numbers."
     body = "".join(parts)
-    svg = f'<svg viewBox="0 0 600 142" role="img" aria-label="{escape(words)}">{body}</svg>'
+    svg = f'<svg viewBox="0 0 400 {bottom + 26}" role="img" aria-label="{escape(words)}">{body}</svg>'
     return f'<figure style="margin: 1rem 0">{svg}<figcaption>{escape(words)}</figcaption></figure>'

@@ -3,17 +3,15 @@
 They are chosen by a rule that looks at the scene alone. Nobody asked a model first, so a caption may well be right.
 """
 
-import base64
-import io
 import itertools
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.chair import chair_mentions
 from mmhallu_core.evaluate.diorama import world_vocabulary
-from mmhallu_core.world.language import describe
+from mmhallu_core.viz.marked import marked
+from mmhallu_core.viz.twins import Twin
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, with_article
 from mmhallu_core.world.prior import TYPICAL, sample_scene
-from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import PLACES
 
@@ -38,17 +36,6 @@ class Shown:
         words = f"{PLACE_PHRASES[self.scene.place][0]} without {with_article(self.missing)}"
         return words[0].upper() + words[1:]
 
-    @property
-    def text(self) -> str:
-        """The picture in words, made from its facts, and never from a model."""
-        return describe(self.scene, "full").text
-
-    def png(self, size: int) -> str:
-        """The picture as a data address for a page."""
-        file = io.BytesIO()
-        render(self.scene, size).image.save(file, "PNG", optimize=True)
-        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
 
 def pictures() -> list[Shown]:
     """The six, the beach first."""
@@ -65,16 +52,12 @@ def _first(place: str) -> Shown:
     return Shown(scene, missing)
 
 
-def pieces(caption: str, scene: Scene) -> list[tuple[str, bool]]:
-    """A caption in pieces: each with whether it names a thing that is not in the scene."""
-    found, at = [], 0
-    for mention in chair_mentions(caption, set(scene.kinds()), world_vocabulary(), "fixed"):
-        if mention.hallucinated:
-            found += [(caption[at : mention.start], False), (caption[mention.start : mention.end], True)]
-            at = mention.end
-    return [(text, wrong) for text, wrong in [*found, (caption[at:], False)] if text]
+def told(caption: str, scene: Scene) -> Twin:
+    """A caption with each word marked that names something which is not in the scene."""
+    return marked(caption, chair_mentions(caption, set(scene.kinds()), world_vocabulary(), "fixed"))
 
 
 def wrong_words(caption: str, scene: Scene) -> list[str]:
-    """The words of a caption that name things that are not in the scene."""
-    return [text for text, wrong in pieces(caption, scene) if wrong]
+    """Those words."""
+    mentions = chair_mentions(caption, set(scene.kinds()), world_vocabulary(), "fixed")
+    return [caption[mention.start : mention.end] for mention in mentions if mention.hallucinated]

@@ -11,16 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
 from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
-from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
 from mmhallu_core.tour.lesson import lesson
 from mmhallu_core.tour.page import page
-from mmhallu_core.tour.pictures import RULE, Shown, pictures, pieces, wrong_words
+from mmhallu_core.tour.pictures import RULE, Shown, pictures, told, wrong_words
 from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, Voice
 from mmhallu_core.tour.tell import RULE as MEASURABLE
 from mmhallu_core.train.sft import WEIGHTS, SftSpec, fine_tune, with_adapter
+from mmhallu_core.types import CannotRun
+from mmhallu_core.viz.marked import in_words
 from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
 
@@ -62,13 +66,16 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
     Returns:
         What `out/tour.json` holds: the pictures with each model's captions, each model's scores with intervals, the
-        paired differences, the training's record, the rules, seconds, and the path of the page.
+        paired differences, the trainings' records, the rules, seconds. And `page`, its path.
 
     Raises:
         CannotRun: when the model or the adapter is missing, or they do not belong together.
     """
     began = time.monotonic()
-    base_file = (checkpoint_folder(plan.base) if plan.base == "tiny-llava" else Path(plan.base)) / "model.safetensors"
+    transformers.utils.logging.disable_progress_bar()  # of loading weights; the tour has bars of its own
+    if not (plan.adapter / WEIGHTS).is_file():
+        raise CannotRun(f"no adapter in {plan.adapter}; train it with: python -m mmhallu_core.tour --train-adapter")
+    base_file = (checkpoint_folder(plan.base) if plan.base in SHIPPED else Path(plan.base)) / "model.safetensors"
     about = {
         "scenes": plan.scenes, "split": plan.split, "quick": asdict(plan.quick),
         "base": sha256(base_file), "adapter": sha256(plan.adapter / WEIGHTS),
@@ -99,10 +106,10 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
             differences[name] = compare(sheets["base"], sheets[name], exam)
 
     first = shown[0]
-    voice.say(f"1. A picture: {first.title}.\n   {RULE}\n   What it shows, from its facts: {first.text}")
+    voice.say(f"1. A picture: {first.title}.\n   {RULE}\n   What it shows, from its facts: {in_words(first.scene)}")
     base = stage("base", lambda: _answers(Vlm.load(plan.base), shown, exam, voice))
     add("base", base)
-    voice.say(_told("   The model says: ", base["captions"][0], first, voice))
+    voice.say(_quoted("   The model says: ", base["captions"][0], first, voice))
     voice.say(f"\n2. The score on {plan.scenes} other pictures, with 95% intervals.")
     if not voice.plain:
         voice.say("\n".join(f"   {name}: {meaning}." for name, _, meaning in MEANING.values()))
@@ -118,7 +125,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     run = quick["run"]
     cut = "" if run["steps"] == plan.quick.steps else f" of {plan.quick.steps}: the time was over"
     voice.say(f"   {run['steps']} steps{cut}, {run['seconds']:.0f} seconds.")
-    voice.say(_told("   Now it says: ", quick["captions"][0], first, voice))
+    voice.say(_quoted("   Now it says: ", quick["captions"][0], first, voice))
 
     voice.say("\n4. The same pictures and questions again, and beside them the adapter that was trained longer.")
     shipped = stage("shipped", lambda: _answers(with_adapter(Vlm.load(plan.base), plan.adapter), shown, exam, voice))
@@ -139,7 +146,6 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
         "training": run,
         "shipped_training": json.loads((plan.adapter / "run.json").read_text(encoding="utf-8")),
         "seconds": {name: record["seconds"] for name, record in done.items()},
-        "page": str(out / "tour.html"),
     }
     (out / "tour.html").write_text(page(result, shown), encoding="utf-8")
     (out / "tour.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -147,7 +153,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     minutes = (time.monotonic() - began) / 60
     voice.say(f"\n5. A page to keep, with all of this and five more pictures: {out / 'tour.html'}")
     voice.say(f"   {minutes:.1f} minutes.")
-    return result
+    return {**result, "page": str(out / "tour.html")}
 
 
 CAUTION = (
@@ -182,17 +188,17 @@ def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) 
     return {"run": run, **_answers(tuned, shown, exam, voice)}
 
 
-def _told(start: str, caption: str, shown: Shown, voice: Voice) -> str:
+def _quoted(start: str, caption: str, shown: Shown, voice: Voice) -> str:
     """A caption with its wrong words marked, and a sentence that counts them."""
     wrong = wrong_words(caption, shown.scene)
     count = f"Not in the picture: {', '.join(wrong)}." if wrong else "Everything that it names is there, this time."
-    return f"{start}{voice.caption(pieces(caption, shown.scene))}\n   {count}"
+    return f"{start}{voice.caption(told(caption, shown.scene))}\n   {count}"
 
 
 def _row(number: int, one: Shown, captions: dict[str, list[str]]) -> dict[str, Any]:
     """One picture's part of the result."""
     said = {name: texts[number] for name, texts in captions.items()}
     return {
-        "scene": one.scene.id, "title": one.title, "text": one.text, "captions": said,
+        "scene": one.scene.id, "title": one.title, "text": in_words(one.scene), "captions": said,
         "hallucinated": {name: wrong_words(text, one.scene) for name, text in said.items()},
     }  # fmt: skip

@@ -1,10 +1,11 @@
 """How the tour speaks: a table and bars for a terminal, plain sentences for a screen reader.
 
 With `plain`, nothing depends on sight: no control codes, no bars, no columns, numbers in words' order, and each wrong
-word is followed by "(not in the picture)". Without it, that word is underlined as well.
+word says that it is not in the picture. Without it, that word is underlined as well.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any, TextIO
 from tqdm.auto import tqdm
 
 from mmhallu_core.evaluate.paired import METRICS
+from mmhallu_core.viz.marked import WRONG
+from mmhallu_core.viz.twins import Twin
 
 # metric: (name, unit, what it is)
 MEANING = {
@@ -23,7 +26,7 @@ MEANING = {
     "pope_adversarial": ("POPE", "percent", "yes/no questions answered rightly; the absent things are likely ones"),
 }
 HEADLINE = ("chair_i", "pope_adversarial")
-NAMES = {"base": "as shipped", "quick": "after training here", "shipped": "shipped adapter"}
+NAMES = {"base": "as shipped", "quick": "after training here", "shipped": "with the shipped adapter"}
 RULE = "A change is called measurable when its 95% interval leaves zero out. This rule was fixed before any result."
 
 
@@ -31,13 +34,18 @@ def number(metric: str, value: float | None, signed: bool = False) -> str:
     """A score in its unit, with one decimal."""
     if value is None:
         return "none"
-    scale = 100 if MEANING[metric][1] == "percent" else 1
-    return f"{scale * value:+.1f}" if signed else f"{scale * value:.1f}"
+    shown = round((100 if MEANING[metric][1] == "percent" else 1) * value, 1) + 0.0  # no "-0.0"
+    return f"{shown:+.1f}" if signed else f"{shown:.1f}"
 
 
 def said(metric: str, value: float | None, signed: bool = False) -> str:
     """The same as one says it: "minus 3.2"."""
     return number(metric, value, signed).replace("-", "minus ").replace("+", "plus ")
+
+
+def interval(metric: str, value: float | None, ci: list[float] | None) -> str:
+    """A score with its interval: "18.2 [15.1, 21.3]"."""
+    return number(metric, value) + (f" [{', '.join(number(metric, end) for end in ci)}]" if ci else "")
 
 
 def change(metric: str, result: dict[str, Any], plain: bool) -> str:
@@ -70,10 +78,11 @@ class Voice:
         """Writes one paragraph."""
         print(text, file=self.stream, flush=True)
 
-    def caption(self, pieces: list[tuple[str, bool]]) -> str:
-        """A caption with its wrong words marked in words, and underlined where a terminal can."""
-        on, off = ("\033[4m", "\033[24m") if self.underlines else ("", "")
-        return "".join(f"{on}{text}{off} (not in the picture)" if wrong else text for text, wrong in pieces)
+    def caption(self, told: Twin) -> str:
+        """A caption whose wrong words are marked in words, and underlined where a terminal can."""
+        if not self.underlines:
+            return told.text
+        return re.sub(rf"\[([^\[\]]+): {WRONG}\]", rf"\033[4m\1\033[24m ({WRONG})", told.text)
 
     @contextmanager
     def steps(self, label: str) -> Iterator[Callable[[int, int], None]]:
@@ -100,15 +109,12 @@ class Voice:
         return "\n".join(lines)
 
     def _table(self, models: dict[str, Any], differences: dict[str, Any]) -> list[str]:
-        lines = [f"  {'':<16}" + "".join(f"{NAMES[name]:>22}" for name in models)]
+        lines = [f"  {'':<16}" + "".join(f"{NAMES[name]:>26}" for name in models)]
         for metric in METRICS:
             title, unit, _ = MEANING[metric]
-            cells = [
-                f"{number(metric, one['scores'][metric])} {_bracket(metric, one['ci'][metric])}"
-                for one in models.values()
-            ]
+            cells = [interval(metric, one["scores"][metric], one["ci"][metric]) for one in models.values()]
             label = title + (" %" if unit == "percent" else " words")
-            lines.append(f"  {label:<16}" + "".join(f"{cell:>22}" for cell in cells))
+            lines.append(f"  {label:<16}" + "".join(f"{cell:>26}" for cell in cells))
         for name, results in differences.items():
             lines += ["", f"  Change, {NAMES[name]}, picture by picture:"]
             lines += [f"    {MEANING[metric][0]:<8} {change(metric, results[metric], False)}" for metric in METRICS]
@@ -125,7 +131,3 @@ class Voice:
                 changed = f". Change: {change(metric, differences[name][metric], True)}" if name in differences else ""
                 lines.append(f"  {NAMES[name]}: {score}{changed}.")
         return lines
-
-
-def _bracket(metric: str, ci: list[float] | None) -> str:
-    return f"[{', '.join(number(metric, end) for end in ci)}]" if ci else ""

@@ -12,6 +12,7 @@ thousand times smaller takes larger steps.
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,10 +127,10 @@ def fine_tune(
     """
     base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
     set_seed(spec.seed)
-    model = peft.get_peft_model(
-        vlm.model,
-        peft.LoraConfig(r=spec.rank, lora_alpha=spec.alpha, target_modules=rf".*\.({'|'.join(LAYERS)})"),
-    )
+    config = peft.LoraConfig(r=spec.rank, lora_alpha=spec.alpha, target_modules=rf".*\.({'|'.join(LAYERS)})")
+    with warnings.catch_warnings():  # peft still asks transformers by an old name
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        model = peft.get_peft_model(vlm.model, config)
     llava = model.get_base_model()
 
     def loss(_, labels, weights, **inputs):

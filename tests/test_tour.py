@@ -1,0 +1,290 @@
+"""The tour: what it shows is chosen by rule, what it trains on is true, what it reports follows from the answers."""
+
+import dataclasses
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade, ratio_difference
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.tour import run as tour_run
+from mmhallu_core.tour.lesson import VIEWS, lesson, turned_round
+from mmhallu_core.tour.pictures import FIRST, LEAST, pictures, told, wrong_words
+from mmhallu_core.tour.run import Plan, run_tour
+from mmhallu_core.tour.tell import Voice
+from mmhallu_core.train.pretrain.branches import Turn
+from mmhallu_core.train.sft import WEIGHTS, Example, SftSpec, fine_tune, load_model, with_adapter
+from mmhallu_core.types import Answer, CannotRun
+from mmhallu_core.world.edits import CATEGORIES, sample_edit
+from mmhallu_core.world.language import describe, match, read
+from mmhallu_core.world.prior import TYPICAL, sample_scene
+from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import facts
+from mmhallu_core.world.vocabulary import PLACES
+
+# ---------------------------------------------------------------- what is shown
+
+
+def test_each_picture_is_the_first_that_the_rule_allows():
+    shown = pictures()
+    assert shown[0].scene.place == FIRST and shown[0].title == "A beach without an umbrella"
+    assert {one.scene.place for one in shown} == set(PLACES) and len(shown) == len(PLACES)
+    for one in shown:
+        place = one.scene.place
+        number = int(one.scene.id.rsplit("/", 1)[1])
+        for i in range(number + 1):
+            scene = sample_scene(f"tour-picture/{place}/{i}", place=place)
+            fits = len(scene.things) >= LEAST and not scene.of_kind(TYPICAL[place][0])
+            assert fits == (i == number)
+
+
+def test_wrong_words_are_marked_and_right_ones_are_not():
+    scene = pictures()[0].scene
+    true = describe(scene).text
+    assert wrong_words(true, scene) == [] and told(true, scene).text == true
+    marked = told("This is a beach. There are two umbrellas.", scene)
+    assert marked.text == "This is a beach. There are two [umbrellas: not in the picture]."
+    assert wrong_words("An umbrella and a tent.", scene) == ["umbrella", "tent"]
+
+
+def test_a_terminal_underlines_and_everybody_else_reads_words(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    marked = told("There is an umbrella.", pictures()[0].scene)
+    assert "\033[4mumbrella\033[24m (not in the picture)" in Voice(stream=Terminal()).caption(marked)
+    assert "\033" not in Voice(plain=True, stream=Terminal()).caption(marked)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\033" not in Voice(stream=Terminal()).caption(marked)
+
+
+# ---------------------------------------------------------------- what is trained on
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_turned_round_questions_change_their_answer_and_are_true(category):
+    count = 0
+    for seed in range(12):
+        edit = sample_edit(category, f"turned/{seed}")
+        for before, after in turned_round(edit):
+            count += 1
+            assert before.text == after.text and before.answer != after.answer
+            for question, scene in ((before, edit.before), (after, edit.after)):
+                if question.kind == "existence":
+                    assert (question.answer == "Yes.") == bool(scene.of_kind(question.text.split()[3]))
+                elif question.answer == "Yes." and question.fact.predicate != "side":
+                    assert question.fact in facts(scene), question.text
+    groups_only = {"Comparison", "Universality"}  # no yes/no question speaks of several alike things
+    assert (count > 0) or category in groups_only
+
+
+def test_a_lesson_is_true_repeats_and_shares_no_scene_with_the_exam():
+    make, again = lesson("lesson", 1.0), lesson("lesson", 1.0)
+    exam = {scene.to_dict()["id"] for scene in Exam.draw(20, "tour").data.scenes.values()}
+    for i in range(4 * VIEWS):
+        one = make(i)
+        assert one.turns == again(i).turns
+        assert [p.tobytes() for p in one.images] == [p.tobytes() for p in again(i).images]
+        k, view = divmod(i, VIEWS)
+        edit = sample_edit(CATEGORIES[k], f"lesson/{k}")
+        assert edit.before.id not in exam
+        assert len(one.images) == (1 if view < 2 else 2)
+        if view < 2:
+            scene = (edit.before, edit.after)[view]
+            reading = match(read(one.turns[0].answer), describe(scene))
+            assert set(reading.facts) == set(describe(scene).facts)
+            assert one.images[0].tobytes() == render(scene).image.tobytes()
+
+
+# ---------------------------------------------------------------- fine-tuning
+
+
+@pytest.fixture
+def vlm():
+    return Vlm.load("tiny-llava", "cpu")
+
+
+EXAMPLE = Example((render(sample_scene("sft")).image,), (Turn("Describe the image.", "A purple horse on a lamp."),))
+SPEC = SftSpec(steps=12, batch=2, lr=1e-2)
+
+
+def test_an_adapter_learns_comes_back_and_leaves_the_connector_alone(vlm, tmp_path):
+    before = {name: value.clone() for name, value in vlm.model.state_dict().items()}
+    steps = []
+    tuned, record = fine_tune(vlm, lambda i: EXAMPLE, SPEC, tmp_path / "a", "test", lambda s, n: steps.append((s, n)))
+    assert steps == [(i + 1, 12) for i in range(12)] and record["steps"] == 12 and record["examples"] == 24
+    assert record["loss"]["final"] < record["loss"]["first"] / 2
+    assert json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8")) == record
+    changed = {name for name, value in tuned.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not any("multi_modal_projector" in name or "embed" in name for name in changed)
+    assert any("vision_tower" in name for name in changed) and any("language_model" in name for name in changed)
+
+    again = with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path / "a")
+    for name, value in tuned.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], value, atol=1e-6, rtol=0)
+    assert load_model(str(tmp_path / "a"), "cpu").name == again.name == tuned.name
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["adapter_config.json", WEIGHTS, "run.json"]
+
+
+def test_the_same_seed_gives_the_same_adapter(tmp_path):
+    spec = dataclasses.replace(SPEC, steps=2)
+    runs = [fine_tune(Vlm.load("tiny-llava", "cpu"), lambda i: EXAMPLE, spec, tmp_path / n, "t")[1] for n in "ab"]
+    assert runs[0]["sha256"] == runs[1]["sha256"] and runs[0]["data_sha256"] == runs[1]["data_sha256"]
+
+
+def test_training_stops_when_its_time_is_over(vlm, tmp_path):
+    spec = dataclasses.replace(SPEC, seconds=0.0)
+    assert fine_tune(vlm, lambda i: EXAMPLE, spec, tmp_path, "test")[1]["steps"] == 1
+
+
+def test_a_loss_that_is_no_number_is_an_error(vlm, tmp_path):
+    with torch.no_grad():
+        vlm.model.get_output_embeddings().weight[0, 0] = float("nan")
+    with pytest.raises(CannotRun, match="smaller learning rate"):
+        fine_tune(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
+    assert not (tmp_path / WEIGHTS).exists()
+
+
+def test_a_wrong_adapter_is_refused(vlm, tmp_path):
+    with pytest.raises(CannotRun, match="holds no adapter"):
+        with_adapter(vlm, tmp_path)
+    _, record = fine_tune(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
+    (tmp_path / "run.json").write_text(json.dumps({**record, "base_sha256": "0" * 64}), encoding="utf-8")
+    with pytest.raises(CannotRun, match="other weights"):
+        with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path)
+    (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes() + b" ")
+    with pytest.raises(CannotRun, match="not the file"):
+        with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path)
+
+
+# ---------------------------------------------------------------- comparing
+
+
+@pytest.fixture(scope="module")
+def exam():
+    return Exam.draw(40, "tour-test")
+
+
+def sheet(exam, habit):
+    """Answers from the truth; with a habit, an umbrella is everywhere, and every third answer is wrong."""
+    extra = " There is a red umbrella." if habit else ""
+    captions = [Answer(name, describe(scene).text + extra) for name, scene in exam.data.scenes.items()]
+    said = [
+        Answer(q.id, {"yes": "Yes.", "no": "No."}[q.label] if not habit or i % 3 else "Maybe.")
+        for i, q in enumerate(exam.questions)
+    ]
+    return Sheet(captions, said)
+
+
+def test_a_real_gain_is_measurable_and_none_is_not(exam):
+    habit, truth = sheet(exam, True), sheet(exam, False)
+    assert grade(truth, exam)["scores"] | {"mean_length": 0} == {
+        "chair_i": 0.0, "chair_s": 0.0, "recall": 1.0, "mean_length": 0, "pope_adversarial": 1.0,
+    }  # fmt: skip
+    verdicts = {name: one["verdict"] for name, one in compare(habit, truth, exam).items()}
+    assert verdicts == {
+        "chair_i": "better", "chair_s": "better", "recall": "no measurable change", "mean_length": "changed",
+        "pope_adversarial": "better",
+    }  # fmt: skip
+    assert compare(truth, habit, exam)["chair_i"]["verdict"] == "worse"
+    same = compare(habit, habit, exam)
+    assert {one["verdict"] for one in same.values()} == {"no measurable change"} and set(same) == set(METRICS)
+    assert Sheet.from_dict(json.loads(json.dumps(habit.to_dict()))) == habit
+
+
+def test_ratio_difference_equals_a_bootstrap_written_out():
+    rng = np.random.default_rng(3)
+    first, second = ((rng.integers(0, 3, 25), rng.integers(1, 6, 25)) for _ in range(2))
+    result = ratio_difference(first, second, draws=400, seed=5)
+    index = np.random.default_rng(5).integers(0, 25, (400, 25))
+    draws = [
+        sum(second[0][i] for i in row) / sum(second[1][i] for i in row)
+        - sum(first[0][i] for i in row) / sum(first[1][i] for i in row)
+        for row in index
+    ]
+    assert result["ci"] == pytest.approx(np.percentile(draws, [2.5, 97.5]).tolist())
+    assert result["difference"] == pytest.approx(second[0].sum() / second[1].sum() - first[0].sum() / first[1].sum())
+    nothing = (np.zeros(25), np.zeros(25))
+    assert ratio_difference(nothing, second) == {"difference": None, "ci": None}
+
+
+# ---------------------------------------------------------------- the whole tour, in small
+
+
+class Page(HTMLParser):
+    """Collects what a page loads, its pictures' words, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.alts, self.tags, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append(tag)
+        self.loads += [values[name] for name in ("src", "href", "srcset", "data") if name in values]
+        if tag == "img":
+            self.alts.append(values.get("alt", ""))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("adapter")
+    fine_tune(Vlm.load("tiny-llava", "cpu"), lesson("t", 1.0), SftSpec(steps=1, batch=3), folder, "a test")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_stopped_tour_goes_on_and_a_finished_one_leaves_a_page(adapter, tmp_path, monkeypatch, capsys):
+    plan = Plan(adapter=adapter, scenes=4, quick=SftSpec(steps=2, batch=3, seconds=60.0))
+    with monkeypatch.context() as patch:
+
+        def stop(*_args, **_options):
+            raise KeyboardInterrupt
+
+        patch.setattr(tour_run, "fine_tune", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_tour(tmp_path, Voice(plain=True), plan)
+    assert not (tmp_path / "tour.html").exists()
+    capsys.readouterr()
+
+    sat = []
+    real = tour_run.sit
+    monkeypatch.setattr(tour_run, "sit", lambda *args, **options: sat.append(1) or real(*args, **options))
+    result = run_tour(tmp_path, Voice(plain=True), plan)
+    out, _ = capsys.readouterr()
+    assert out.startswith("Going on after: base.") and len(sat) == 2, "the first stage was done already"
+    assert out.isascii() and not re.search(r"[\033\r|#=_*~^]{2}|\033|\r", out), "plain sentences only"
+    assert "Training: 50 percent done." in out and "Training: 100 percent done." in out
+    kept = json.loads((tmp_path / "tour.json").read_text(encoding="utf-8"))
+    assert {**kept, "page": str(tmp_path / "tour.html")} == json.loads(json.dumps(result))
+    assert set(result["models"]) == {"base", "quick", "shipped"} and set(result["differences"]) == {"quick", "shipped"}
+    for one in result["models"].values():
+        assert set(one["scores"]) == set(METRICS) == set(one["ci"])
+    assert not list(tmp_path.glob("*.jsonl")), "a finished tour starts anew"
+
+    html = (tmp_path / "tour.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(html)
+    assert len(page.alts) == len(PLACES) and all(len(alt) > 20 for alt in page.alts)
+    assert all(address.startswith("data:") for address in page.loads), "nothing is loaded from elsewhere"
+    assert not {"script", "link", "iframe"} & set(page.tags) and "@import" not in html and "url(" not in html
+    for row in result["pictures"]:
+        for words in row["hallucinated"].values():
+            assert all(f">{word}</strong> <small>(not in the picture)" in html for word in words)
+    assert "no measurable change" in out or "better" in out or "worse" in out
+
+
+def test_a_tour_without_its_adapter_says_how_to_get_it(tmp_path):
+    with pytest.raises(CannotRun, match="--train-adapter"):
+        run_tour(tmp_path, Voice(plain=True), Plan(adapter=tmp_path))
