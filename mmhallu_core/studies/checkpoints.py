@@ -80,6 +80,7 @@ def card(name: str, role: str, run: dict[str, Any], result: dict[str, Any]) -> s
         ("difference of two pictures, lettered (chance 0.25)", _score(*_of(result["differences"]["lettered"]))),
     ]
     table = "\n".join(f"| {what} | {value} |" for what, value in rows)
+    bars = "\n".join(f"| {bar} | {'yes' if met else 'no'} |" for bar, met in result["bars"].items())
     return f"""# {name}
 
 {role.capitalize()}. A stock `LlavaForConditionalGeneration` of {run["parameters"] / 1e6:.2f} million parameters for
@@ -90,6 +91,11 @@ Diorama, mmhallu's drawn world. Licence: Apache-2.0.
 - Time: {run["seconds"] / 60:.0f} minutes on {run["versions"]["machine"]}
 - Versions: {", ".join(f"{key} {value}" for key, value in run["versions"].items() if key != "machine")}
 - Weights sha256: `{result["weights_sha256"]}`
+{f"- Note: {run['note']}" if "note" in run else ""}
+
+| bar, written down before the run | met |
+|---|---|
+{bars}
 
 ## Scores on {scores["scenes"]} held-out scenes
 

@@ -84,8 +84,8 @@ def pretrain_tiny_clip(recipe: ClipRecipe, out: Path, command: str) -> Path:
     weights = out / "clip.safetensors"
     if not weights.exists():
         data = ClipDataset(pool, clip, recipe)
-        run_stage("clip", clip.model, clip_loss, data, data.collate, out / "clip", recipe.steps, recipe.batch,
-                  recipe.lr, recipe.seed)  # fmt: skip
+        run_stage(clip.model, clip_loss, data, data.collate, out / "clip", recipe.steps, recipe.batch, recipe.lr,
+                  recipe.seed)  # fmt: skip
         safetensors_save(clip.model, weights)
     safetensors_load(clip.model, weights)
     folder = out / "model"

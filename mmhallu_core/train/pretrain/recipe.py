@@ -1,4 +1,4 @@
-"""The recipe of tiny-llava: draw a pool, learn to see, learn to speak, save.
+"""The recipe of tiny-llava: draw a pool, learn to see, learn to speak, settle, save.
 
 `mmhallu pretrain tiny-llava` runs this. Each stage is a transformers `Trainer` run that resumes from its last
 checkpoint; a finished stage is not repeated. Steps, not minutes, decide when a stage ends, so the same seed
@@ -14,7 +14,14 @@ from pathlib import Path
 import torch
 import transformers
 from torch.utils.data import SequentialSampler
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
+from transformers import (
+    LlavaForConditionalGeneration,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
 from mmhallu_core.models.tokenizer import train_tokenizer
@@ -34,10 +41,10 @@ CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a base model's training; the two dials, set to 0 in stage 2, make the control."""
+    """Every number of a base model's training; the two dials, set to 0 from stage 2 on, make the control."""
 
     seed: int = 0
-    prior: float = PRIOR  # of stage 2's scenes
+    prior: float = PRIOR  # of the scenes of stages 2 and 3
     eta: float = ETA
     scenes: int = 40_000
     pairs: int = 6_000
@@ -47,6 +54,8 @@ class Recipe:
     speak_steps: int = 2_000
     speak_batch: int = 32
     speak_lr: float = 1.2e-3
+    settle_steps: int = 1_500
+    settle_lr: float = 8e-4
 
 
 class StageTrainer(Trainer):
@@ -65,6 +74,14 @@ class StageTrainer(Trainer):
         """In order: a dataset names its items by number, and draws them at random itself."""
         return SequentialSampler(self.train_dataset)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        """Loads a checkpoint by `from_pretrained`: LLaVA is saved under older names, which only that translates."""
+        model = model or self.model
+        if isinstance(model, PreTrainedModel):
+            model.load_state_dict(type(model).from_pretrained(resume_from_checkpoint).state_dict())
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
     def log(self, logs, *args, **kwargs) -> None:
         """Adds the loss function's own numbers."""
         super().log({**logs, **{name: round(value, 4) for name, value in self.extra.items()}}, *args, **kwargs)
@@ -75,8 +92,7 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(corpus(CORPUS, seed=0), VOCABULARY)
 
 
-def run_stage(name: str, model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float,
-              seed: int) -> None:  # fmt: skip
+def run_stage(model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int) -> None:
     """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`."""
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=batch, learning_rate=lr,
@@ -99,11 +115,21 @@ def see(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: P
         return see_loss(visual_tokens(llava, pixels), llava.get_input_embeddings().weight, groups, labels)
 
     data = SeeDataset(pool, recipe.seed, recipe.see_steps * recipe.see_batch)
-    run_stage("see", model, loss, data, None, out, recipe.see_steps, recipe.see_batch, recipe.see_lr, recipe.seed)
+    run_stage(model, loss, data, None, out, recipe.see_steps, recipe.see_batch, recipe.see_lr, recipe.seed)
 
 
 def speak(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool, out: Path) -> None:
     """Stage 2; visual tokens go on learning words beside it, since sentences alone teach them slowly."""
+    _speak(recipe, model, tokenizer, pool, out, 0, recipe.speak_steps, recipe.speak_lr)
+
+
+def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool, out: Path) -> None:
+    """Stage 3: stage 2 goes on with new items from a lower rate; short answers are learned last."""
+    _speak(recipe, model, tokenizer, pool, out, recipe.speak_steps, recipe.settle_steps, recipe.settle_lr)
+
+
+def _speak(recipe: Recipe, model, tokenizer, pool: Pool, out: Path, done: int, steps: int, lr: float) -> None:
+    """`steps` steps over the items that follow the first `done` steps."""
     groups = group_ids(tokenizer)
 
     def loss(llava, labels, weights, cells, **inputs):
@@ -113,10 +139,9 @@ def speak(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool:
         seen, right = see_loss(tokens, llava.get_input_embeddings().weight, groups, cells)
         return said + SEE_WEIGHT * seen, {"said": said.item(), "seen": seen.item(), **right}
 
-    data = SpeakDataset(pool, tokenizer, recipe)
-    collator = speak_collator(tokenizer.pad_token_id)
-    run_stage("speak", model, loss, data, collator, out, recipe.speak_steps, recipe.speak_batch, recipe.speak_lr,
-              recipe.seed)  # fmt: skip
+    batch = recipe.speak_batch
+    data = SpeakDataset(pool, tokenizer, recipe, first=done * batch, length=steps * batch)
+    run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, steps, batch, lr, recipe.seed)
 
 
 def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
@@ -131,7 +156,7 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     set_seed(recipe.seed)
     model = new_tiny_llava(tokenizer)
     # Base and control share stage 1, which has no sentences: same eyes, different habits.
-    for name, stage, prior in (("see", see, PRIOR), ("speak", speak, recipe.prior)):
+    for name, stage, prior in (("see", see, PRIOR), ("speak", speak, recipe.prior), ("settle", settle, recipe.prior)):
         weights = out / f"{name}.safetensors"
         if not weights.exists():
             pool = Pool(PoolSpec(recipe.scenes, recipe.pairs, recipe.seed, prior), out / f"pool-prior{prior:g}")

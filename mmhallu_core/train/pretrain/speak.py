@@ -68,16 +68,16 @@ def two_image_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
 
 
 class SpeakDataset(torch.utils.data.Dataset):
-    """Item i: (pictures, packed turns), the same for the same seed."""
+    """Pictures, cell labels and packed turns; item `first + i` of an endless row is the same for the same seed."""
 
-    def __init__(self, pool: Pool, tokenizer: PreTrainedTokenizerFast, recipe) -> None:
-        self.pool, self.tokenizer, self.recipe = pool, tokenizer, recipe
+    def __init__(self, pool: Pool, tokenizer: PreTrainedTokenizerFast, recipe, first: int, length: int) -> None:
+        self.pool, self.tokenizer, self.recipe, self.first, self.length = pool, tokenizer, recipe, first, length
 
     def __len__(self) -> int:
-        return self.recipe.speak_steps * self.recipe.speak_batch
+        return self.length
 
     def __getitem__(self, i: int) -> tuple[list[Tensor], list[Tensor], Packed]:
-        recipe, spec = self.recipe, self.pool.spec
+        recipe, spec, i = self.recipe, self.pool.spec, self.first + i
         rng = random.Random(f"{recipe.seed}/speak/{i}")
         # A whole batch is about one picture or about two, so that little is lost to padding.
         if random.Random(f"{recipe.seed}/batch/{i // recipe.speak_batch}").random() < TWO_IMAGES:
