@@ -9,7 +9,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -69,7 +70,7 @@ class Voice:
         stream: where to write; bars go to standard error.
     """
 
-    def __init__(self, plain: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, plain: bool = False, stream: TextIOBase | None = None) -> None:
         self.plain, self.stream = plain, stream or sys.stdout
         terminal = self.stream.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
         self.underlines = terminal and not plain

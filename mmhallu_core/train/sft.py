@@ -13,7 +13,8 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,7 @@ def fine_tune(
     base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
     set_seed(spec.seed)
     config = peft.LoraConfig(r=spec.rank, lora_alpha=spec.alpha, target_modules=rf".*\.({'|'.join(LAYERS)})")
-    with warnings.catch_warnings():  # peft still asks transformers by an old name
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+    with _quiet_peft():
         model = peft.get_peft_model(vlm.model, config)
     llava = model.get_base_model()
 
@@ -198,7 +198,8 @@ def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
         raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
     if record["base_sha256"] != _weights_sha256(vlm):
         raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
-    model = peft.PeftModel.from_pretrained(vlm.model, str(folder)).merge_and_unload()
+    with _quiet_peft():
+        model = peft.PeftModel.from_pretrained(vlm.model, str(folder)).merge_and_unload()
     return Vlm(f"{vlm.name} with {folder.name}", model.eval(), vlm.processor)
 
 
@@ -213,6 +214,14 @@ def load_model(name: str, device: str | None = None) -> Vlm:
         return Vlm.load(name, device)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return with_adapter(Vlm.load(record["base"], device), folder)
+
+
+@contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """Leaves out one warning: peft asks transformers for something by its old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 def _weights_sha256(vlm: Vlm) -> str:
