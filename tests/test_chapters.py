@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mmhallu_core import store
 from mmhallu_core.data.sources import source
 from mmhallu_core.evaluate.profile import QUESTIONS, agreement
+from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.studies import count_it
 from mmhallu_core.studies.count_it import REPORTED, recorded
 from mmhallu_core.types import CannotRun
 
@@ -147,6 +150,39 @@ def test_profiles_are_of_the_same_making(photos):
         for question in QUESTIONS:
             assert 0 <= one[question]["chance"] <= 1 and 2 <= len(one[question]["fifths"]) <= 5
     assert set(agreement([row["profile"] for row in photos["models"].values()], ours)) == set(QUESTIONS)
+
+
+def test_the_prose_says_what_was_measured(photos):
+    """The paragraphs below the table of verdicts speak of these; a new checkpoint that changes one must change them."""
+    ours = recorded("count-it/diorama")["models"]["tiny-llava"]["profile"]
+    verdicts = agreement([row["profile"] for row in photos["models"].values()], ours)
+    assert verdicts == {"length": "disagrees", "position": "agrees", "frequency": "open", "company": "agrees"}
+    text = (ROOT / "book" / "chapters" / "count-it.md").read_text(encoding="utf-8")
+    for question, verdict in verdicts.items():
+        said = {"open": "is open"}.get(verdict, verdict)
+        assert f"- **{question.capitalize()}** {said}" in text
+
+
+def test_the_records_are_of_the_shipped_model():
+    name = "checkpoints/tiny-llava/model.safetensors"
+    shipped = sha256(checkpoint_folder("tiny-llava") / "model.safetensors")
+    assert recorded("count-it/diorama")["inputs"] == {name: shipped}
+    assert recorded("tiny-llava/base")["weights_sha256"] == shipped
+
+
+def test_without_a_control_the_dial_is_not_measured(monkeypatch, tmp_path):
+    kept = {"scores": {"scenes": 7}}
+    (tmp_path / "tiny-llava").mkdir()
+    (tmp_path / "tiny-llava" / "base.json").write_text(json.dumps(kept), encoding="utf-8")
+    monkeypatch.setattr(count_it, "RESULTS", tmp_path)
+    monkeypatch.setattr(store, "PACKAGE", tmp_path)
+    assert count_it.dial()[0] == {"dial on": kept["scores"]} and count_it.dial()[1].startswith("NOT MEASURED")
+    (tmp_path / "tiny-llava" / "control.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert "dial off" not in count_it.dial()[0]  # a record alone is not enough: the chapter also runs the model
+    (tmp_path / "checkpoints" / "tiny-llava-control").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "tiny-llava-control" / "config.json").touch()
+    columns, note = count_it.dial()
+    assert set(columns) == {"dial on", "dial off"} and "NOT" not in note
 
 
 def test_a_missing_record_stops_the_chapter():

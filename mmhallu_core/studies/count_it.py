@@ -108,6 +108,25 @@ def recorded(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def dial() -> tuple[dict[str, Any], str]:
+    """The recorded scores of tiny-llava ("dial on") and of its control ("dial off"), and what they rest on.
+
+    Without a control there is one column and a note that cannot be overlooked: a single model says nothing about the
+    dial.
+    """
+    columns = {"dial on": recorded("tiny-llava/base")["scores"]}
+    try:
+        columns["dial off"] = recorded("tiny-llava/control")["scores"]
+        checkpoint_folder("tiny-llava-control")
+    except MissingFile:
+        columns.pop("dial off", None)
+        return columns, (
+            "NOT MEASURED: this version comes without the control model, so nothing below says what the dial does. "
+            "Make one: `mmhallu pretrain tiny-llava --control`."
+        )
+    return columns, "Both models were measured on the same held-out scenes."
+
+
 def photos_or_recorded() -> tuple[dict[str, Any], str]:
     """What `photos` measures now, or what was recorded where its files are not here; and a sentence that says which."""
     try:
