@@ -127,6 +127,8 @@ def test_an_adapter_learns_comes_back_and_leaves_the_connector_alone(vlm, tmp_pa
     assert changed and not any("multi_modal_projector" in name or "embed" in name for name in changed)
     assert any("vision_tower" in name for name in changed) and any("language_model" in name for name in changed)
 
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == "tiny-llava", "an adapter names its model, not a folder of its maker"
     again = with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path / "a")
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], value, atol=1e-6, rtol=0)
