@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from mmhallu_core.evaluate.chair import score_chair
+from mmhallu_core.evaluate.clip_order import clip_order
 from mmhallu_core.evaluate.diorama import caption, held_out, world_vocabulary
+from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import BARS, ROLES
@@ -50,3 +52,13 @@ def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
         low, high = expected["ci"][name]
         spread = 2 * (high - low) * (1000 / 96) ** 0.5  # four standard errors of a sample of 96
         assert abs(score[name] - expected[name]) <= spread, name
+
+
+@pytest.mark.skipif(not (CHECKPOINTS / "tiny-clip").is_dir(), reason="tiny-clip is not shipped yet")
+def test_tiny_clip_is_the_recorded_one_and_orders_pictures():
+    recorded = json.loads((RESULTS.parent / "tiny-clip" / "order.json").read_text(encoding="utf-8"))
+    folder = CHECKPOINTS / "tiny-clip"
+    assert sha256(folder / "open_clip_model.safetensors") == recorded["weights_sha256"]
+    fresh = clip_order(TinyClip.load(), per_category=8, split="check")
+    for name in ("identical_over_edited", "edited_over_other"):
+        assert fresh["auc"][name] >= recorded["order"]["auc"][name] - 0.03

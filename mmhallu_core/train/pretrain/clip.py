@@ -30,10 +30,10 @@ class ClipRecipe:
 
     seed: int = 0
     prior: float = 0.5
-    scenes: int = 30_000
-    pairs: int = 6_000
-    steps: int = 2_000
-    batch: int = 96
+    scenes: int = 24_000
+    pairs: int = 4_000
+    steps: int = 1_000
+    batch: int = 80
     lr: float = 1.5e-3
 
 
@@ -61,8 +61,7 @@ class ClipDataset(torch.utils.data.Dataset):
         """Stacks pictures and tokenizes descriptions."""
         pixels = torch.stack([image for images, _ in items for image in images])
         tokens = self.clip.tokens([text for _, texts in items for text in texts])
-        longest = int((tokens != self.clip.tokenizer.pad_token_id).sum(1).max())
-        return {"pixels": to_pixel_values(pixels), "tokens": tokens[:, : max(longest, 2)]}
+        return {"pixels": to_pixel_values(pixels), "tokens": tokens}
 
 
 def clip_loss(model, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, dict[str, float]]:
