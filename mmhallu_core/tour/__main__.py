@@ -7,16 +7,21 @@ python -m mmhallu_core.tour --record results/tour/tour.json   runs `mmhallu tour
 import argparse
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from mmhallu_core.store import cache_folder
-from mmhallu_core.tour.run import run_tour, train_adapter
+from mmhallu_core.tour.run import Plan, run_tour, train_adapter
 from mmhallu_core.tour.tell import Voice
 
 
 def record(path: Path) -> None:
-    """Runs the tour and writes its result, with the commit that it ran at."""
-    result = run_tour(cache_folder() / "tour", Voice(plain=True))
+    """Runs the tour and writes its result, with the commit that it ran at.
+
+    The training's time limit is off, so that a busy machine records the same steps as a free one.
+    """
+    plan = Plan(quick=replace(Plan().quick, seconds=None))
+    result = run_tour(cache_folder() / "tour", Voice(plain=True), plan)
     del result["page"]  # a place on this machine
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result["commit"] = done.stdout.strip() or "unknown"
