@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade, ratio_difference
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.tour import run as tour_run
 from mmhallu_core.tour.lesson import VIEWS, lesson, turned_round
 from mmhallu_core.tour.pictures import FIRST, LEAST, pictures, told, wrong_words
@@ -290,3 +292,37 @@ def test_a_stopped_tour_goes_on_and_a_finished_one_leaves_a_page(adapter, tmp_pa
 def test_a_tour_without_its_adapter_says_how_to_get_it(tmp_path):
     with pytest.raises(CannotRun, match="--train-adapter"):
         run_tour(tmp_path, Voice(plain=True), Plan(adapter=tmp_path))
+
+
+def test_a_terminal_gets_wrapped_lines_and_a_screen_reader_whole_ones():
+    text = "   " + "a word " * 40
+    wrapped, whole = io.StringIO(), io.StringIO()
+    Voice(stream=wrapped).say(text)
+    Voice(plain=True, stream=whole).say(text)
+    assert all(len(line) <= 100 and line.startswith("   a") for line in wrapped.getvalue().splitlines())
+    assert whole.getvalue() == text + "\n" and wrapped.getvalue().split() == text.split()
+
+
+# ---------------------------------------------------------------- what is shipped and recorded
+
+
+def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_lesson():
+    assert load_model("tour-adapter", "cpu").name == "tiny-llava with tour-adapter"
+    record = json.loads((tour_run.ADAPTER / "run.json").read_text(encoding="utf-8"))
+    assert SftSpec(**record["spec"]) == tour_run.LONG and record["steps"] == tour_run.LONG.steps
+
+
+def test_the_recorded_tour_speaks_of_what_is_shipped_and_its_verdicts_follow():
+    path = Path(__file__).parent.parent / "results" / "tour" / "tour.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["about"]["base"] == sha256(PACKAGE / "checkpoints" / "tiny-llava" / "model.safetensors")
+    assert record["about"]["adapter"] == sha256(tour_run.ADAPTER / WEIGHTS) == record["shipped_training"]["sha256"]
+    assert record["n"] == Plan().scenes and record["training"]["steps"] == Plan().quick.steps
+    for results in record["differences"].values():
+        for one in results.values():
+            assert one["measurable"] == (one["ci"][0] > 0 or one["ci"][1] < 0)
+            assert one["measurable"] == (one["verdict"] != "no measurable change")
+    for name, results in record["differences"].items():
+        for metric, one in results.items():
+            scores = [record["models"][model]["scores"][metric] for model in ("base", name)]
+            assert one["difference"] == pytest.approx(scores[1] - scores[0])

@@ -117,8 +117,8 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
     pairs = plan.quick.steps * plan.quick.batch // 3
     voice.say(
-        f"\n3. Training on {pairs} micro-edits: two pictures that differ in one small thing, true captions of both,\n"
-        "   and what changed. About 40 seconds on two free cores."
+        f"\n3. Training on {pairs} micro-edits: two pictures that differ in one small thing, true captions of both, "
+        "and what changed. About 40 seconds on two free cores."
     )
     quick = stage("quick", lambda: _quick(plan, out, shown, exam, voice))
     add("quick", quick)
@@ -157,8 +157,8 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
 
 CAUTION = (
-    "This does not show that the edits did it: the captions in the lesson are true, and those that the model first\n"
-    "   learned from were not always. What edits add is measured against a control in the book."
+    "This does not show that the edits did it: the captions in the lesson are true, and those that the model first "
+    "learned from were not always. Plain true captions might have done the same."
 )
 
 

@@ -7,6 +7,7 @@ word says that it is not in the picture. Without it, that word is underlined as 
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOBase
@@ -22,10 +23,11 @@ from mmhallu_core.viz.twins import Twin
 MEANING = {
     "chair_i": ("CHAIR_i", "percent", "of the things that captions name, how many are not in the picture"),
     "chair_s": ("CHAIR_s", "percent", "of the captions, how many name at least one such thing"),
-    "recall": ("Recall", "percent", "of the things in the pictures, how many kinds are named"),
+    "recall": ("Recall", "percent", "of the kinds of things in the pictures, how many are named"),
     "mean_length": ("Length", "words", "words in a caption; who says little makes few mistakes"),
     "pope_adversarial": ("POPE", "percent", "yes/no questions answered rightly; the absent things are likely ones"),
 }
+WIDTH = 100
 HEADLINE = ("chair_i", "pope_adversarial")
 NAMES = {"base": "as shipped", "quick": "after training here", "shipped": "with the shipped adapter"}
 RULE = "A change is called measurable when its 95% interval leaves zero out. This rule was fixed before any result."
@@ -62,6 +64,12 @@ def change(metric: str, result: dict[str, Any], plain: bool) -> str:
     return f"{words} [{number(metric, low, True)}, {number(metric, high, True)}]: {result['verdict']}"
 
 
+def _wrapped(line: str) -> str:
+    """A line in lines of at most WIDTH characters, indented alike."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent) if len(line) > WIDTH else line
+
+
 class Voice:
     """Says things to a person, one after another.
 
@@ -76,7 +84,9 @@ class Voice:
         self.underlines = terminal and not plain
 
     def say(self, text: str = "") -> None:
-        """Writes one paragraph."""
+        """Writes one paragraph; a screen reader gets its lines whole, a terminal gets them wrapped."""
+        if not self.plain:
+            text = "\n".join(_wrapped(line) for line in text.split("\n"))
         print(text, file=self.stream, flush=True)
 
     def caption(self, told: Twin) -> str:
