@@ -49,9 +49,8 @@ def test_form(chapter):
     assert None not in places, f"missing among {HEADINGS}: see {headings}"
     assert places == sorted(places)
     assert "**Time:**" in text and "**What you need:**" in text
-    first_formula = text.find("$$")
-    first_cell = text.index("{code-cell}")
-    assert first_formula < 0 or first_cell < first_formula, "a picture comes before any equation"
+    formula = re.search(r"\$\$|^\w+ = ", text.split("```{code-cell}")[0], re.M)
+    assert not formula, "a picture comes before any equation"
     assert len(cells(chapter)) <= MOST_CELLS
     assert len(prose(chapter).split()) <= MOST_WORDS
 
@@ -82,6 +81,10 @@ def test_cells_use_what_the_library_has(chapter):
                 module = (path.parent / f"{alias.name}.py").is_file() if path.name == "__init__.py" else False
                 pattern = rf"^(?:def|class) {alias.name}\b|^{alias.name}\b.*=|^from .* import .*\b{alias.name}\b"
                 assert module or re.search(pattern, known, re.M), f"{node.module} has no {alias.name}"
+
+
+def test_code_reads_without_scrolling(chapter):
+    assert not [line for code in cells(chapter) for line in code.splitlines() if len(line) > 79]
 
 
 def test_figures_come_with_words(chapter):

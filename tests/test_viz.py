@@ -152,7 +152,7 @@ def test_tables_of_scores():
     text = str(dial_table({"on": SCORES}, "dial"))
     assert "90.0 [85.0, 95.0]" in text and re.search(r"times chance\s+none", text)
     text = str(reported_table({"m": {"reported": {"chair_i": 9.2, "chair_s": 31.5}, "chair": CHAIR}}, "r"))
-    assert "9.2" in text and "10.00 [5.00, 15.00]" in text
+    assert "9.2" in text and "10.00 [5.0, 15.0]" in text
     verdicts = str(agreement_table(PHOTOS, profiles(0.3), "agreement"))
     assert verdicts.count("disagrees") == 4 and "5 more often than not" in verdicts
 

@@ -121,10 +121,11 @@ def dial() -> tuple[dict[str, Any], str]:
     except MissingFile:
         columns.pop("dial off", None)
         return columns, (
-            "NOT MEASURED: this version comes without the control model, so nothing below says what the dial does. "
-            "Make one: `mmhallu pretrain tiny-llava --control`."
+            "NOT MEASURED: this version has no control model,\n"
+            "so nothing here says what the dial does. To make one:\n"
+            "mmhallu pretrain tiny-llava --control"
         )
-    return columns, "Both models were measured on the same held-out scenes."
+    return columns, "Both models, measured on the same held-out scenes."
 
 
 def photos_or_recorded() -> tuple[dict[str, Any], str]:
@@ -133,9 +134,10 @@ def photos_or_recorded() -> tuple[dict[str, Any], str]:
         return photos(progress=False), "Computed now from the released captions."
     except MissingFile:
         record = recorded("count-it/photos")
-        made = f"made by `{record['command']}` at commit {record['commit'][:7]}"
-        get = "To compute it here: `mmhallu data get pope`, then `mmhallu data get chair`."
-        return record, f"Recorded, not computed now: {made}. {get}"
+        return record, (
+            f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\n"
+            f"mmhallu data get pope\nmmhallu data get chair\nThe record was made by: {record['command']}"
+        )
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:

@@ -62,9 +62,11 @@ def reported_table(models: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
     for name, one in models.items():
         chair, cells = one["chair"], []
         for score in ("chair_i", "chair_s"):
-            cells += [f"{one['reported'][score]:.1f}", shown((chair[score], chair["ci"][score]), digits=2)]
+            low, high = chair["ci"][score]
+            measured = f"{100 * chair[score]:.2f} [{100 * low:.1f}, {100 * high:.1f}]"
+            cells += [f"{one['reported'][score]:.1f}", measured]
         rows.append((name, *cells, shown((chair["mean_length"], None), 1)))
-    heads = ("CHAIR_i reported", "measured", "CHAIR_s reported", "measured", "words a caption")
+    heads = ("CHAIR_i reported", "measured", "CHAIR_s reported", "measured", "words")
     return table(("model", *heads), rows, title)
 
 

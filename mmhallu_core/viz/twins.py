@@ -55,8 +55,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
         raise ValueError(f"a table needs a title and {len(columns)} entries a row, got title {title!r}, rows {wrong}")
     safe = [[html.escape(cell) for cell in row] for row in (columns, *rows)]
     head = "".join(f'<th scope="col">{cell}</th>' for cell in safe[0])
+    cell_open = '<td style="white-space:nowrap">'  # a number and its interval stay on one line
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in safe[1:]
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"{cell_open}{cell}</td>" for cell in row[1:])}</tr>'
+        for row in safe[1:]
     )
     caption = f'<caption style="caption-side:top;text-align:left;{NOTE}">{html.escape(title)}</caption>'
     # tabindex: a table wider than a phone scrolls, and somebody without a mouse must be able to scroll it
