@@ -136,7 +136,7 @@ def photos_or_recorded() -> tuple[dict[str, Any], str]:
         record = recorded("count-it/photos")
         return record, (
             f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\n"
-            f"mmhallu data get pope\nmmhallu data get chair\nThe record was made by: {record['command']}"
+            f"mmhallu data get pope\nmmhallu data get chair\nThe record was made by:\n{record['command']}"
         )
 
 
