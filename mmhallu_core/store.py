@@ -69,7 +69,8 @@ def checkpoint_folder(name: str) -> Path:
     path = PACKAGE / "checkpoints" / name
     if any((path / form).is_file() for form in ("config.json", "open_clip_config.json")):
         return path
-    raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `mmhallu pretrain {name.replace("-control", " --control")}`.")
+    command = f"mmhallu pretrain {name.replace('-control', ' --control')}"
+    raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `{command}`.")
 
 
 def sha256(path: Path) -> str:
