@@ -11,7 +11,7 @@ Score = tuple[float | None, list[float] | None]  # a value and its 95% interval
 CHAIR_ROWS = {"CHAIR_i, %": "chair_i", "CHAIR_s, %": "chair_s", "recall, %": "recall", "words a caption": "mean_length"}
 
 
-def shown(score: Score, scale: float = 100, digits: int = 1) -> str:
+def shown(score: Score, scale: int | float = 100, digits: int = 1) -> str:
     """ "7.5 [6.0, 9.1]", scaled; "none" where nothing was counted."""
     value, interval = score
     if value is None:

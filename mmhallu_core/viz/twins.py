@@ -64,8 +64,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     # tabindex: a table wider than a phone scrolls, and somebody without a mouse must be able to scroll it
     shown = (
         f'<div role="region" aria-label="{html.escape(title)}" tabindex="0" style="overflow-x:auto">'
-        f'<table class="table" style="width:auto;font-size:0.9em">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>"
+        f'<table class="table" style="width:auto;font-size:0.9em">{caption}'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
     widths = [max(len(row[k]) for row in (columns, *rows)) for k in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
