@@ -163,11 +163,11 @@ CAUTION = (
 
 
 def verdicts(differences: dict[str, dict[str, Any]]) -> list[str]:
-    """One sentence for each model and headline metric."""
+    """One sentence for each model and metric that matters: wrong words, right answers, and what was lost for it."""
     return [
         f"{NAMES[name]}, {MEANING[metric][0]}: {results[metric]['verdict']}."
         for name, results in differences.items()
-        for metric in HEADLINE
+        for metric in (*HEADLINE, "recall")
     ]
 
 

@@ -66,7 +66,7 @@ def change(metric: str, result: dict[str, Any], plain: bool) -> str:
 
 def _wrapped(line: str) -> str:
     """A line in lines of at most WIDTH characters, indented alike."""
-    indent = line[: len(line) - len(line.lstrip())]
+    indent = " " * re.match(r"\s*(\d\. )?", line).end()
     return textwrap.fill(line, WIDTH, subsequent_indent=indent) if len(line) > WIDTH else line
 
 

@@ -164,7 +164,7 @@ def fine_tune(
     if not all(map(torch.isfinite, torch.tensor(losses))):
         raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
     model.peft_config["default"].base_model_name_or_path = base_name  # not a folder of this machine
-    model.save_pretrained(out)
+    model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
     (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
     last = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
     record = {
