@@ -3,7 +3,7 @@
 
     setup   create .venv and install everything (the other commands do it when it is needed)
     book    execute every chapter and render the book to book/_build/html; any warning is an error
-    test    run every test
+    test    run the tests, but for the slow ones (add them: test -m slow)
     quick   lint and the fast tests, in under a minute
     lab     open the chapters in JupyterLab
     tour    five minutes with a hallucination: `mmhallu tour`
@@ -136,8 +136,12 @@ def build_book():
 
 
 def test(*arguments):
-    """Runs the tests, as `pytest` with these arguments; -rs lists what was skipped, and why."""
-    return run(installed("python"), "-m", "pytest", "-rs", *arguments, TQDM_DISABLE="1")
+    """Runs the tests, as `pytest` with these arguments; -rs lists what was skipped, and why.
+
+    The slow ones, some minutes each, run only when asked for: `python tasks.py test -m slow`.
+    """
+    chosen = arguments if "-m" in arguments else ("-m", "not slow", *arguments)
+    return run(installed("python"), "-m", "pytest", "-rs", *chosen, TQDM_DISABLE="1")
 
 
 def quick(*arguments):
