@@ -1,0 +1,53 @@
+"""Tiny models with random weights, one for each family, made on the spot and without a network.
+
+A model of seven billion parameters and one of two hundred thousand can be the same class, with the same processor,
+the same image tokens and the same way of cutting a picture; only the sizes differ. What these models say means
+nothing. What can be learned from them is the path from a picture to its tokens, and whether the code that will
+train or inspect the large model does to this one what it should.
+
+    folder = build("qwen2_vl", Path("qwen2_vl"))
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(folder)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from mmhallu_core.models.tiny_random.llava import llava
+from mmhallu_core.models.tiny_random.mllama import mllama
+from mmhallu_core.models.tiny_random.parts import Tiny
+from mmhallu_core.models.tiny_random.qwen import qwen2_vl
+
+# By the name that a model's config.json gives as its `model_type`.
+MAKERS: dict[str, Callable[[], Tiny]] = {
+    "llava": llava,
+    "qwen2_vl": qwen2_vl,
+    "mllama": mllama,
+}
+FAMILIES = tuple(MAKERS)
+
+
+def build(family: str, folder: Path, seed: int = 0) -> Path:
+    """Writes a tiny random model of a family, with its processor, tokenizer and chat template.
+
+    Args:
+        family: one of FAMILIES.
+        folder: where to write; plain `from_pretrained` reads it.
+        seed: of the weights. The same seed gives the same weights; the random state of torch is left as it was.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: when there is no such family.
+    """
+    if family not in MAKERS:
+        raise ValueError(f"no tiny model of {family!r}; there is one of each of {', '.join(FAMILIES)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        tiny = MAKERS[family]()
+    tiny.model.save_pretrained(folder)
+    tiny.processor.save_pretrained(folder)
+    return folder
