@@ -1,0 +1,148 @@
+"""How each family lays one picture out as image tokens.
+
+Every function has the same form: (processor, what it made of the batch, the picture's number in the batch, its
+height and width, whether it is alone in its prompt) gives the grids of that picture in reading order. The sources
+are the processors and models of transformers 5; tests/test_families.py changes a patch and looks which token moves.
+"""
+
+import math
+from typing import Any
+
+from transformers.image_processing_utils import select_best_resolution
+from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+from mmhallu_core.models.image_tokens import WHOLE, Box, Grid, Size
+
+
+def llava(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """One grid. CLIP's processor may cut a square out of the middle, which the box tells."""
+    height, width = inputs["pixel_values"].shape[-2:]
+    class_tokens = processor.num_additional_image_tokens - (processor.vision_feature_select_strategy == "default")
+    rows, cols = height // processor.patch_size, width // processor.patch_size
+    return (Grid(rows, cols, _center_crop(processor.image_processor, size), before=class_tokens),)
+
+
+def llava_next(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """A small copy of the whole, then the tiles as one large grid without its padding, a line break after each row."""
+    tile = inputs["pixel_values"].shape[-1]
+    side = tile // processor.patch_size
+    grid, _ = _anyres(processor, size, tile, side)
+    return Grid(side, side), grid
+
+
+def llava_onevision(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """As LLaVA-NeXT, with a ceiling on tiles; beside other pictures (interleaved) one grid of the padded square."""
+    tile = inputs["pixel_values"].shape[-1]
+    side = math.isqrt(processor.num_image_tokens)
+    if not alone:
+        return (Grid(side, side, _square(size), after=1),)
+    grid, rows_and_cols = _anyres(processor, size, tile, side)
+    most = int(processor.vision_aspect_ratio.removeprefix("anyres_max_"))
+    shrink = math.sqrt(rows_and_cols[0] * rows_and_cols[1] / (most * side**2))
+    if shrink > 1.1:  # the model resizes the large grid of features
+        grid = Grid(int(grid.rows // shrink), int(grid.cols // shrink), grid.box, row_end=1)
+    return Grid(side, side), grid
+
+
+def qwen_vl(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """One grid, as fine as the picture is large: merge_size x merge_size patches become one token."""
+    _, rows, cols = inputs["image_grid_thw"][number].tolist()
+    merge = processor.image_processor.merge_size
+    return (Grid(rows // merge, cols // merge),)
+
+
+def idefics3(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """Tiles row by row, then the whole; a small picture has the whole alone. Text tokens stand between the tiles."""
+    side = math.isqrt(processor.image_seq_len)
+    rows, cols = _idefics3_tiles(processor.image_processor, size)
+    return (*_tiles(rows, cols, side), Grid(side, side))
+
+
+def internvl(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
+    """Tiles row by row, then the whole; one tile stands alone. All have the same number of tokens."""
+    side = math.isqrt(processor.image_seq_length)
+    images = processor.image_processor
+    cols, rows = get_optimal_tiled_canvas(
+        size, (images.size["height"], images.size["width"]), images.min_patches, images.max_patches
+    )
+    if rows * cols == 1:
+        return (Grid(side, side),)
+    return (*_tiles(rows, cols, side), Grid(side, side))
+
+
+def _tiles(rows: int, cols: int, side: int) -> tuple[Grid, ...]:
+    """Equal tiles of side x side tokens that together cover the picture."""
+    return tuple(
+        Grid(side, side, (col / cols, row / rows, (col + 1) / cols, (row + 1) / rows))
+        for row in range(rows)
+        for col in range(cols)
+    )
+
+
+def _idefics3_tiles(images: Any, size: Size) -> Size:
+    """Rows and columns of tiles: the long side is fitted, then both sides are rounded up to whole tiles."""
+    if not images.do_image_splitting:
+        return 0, 0
+    height, width = size
+    tile, share = images.max_image_size["longest_edge"], width / height
+    if images.do_resize:
+        longest = images.size["longest_edge"]
+        height, width = (int(longest / share), longest) if width >= height else (longest, int(longest * share))
+        height, width = max(1, height + height % 2), max(1, width + width % 2)
+        share = width / height
+    if width >= height:
+        cols = math.ceil(width / tile)
+        rows = math.ceil(int(cols * tile / share) / tile)
+    else:
+        rows = math.ceil(height / tile)
+        cols = math.ceil(int(rows * tile * share) / tile)
+    return (rows, cols) if rows * cols > 1 else (0, 0)
+
+
+def _center_crop(images: Any, size: Size) -> Box:
+    """The part of the picture that is left when its short side is fitted and the middle is cut out."""
+    if not images.do_center_crop:
+        return WHOLE
+    height, width = size
+    short = images.size.get("shortest_edge")
+    if short is None:
+        height, width = images.size["height"], images.size["width"]
+    else:
+        height, width = height * short / min(size), width * short / min(size)
+    top, left = (1 - images.crop_size["height"] / height) / 2, (1 - images.crop_size["width"] / width) / 2
+    return (left, top, 1 - left, 1 - top)
+
+
+def _square(size: Size) -> Box:
+    """The box of the square around a picture."""
+    height, width = size
+    x, y = (max(size) - width) / 2 / width, (max(size) - height) / 2 / height
+    return (-x, -y, 1 + x, 1 + y)
+
+
+def _anyres(processor: Any, size: Size, tile: int, side: int) -> tuple[Grid, Size]:
+    """The large grid of LLaVA-NeXT: the picture is fitted into a canvas of tiles, and rows or columns of padding go.
+
+    Returns:
+        The grid, and its rows and columns.
+    """
+    height, width = size
+    canvas_height, canvas_width = select_best_resolution(size, processor.image_processor.image_grid_pinpoints)
+    rows, cols = canvas_height // tile * side, canvas_width // tile * side
+    patch = tile / side
+    # As the model's unpad_image counts: the padding in whole tokens, the same on both sides.
+    if width / height > cols / rows:
+        cut = (rows - int(round(height * cols / width, 7))) // 2
+        rows -= 2 * cut
+        scale = canvas_width / width
+        fitted = min(math.ceil(height * scale), canvas_height)
+        top = (cut * patch - (canvas_height - fitted) // 2) / fitted
+        box = (0.0, top, 1.0, top + rows * patch / fitted)
+    else:
+        cut = (cols - int(round(width * rows / height, 7))) // 2
+        cols -= 2 * cut
+        scale = canvas_height / height
+        fitted = min(math.ceil(width * scale), canvas_width)
+        left = (cut * patch - (canvas_width - fitted) // 2) / fitted
+        box = (left, 0.0, left + cols * patch / fitted, 1.0)
+    return Grid(rows, cols, box, row_end=1), (rows, cols)
