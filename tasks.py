@@ -91,19 +91,6 @@ def setup(*extras):
     STAMP.write_text(json.dumps({"key": key, "extras": wanted}), encoding="utf-8")
 
 
-def book_fingerprint():
-    """Returns a hash of all that a chapter's output depends on, other than the chapter itself."""
-    digest = hashlib.sha256()
-    files = [ROOT / "constraints.txt"]
-    for folder in ("mmhallu_core", "results"):
-        files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    for path in sorted(files):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    for name in ("MMHALLU_PROFILE", "MMHALLU_DATA", "MMHALLU_DEVICE", "LIVE"):
-        digest.update(f"{name}={os.environ.get(name, '')}\n".encode())
-    return digest.hexdigest()
-
-
 def render(folder):
     """Executes and renders the book in `folder`. Returns 0, or 1 when anything at all went wrong.
 
@@ -115,18 +102,19 @@ def render(folder):
     return 1 if run(installed("jupyter-book"), "build", folder, *options, TQDM_DISABLE="1") else 0
 
 
-def build_book():
-    """Builds the book; a chapter executes again when it, the library, the results or the data changed."""
-    build, started = ROOT / "book" / "_build", time.monotonic()
-    # The execution cache knows a chapter's cells but not the library beneath them. So it goes
-    # when anything beneath has changed: this file remembers what it was.
-    remembered, fingerprint = build / "fingerprint", book_fingerprint()
-    if build.exists() and not (remembered.is_file() and remembered.read_text(encoding="utf-8") == fingerprint):
-        shutil.rmtree(build)
-    build.mkdir(exist_ok=True)
-    remembered.write_text(fingerprint, encoding="utf-8")
+def tool(name, *arguments):
+    """Runs one of the tools in book/_tools, which may use what .venv holds. Returns its exit status."""
+    return run(installed("python"), ROOT / "book" / "_tools" / f"{name}.py", *arguments)
 
+
+def build_book():
+    """Builds the book; a page executes again when its cells changed, or something beneath them: see book/_tools."""
+    build, started = ROOT / "book" / "_build", time.monotonic()
+    shutil.rmtree(build / "html", ignore_errors=True)  # a page that left the book leaves the built book too
+    if tool("executions", "drop", ROOT / "book"):
+        return 1
     status = render(ROOT / "book")
+    status = tool("executions", "stamp", ROOT / "book") or status
     minutes = (time.monotonic() - started) / 60
     if status:
         print(f"The book did not build ({minutes:.1f} minutes): the warnings and errors above say where.")

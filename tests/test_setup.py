@@ -215,20 +215,6 @@ def test_a_fault_on_a_page_fails_the_build_each_time(tasks, tmp_path, capfd, cod
         assert "42" in (tmp_path / "_build" / "html" / "page.html").read_text(encoding="utf-8")
 
 
-def test_the_book_executes_again_when_the_library_changes(tasks, monkeypatch, tmp_path):
-    (tmp_path / "mmhallu_core").mkdir()
-    (tmp_path / "constraints.txt").touch()
-    monkeypatch.setattr(tasks, "ROOT", tmp_path)
-    monkeypatch.delenv("MMHALLU_DATA", raising=False)
-    prints = [tasks.book_fingerprint()]
-    (tmp_path / "mmhallu_core" / "a.py").write_text("x = 1\n", encoding="utf-8")
-    prints.append(tasks.book_fingerprint())
-    monkeypatch.setenv("MMHALLU_DATA", "somewhere")
-    prints.append(tasks.book_fingerprint())
-    (tmp_path / "mmhallu_core" / "a.pyc").touch()
-    assert len(set(prints)) == 3 and tasks.book_fingerprint() == prints[-1]
-
-
 def test_the_book_lists_every_chapter_and_no_other():
     toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
     listed = re.findall(r"(?:root|file): (\S+)", toc)
