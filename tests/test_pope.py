@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from mmhallu_core.data.coco import coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions
+from mmhallu_core.evaluate.answers import YES_NO, strict
 from mmhallu_core.evaluate.pope import (
     METRICS,
     choose_absent,
     habits,
-    parse_official,
-    parse_strict,
     question_about,
     sample_questions,
     score_pope,
@@ -46,10 +45,10 @@ READINGS = [
 ]
 
 
-@pytest.mark.parametrize("answer, official, strict", READINGS)
-def test_the_two_readings(answer, official, strict):
-    assert parse_official(answer) == official
-    assert parse_strict(answer) == strict
+@pytest.mark.parametrize("answer, official, strictly", READINGS)
+def test_the_two_readings(answer, official, strictly):
+    assert YES_NO["POPE"](answer) == official
+    assert strict(answer) == strictly
 
 
 def questions_and(labels):

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.chair import chair_mentions, score_chair
 from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
-from mmhallu_core.evaluate.pope import join, parse_strict, sample_questions, score_pope
+from mmhallu_core.evaluate.pope import join, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import DRAWS, paired_difference
 from mmhallu_core.types import Answer, YesNoQuestion
@@ -141,4 +142,4 @@ def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Parts]:
 def _right(sheet: Sheet, exam: Exam) -> np.ndarray:
     """Whether each POPE answer is right, by the strict reading."""
     texts: Sequence[str] = join(exam.questions, sheet.answers)
-    return np.array([parse_strict(text) == q.label for text, q in zip(texts, exam.questions, strict=True)], float)
+    return np.array([strict(text) == q.label for text, q in zip(texts, exam.questions, strict=True)], float)

@@ -8,8 +8,8 @@ How the absent ones are chosen is the point of the benchmark:
 * adversarial: the objects that most often stand beside what is in this picture. A model that answers from habit fails
   here.
 
-Two readings of an answer are reported side by side, because harnesses disagree about them and the disagreement moves
-scores:
+Two readings of an answer (`answers.py`) are reported side by side, because harnesses disagree about them and the
+disagreement moves scores:
 
 * official: the published script takes what stands before the first full stop, and says "no" if a word of it is exactly
   `No`, `no` or `not`, else "yes". So an empty answer is a yes, and so is "NO".
@@ -20,7 +20,6 @@ always one half.)
 """
 
 import random
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -28,24 +27,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from mmhallu_core.evaluate.answers import YES_NO, strict
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
 
 SAMPLINGS = ("random", "popular", "adversarial")
 METRICS = ("accuracy", "precision", "recall", "f1", "yes_ratio")
-_WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-
-
-def parse_official(answer: str) -> str:
-    """"yes" or "no" by the rule of POPE's own script (github.com/AoiDragon/POPE, evaluate.py)."""
-    words = answer.split(".")[0].replace(",", "").split(" ")
-    return "no" if {"No", "not", "no"} & set(words) else "yes"
-
-
-def parse_strict(answer: str) -> str | None:
-    """"yes" or "no" when exactly one of these words occurs, in any case and with any marks around it; else None."""
-    found = {"yes", "no"} & {word.lower() for word in _WORDS.findall(answer)}
-    return found.pop() if len(found) == 1 else None
 
 
 def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[str]:
@@ -119,7 +106,7 @@ def score_pope(
     label = np.array([question.label == "yes" for question in questions])
     images = [question.image_id for question in questions]
     result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "ci": {}}
-    for name, parse in (("official", parse_official), ("strict", parse_strict)):
+    for name, parse in (("official", YES_NO["POPE"]), ("strict", strict)):
         said = [parse(text) for text in texts]
         yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])
         result[name], result["ci"][name] = _scores(label, yes, no, images, draws, seed)
