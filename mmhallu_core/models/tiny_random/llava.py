@@ -10,38 +10,98 @@ from transformers import (
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessor,
+    LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessor,
+    LlavaOnevisionProcessor,
+    LlavaOnevisionVideoProcessor,
     LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    SiglipVisionConfig,
 )
 
-from mmhallu_core.models.tiny_random.parts import DECODER, SPREAD, Tiny, chat_template, tokenizer
+from mmhallu_core.models.tiny_random.parts import CHATML, DECODER, SPREAD, Tiny, chat_template, endings, tokenizer
 
 PATCH = 8
-VICUNA = chat_template("<s>", "ROLE: ", "<image>\n", "</s>")
+VICUNA = chat_template("<s>", "ROLE: ", "</s>", image="<image>\n")
 
 
-def _clip(image_size: int) -> CLIPVisionConfig:
-    """CLIP's tower. LLaVA reads the layer before its last, so there are three."""
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """Llama's tokens, and one for pictures."""
+    return tokenizer(["<s>", "</s>", "<unk>", "<image>", "<pad>"], "<s>", "</s>", "<pad>")
+
+
+def _clip(side: int) -> CLIPVisionConfig:
+    """CLIP's tower for pictures of `side` x `side` pixels. LLaVA reads the layer before its last: three layers."""
     return CLIPVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2, projection_dim=32,
-        image_size=image_size, patch_size=PATCH, initializer_range=SPREAD, initializer_factor=2.0,
+        image_size=side, patch_size=PATCH, initializer_range=SPREAD, initializer_factor=2.0,
     )  # fmt: skip
 
 
 def llava() -> Tiny:
-    """LLaVA-1.5: 32 x 32 pixels, patches of 8, so 4 x 4 image tokens a picture."""
-    words = tokenizer(["<s>", "</s>", "<unk>", "<image>", "<pad>"], "<s>", "</s>", "<pad>")
+    """LLaVA-1.5: 32 x 32 pixels, so 4 x 4 image tokens a picture."""
+    words = _tokenizer()
     config = LlavaConfig(
-        vision_config=_clip(32),
-        text_config=LlamaConfig(
-            vocab_size=len(words), bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
-            pad_token_id=words.pad_token_id, **DECODER,
-        ),
+        vision_config=_clip(32), text_config=LlamaConfig(**DECODER, **endings(words)),
         image_token_index=words.convert_tokens_to_ids("<image>"), image_seq_length=16, vision_feature_layer=-2,
         vision_feature_select_strategy="default",
     )  # fmt: skip
-    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     processor = LlavaProcessor(
-        image_processor=images, tokenizer=words, patch_size=PATCH, vision_feature_select_strategy="default",
-        num_additional_image_tokens=1, chat_template=VICUNA,
+        CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}), words,
+        patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=VICUNA,
     )  # fmt: skip
     return Tiny(LlavaForConditionalGeneration(config), processor)
+
+
+def llava_next() -> Tiny:
+    """LLaVA-1.6: a view of 3 x 3 tokens, then two to four tiles of 3 x 3 with a newline token after each row."""
+    words = _tokenizer()
+    shapes = [[24, 48], [48, 24], [48, 48]]
+    config = LlavaNextConfig(
+        vision_config=_clip(24), text_config=LlamaConfig(**DECODER, **endings(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"), image_seq_length=9, vision_feature_layer=-2,
+        vision_feature_select_strategy="default", image_grid_pinpoints=shapes,
+    )  # fmt: skip
+    images = LlavaNextImageProcessor(
+        size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24}, image_grid_pinpoints=shapes
+    )
+    processor = LlavaNextProcessor(
+        images, words, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=VICUNA,
+    )  # fmt: skip
+    return Tiny(LlavaNextForConditionalGeneration(config), processor)
+
+
+def llava_onevision() -> Tiny:
+    """LLaVA-OneVision: a view of 3 x 3 tokens, then up to nine tiles, shrunk to at most 6 x 6 tokens in all.
+
+    With several pictures in a prompt each is one view: nine tokens and a newline.
+    """
+    words = tokenizer(
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"], None, "<|im_end|>", "<|endoftext|>"
+    )
+    shapes = [[24 * rows, 24 * columns] for rows in (1, 2, 3) for columns in (1, 2, 3)]
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=24,
+            patch_size=PATCH, vision_use_head=False,
+        ),
+        text_config=Qwen2Config(**DECODER, **endings(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        video_token_index=words.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=shapes, vision_aspect_ratio="anyres_max_4", vision_feature_layer=-1,
+    )  # fmt: skip
+    size = {"height": 24, "width": 24}
+    processor = LlavaOnevisionProcessor(
+        LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=shapes), words,
+        LlavaOnevisionVideoProcessor(size=size), num_image_tokens=9, vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_4", chat_template=chat_template("", *CHATML, image="<image>"),
+    )  # fmt: skip
+    return Tiny(LlavaOnevisionForConditionalGeneration(config), processor)

@@ -13,12 +13,12 @@ from transformers import (
     MllamaProcessor,
 )
 
-from mmhallu_core.models.tiny_random.parts import DECODER, SPREAD, Tiny, chat_template, tokenizer
+from mmhallu_core.models.tiny_random.parts import DECODER, SPREAD, Tiny, chat_template, endings, tokenizer
 
 TILE, PATCH, TILES = 16, 8, 4
 CROSS = [1]  # which of the three decoder layers look at the picture
 TEMPLATE = chat_template(
-    "<|begin_of_text|>", "<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|image|>", "<|eot_id|>"
+    "<|begin_of_text|>", "<|start_header_id|>ROLE<|end_header_id|>\n\n", "<|eot_id|>", image="<|image|>"
 )  # fmt: skip
 
 
@@ -41,9 +41,8 @@ def mllama() -> Tiny:
         "intermediate_layers_indices": [0, 1], "vision_output_dim": 3 * 32, "initializer_range": SPREAD,
     }  # fmt: skip
     text = {
-        **DECODER, "num_hidden_layers": 3, "cross_attention_layers": CROSS, "vocab_size": len(words) - 1,
-        "bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        **DECODER, **endings(words), "vocab_size": len(words) - 1, "num_hidden_layers": 3,
+        "cross_attention_layers": CROSS, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
     }  # fmt: skip
     config = MllamaConfig(vision_config=vision, text_config=text, image_token_index=len(words) - 1)
     model = MllamaForConditionalGeneration(config)

@@ -64,14 +64,24 @@ def tokenizer(
     )  # fmt: skip
 
 
-def chat_template(start: str, opening: str, image: str, closing: str) -> str:
+def endings(words: PreTrainedTokenizerFast) -> dict[str, int | None]:
+    """What a decoder's config says of its tokenizer: how many tokens, and which begin, end and fill."""
+    return {
+        "vocab_size": len(words), "bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id,
+        "pad_token_id": words.pad_token_id,
+    }  # fmt: skip
+
+
+CHATML = ("<|im_start|>ROLE\n", "<|im_end|>\n")  # what begins and ends a turn in many models
+
+
+def chat_template(start: str, opening: str, closing: str, image: str) -> str:
     """A Jinja template that writes the parts of every message in their order.
 
     Args:
         start: what stands before the first message.
-        opening: what stands before a message; `ROLE` in it becomes user or assistant.
+        opening, closing: what begins and ends a message; `ROLE` becomes user or assistant.
         image: what stands for a picture; the processor repeats the image token in it.
-        closing: what ends a message.
     """
     role = opening.replace("ROLE", "{{ message['role'] }}")
     return (
