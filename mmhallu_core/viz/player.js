@@ -1,0 +1,84 @@
+// Plays the states that a widget carries with it. No request, no library; every control is the browser's own.
+(() => {
+  // A page may hold several widgets, each with this script: take those that nobody has started yet.
+  for (const root of document.querySelectorAll(".mm-player:not([data-ready])")) {
+    const carried = root.querySelector('script[type="application/json"]');
+    if (!carried) continue;
+    root.dataset.ready = "yes";
+    const play = JSON.parse(carried.textContent);
+    const place = root.querySelector(".mm-controls");
+    const chosen = []; // the option of each control, from the first to the last
+
+    const show = (state) => {
+      const [frame, facts, said] = play.states[state];
+      const [whole, patch, left, top, width, height] = frame;
+      const images = [new Image()];
+      images[0].src = play.files[whole];
+      images[0].alt = "Drawn scene. " + facts;
+      if (patch !== undefined) {
+        images.push(new Image());
+        images[1].src = play.files[patch];
+        images[1].alt = "";
+        Object.assign(images[1].style, {
+          left: left + "%", top: top + "%", width: width + "%", height: height + "%",
+        });
+      }
+      root.querySelector(".mm-frame").replaceChildren(...images);
+      root.querySelector("details span").textContent = facts;
+      // The region stays, its content changes: this is what makes a screen reader speak.
+      root.querySelector(".mm-said").innerHTML = said;
+    };
+
+    const field = (node, level) => {
+      const label = document.createElement("label");
+      const name = document.createElement("span");
+      name.textContent = node.label;
+      const input = document.createElement(node.dial ? "input" : "select");
+      if (node.options.length === 1) { // nothing to choose
+        name.textContent += " " + node.options[0][0];
+        return name;
+      }
+      label.append(name, input);
+      const ticks = document.createElement("span");
+      if (node.dial) {
+        label.className = "mm-dial";
+        ticks.className = "mm-ticks";
+        ticks.setAttribute("aria-hidden", "true"); // aria-valuetext says the same
+        ticks.append(...node.options.map(([option]) => Object.assign(document.createElement("span"), { textContent: option })));
+        label.append(ticks);
+        Object.assign(input, { type: "range", min: 0, max: node.options.length - 1, step: 1 });
+        input.setAttribute("aria-label", node.label);
+      } else {
+        node.options.forEach(([option], number) => input.add(new Option(option, number)));
+      }
+      const mark = () => {
+        const option = node.options[input.value][0];
+        if (node.dial) {
+          input.setAttribute("aria-valuetext", option);
+          [...ticks.children].forEach((tick, number) => tick.classList.toggle("mm-now", number === Number(input.value)));
+        }
+      };
+      input.value = chosen[level];
+      mark();
+      input.addEventListener(node.dial ? "input" : "change", () => {
+        mark();
+        chosen[level] = Number(input.value);
+        chosen.length = level + 1; // what comes below starts anew
+        build(level + 1, node.options[input.value][1]);
+      });
+      return label;
+    };
+
+    // Makes the controls from one level down, and shows the state that they lead to.
+    const build = (level, node) => {
+      while (place.children.length > level) place.lastChild.remove();
+      for (; typeof node === "object"; level += 1) {
+        if (chosen.length === level) chosen.push(node.start);
+        place.append(field(node, level));
+        node = node.options[chosen[level]][1];
+      }
+      show(node);
+    };
+    build(0, play.tree);
+  }
+})();

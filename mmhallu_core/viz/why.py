@@ -1,0 +1,150 @@
+"""Which words of a sentence about a drawn scene are wrong, and why.
+
+`read` turns the sentence into facts, `match` finds which thing of the scene each "a dog" stands for, and whatever is
+then not among the scene's facts is wrong. In a sentence that `read` does not understand, only the nouns are looked up,
+as CHAIR does. For a thing that is not in the picture, the reason may be habit: the place often has one.
+"""
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mmhallu_core.evaluate.chair import chair_mentions
+from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.viz.marked import WRONG
+from mmhallu_core.viz.twins import Twin
+from mmhallu_core.world.language import Reading, match, read
+from mmhallu_core.world.language.lexicon import (
+    PEOPLE,
+    PLACE_PHRASES,
+    SIDE_PHRASES,
+    VERB_ING,
+    number_word,
+    part_phrase,
+)
+from mmhallu_core.world.language.match import known_facts
+from mmhallu_core.world.prior import TYPICAL
+from mmhallu_core.world.scene import Fact, Scene, Thing, side
+
+PLACES = {
+    "street": "streets", "beach": "beaches", "field": "fields", "room": "rooms", "snow": "snowy places",
+    "night": "dark places",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Characters [start, end) of a text that say something false, and why it is false."""
+
+    start: int
+    end: int
+    why: str
+
+
+def wrong_words(text: str, scene: Scene) -> list[Wrong]:
+    """Every word that says something false about a scene, in order, each with all its reasons.
+
+    Args:
+        text: any string; what `read` cannot understand is judged by its nouns alone.
+        scene: the truth.
+    """
+    reading = match(read(text), scene)
+    found = [*_nouns(text, reading, scene), *_details(text, reading, scene)]
+    reasons: dict[tuple[int, int], list[str]] = {}
+    for one in found:
+        reasons.setdefault((one.start, one.end), []).append(one.why)
+    return [Wrong(*span, "; ".join(dict.fromkeys(why))) for span, why in sorted(reasons.items())]
+
+
+def absent(kind: str, scene: Scene) -> str:
+    """Why a noun is wrong whose thing is not there: "not in the picture; habit: beaches often have one"."""
+    habit = f"; habit: {PLACES[scene.place]} often have one" if kind in TYPICAL[scene.place] else ""
+    return WRONG + habit
+
+
+def absent_kinds(text: str, scene: Scene) -> set[str]:
+    """The kinds of thing that a text names although the picture has none: CHAIR's hallucinated objects."""
+    mentions = chair_mentions(text, set(scene.kinds()), world_vocabulary(), "fixed")
+    return {mention.object for mention in mentions if mention.hallucinated}
+
+
+def _nouns(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
+    """Nouns of things that are not there, that are named too often, or that are there although denied."""
+    here, understood = {thing.id for thing in scene}, {mention.start for mention in reading.mentions}
+    for mention in chair_mentions(text, set(scene.kinds()), world_vocabulary(), "fixed"):
+        if mention.hallucinated and mention.start not in understood:
+            yield Wrong(mention.start, mention.end, absent(mention.object, scene))
+    for mention in reading.mentions:
+        kind, count = mention.kind, len(scene.of_kind(mention.kind))
+        if not count and mention.thing_ids:
+            yield Wrong(mention.start, mention.end, absent(kind, scene))
+        elif set(mention.thing_ids) - here:
+            yield Wrong(mention.start, mention.end, f"the picture has only {number_word(count)}")
+        elif count and Fact("negation", kind, "absent") in reading.facts and not mention.thing_ids:
+            yield Wrong(mention.start, mention.end, "it is in the picture")
+
+
+def _details(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
+    """False colours, poses, numbers, places and the like, marked at the noun that they are said of."""
+    known, here = known_facts(scene), {thing.id: thing for thing in scene}
+    false = [(fact, False) for fact in reading.facts if fact not in known]
+    false += [(fact, True) for fact in reading.denied if fact in known]
+    for fact, denied in false:
+        if fact.predicate == "place":
+            said = next((words for words in PLACE_PHRASES[fact.value] if words in text.lower()), None)
+            start = text.lower().find(said) if said else -1
+            if said and start >= 0:
+                yield Wrong(start, start + len(said), f"it is {PLACE_PHRASES[scene.place][0]}")
+            continue
+        about = [name for name in (fact.subject, fact.object) if name]
+        if fact.predicate in ("is", "absent") or any(name not in here and name not in scene.kinds() for name in about):
+            continue  # a noun is wrong already
+        why = "this is so in the picture" if denied else _why_not(fact, here, scene)
+        for mention in reading.mentions:
+            if fact.subject in (*mention.thing_ids, mention.kind):
+                yield Wrong(mention.start, mention.end, why)
+                break
+
+
+def _why_not(fact: Fact, here: dict[str, Thing], scene: Scene) -> str:
+    """What is so instead of a fact about a thing, or a kind, that is there."""
+    if fact.predicate == "number":
+        count = len(scene.of_kind(fact.subject))
+        return f"the picture has {'only ' if int(fact.value) > count else ''}{number_word(count)}"
+    thing = here.get(fact.subject)
+    if thing is None:
+        return "not so in the picture"
+    subject = f"the {thing.kind}" if len(scene.of_kind(thing.kind)) == 1 else f"one {thing.kind}"
+    match fact.predicate:
+        case "colour":
+            dressed = "in " if thing.kind in PEOPLE else ""
+            return f"{subject} is {dressed}{thing.colour}, not {fact.value}"
+        case "pattern" | "size" | "pose":
+            return f"{subject} is {getattr(thing, fact.predicate)}, not {fact.value}"
+        case "side":
+            place = f"with the {here[thing.held_by].kind}" if thing.held_by else SIDE_PHRASES[side(thing)]
+            return f"{subject} is {place}"
+        case "has" | "lacks":
+            return f"{subject} has {'no ' + fact.value if fact.predicate == 'has' else part_phrase(fact.value)}"
+        case "holds" | "wears":
+            return f"{subject} is not {VERB_ING[fact.predicate]} one"
+        case _:
+            return "not so in the picture"
+
+
+def explained(text: str, scene: Scene) -> Twin:
+    """A text whose wrong words are underlined, in red, and followed by why they are wrong.
+
+    Args:
+        text: what somebody says about the scene.
+        scene: the truth.
+    """
+    shown, told, place = [], [], 0
+    for wrong in wrong_words(text, scene):
+        before, words = text[place : wrong.start], text[wrong.start : wrong.end]
+        shown.append(f'{html.escape(before)}<strong class="mm-wrong">{html.escape(words)}</strong>')
+        shown.append(f' <small class="mm-why">({html.escape(wrong.why)})</small>')
+        told.append(f"{before}[{words}: {wrong.why}]")
+        place = wrong.end
+    rest = text[place:]
+    return Twin("".join(shown) + html.escape(rest), "".join(told) + rest)
