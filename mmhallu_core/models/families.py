@@ -36,6 +36,8 @@ class Family:
         image_positions: (processor, its output, sizes of the pictures of each sample, names of the samples) gives
             the `ImageTokens` of each picture, see `image_tokens.locate`. None where pictures are not tokens.
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
+        vision_tail: paths of what follows the tower's layers and is left out on the way to the connector, if it is
+            there. See `unread`.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Family:
     )  # fmt: skip
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
+    vision_tail: tuple[str, ...] = ()
 
     @property
     def decoder_layers(self) -> str:
@@ -97,6 +100,20 @@ class Family:
             for path in self.vision_matrices
         }
 
+    def unread(self, model: nn.Module) -> tuple[str, ...]:
+        """Paths in the tower on which no answer depends, so that training them would do nothing.
+
+        LLaVA's connector reads the tower's last layer but one: the last layer and the norm behind it are computed
+        and never used. The config's `vision_feature_layer` counts hidden states from 0, what enters the layers.
+        """
+        read = getattr(plain(model).config, "vision_feature_layer", None)
+        if read is None:
+            return self.vision_tail
+        paths = [f"{path}.{i}" for path in self.vision_layers for i in range(len(plain(model).get_submodule(path)))]
+        states = [read] if isinstance(read, int) else read
+        last = max(state if state >= 0 else len(paths) + 1 + state for state in states)
+        return (*paths[last:], *self.vision_tail)
+
     def _attention(self, model: nn.Module, layer: int) -> tuple[str, ...]:
         """The attention matrices of one decoder layer."""
         crossing = layer in self.cross_attention_layers(model)
@@ -114,6 +131,7 @@ _LLAVA = {
     "vision_tower": "model.vision_tower",
     "vision_layers": ("model.vision_tower.encoder.layers",),
     "vision_matrices": _CLIP,
+    "vision_tail": ("model.vision_tower.post_layernorm", "model.vision_tower.head"),
 }
 _QWEN = {
     "vision_tower": "model.visual",
