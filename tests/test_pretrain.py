@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ import torch
 
 from mmhallu_core.models.tiny_llava import GRID, new_tiny_llava, tiny_processor
 from mmhallu_core.train.pretrain.branches import IGNORE, Turn, answer_loss, branch_mask, collate, pack
+from mmhallu_core.train.pretrain.compare import compare_loss, rotation, second_picture
 from mmhallu_core.train.pretrain.pool import NOTHING, Pool, PoolSpec, cells_of
 from mmhallu_core.train.pretrain.recipe import Recipe, pretrain_tiny_llava, see, world_tokenizer
 from mmhallu_core.train.pretrain.see import GROUPS, cell_labels, group_ids, to_pixel_values, visual_tokens
-from mmhallu_core.train.pretrain.speak import TWO_IMAGES, SpeakDataset
+from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, TWO_IMAGES, SpeakDataset, pair_turns
+from mmhallu_core.world.edits import sample_edit
+from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
@@ -211,3 +215,50 @@ def test_the_whole_recipe_runs_and_records_itself(tmp_path):
     )  # fmt: skip
     assert (inputs["input_ids"] == model.config.image_token_id).sum() == 2 * GRID * GRID
     assert model.generate(**inputs, max_new_tokens=3).shape[1] > inputs["input_ids"].shape[1]
+
+
+# ---------------------------------------------------------------- pairs
+
+
+def test_compare_loss_is_low_only_for_states_that_know_both_pictures():
+    """States built by hand: named through the rotation, told along its first column."""
+    generator = torch.Generator().manual_seed(1)
+    width, cells = 48, 64
+    groups = {group: list(range(3 * n, 3 * n + 3)) for n, group in enumerate(("kind", "colour", "place"))}
+    words = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q[:9]
+    before = torch.randint(0, 3, (2, 3, cells), generator=generator)
+    after = before.clone()
+    after[:, 0, :7] = (after[:, 0, :7] + 1) % 3
+    labels = torch.stack([before, after], 1)
+    turned = rotation(width)
+    assert torch.allclose(turned @ turned.T, torch.eye(width), atol=1e-5)
+
+    def names(which):
+        spoken = sum(words[torch.tensor(ids)[which[:, n]]] for n, ids in enumerate(groups.values()))
+        return 20.0 * spoken @ turned.T  # what `@ turned` reads back
+
+    changed = (before != after).any(1).float()
+    told = (2 * changed - 1)[..., None] * 20.0 * turned[:, 0]
+    right, extra = compare_loss(names(before), told, words, groups, labels, turned)
+    assert right < 1e-3 and extra["changed"] == pytest.approx(1.0)
+    wrong_name, _ = compare_loss(names(after), told, words, groups, labels, turned)
+    wrong_flag, extra = compare_loss(names(before), -told, words, groups, labels, turned)
+    assert wrong_name > 0.05 and wrong_flag > 1 and extra["changed"] == pytest.approx(0.0)
+
+
+def test_second_picture_takes_its_cells_in_order():
+    states = torch.arange(2 * 12, dtype=torch.float).reshape(2, 12, 1)
+    is_image = torch.zeros(2, 12, dtype=torch.bool)
+    is_image[:, 2:10] = True
+    assert second_picture(states, is_image)[..., 0].tolist() == [[6, 7, 8, 9], [18, 19, 20, 21]]
+
+
+def test_pairs_are_asked_about_their_difference():
+    rng = random.Random(3)
+    edit = sample_edit("Attribute", 3)
+    turns = pair_turns(edit, False, rng)
+    said = [turn.answer for turn in turns]
+    assert said[0] == "No." and said[1] == difference(edit).text
+    assert sum(turn.answer in "ABCD" for turn in turns) == 1
+    same = pair_turns(edit, True, rng)
+    assert same[0].answer == "Yes." and all(turn.answer in NO_DIFFERENCE for turn in same[1:3])

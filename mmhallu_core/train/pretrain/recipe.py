@@ -27,15 +27,17 @@ from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
 from mmhallu_core.models.tokenizer import train_tokenizer
 from mmhallu_core.store import sha256
 from mmhallu_core.train.pretrain.branches import answer_loss
+from mmhallu_core.train.pretrain.compare import NAMES_AFTER, TELLS_AFTER, compare_loss, rotation, second_picture
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec
 from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss, visual_tokens
-from mmhallu_core.train.pretrain.speak import SpeakDataset, speak_collator
+from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, SpeakDataset, pair_turns, speak_collator
 from mmhallu_core.world.language import corpus
 from mmhallu_core.world.prior import ETA, PRIOR
 
 VOCABULARY = 1500
 SAVE_STEPS = 250
-SEE_WEIGHT = 0.5  # of stage 1's loss in stage 2
+SEE_WEIGHT = 0.5  # of stage 1's loss in stages 2 and 3
+COMPARE_WEIGHT = 0.5  # of the help for pairs in stage 3
 CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 
@@ -120,28 +122,44 @@ def see(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: P
 
 def speak(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool, out: Path) -> None:
     """Stage 2; visual tokens go on learning words beside it, since sentences alone teach them slowly."""
-    _speak(recipe, model, tokenizer, pool, out, 0, recipe.speak_steps, recipe.speak_lr)
+    batch = recipe.speak_batch
+    data = SpeakDataset(pool, tokenizer, recipe, first=0, length=recipe.speak_steps * batch)
+    loss = _speak_loss(group_ids(tokenizer), turned=None)
+    run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.speak_steps, batch,
+              recipe.speak_lr, recipe.seed)  # fmt: skip
 
 
 def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool, out: Path) -> None:
-    """Stage 3: stage 2 goes on with new items from a lower rate; short answers are learned last."""
-    _speak(recipe, model, tokenizer, pool, out, recipe.speak_steps, recipe.settle_steps, recipe.settle_lr)
+    """Stage 3: stage 2 goes on with new items from a lower rate, with more pairs, and with help to compare them."""
+    batch = recipe.speak_batch
+    data = SpeakDataset(pool, tokenizer, recipe, first=recipe.speak_steps * batch, length=recipe.settle_steps * batch,
+                        two_images=SETTLE_TWO_IMAGES, turns_of_pair=pair_turns)  # fmt: skip
+    loss = _speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
+    run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.settle_steps, batch,
+              recipe.settle_lr, recipe.seed)  # fmt: skip
 
 
-def _speak(recipe: Recipe, model, tokenizer, pool: Pool, out: Path, done: int, steps: int, lr: float) -> None:
-    """`steps` steps over the items that follow the first `done` steps."""
-    groups = group_ids(tokenizer)
+def _speak_loss(groups: dict[str, list[int]], turned):
+    """The loss of stages 2 and 3; with a rotation, also that of `compare` where a batch is about pairs."""
 
     def loss(llava, labels, weights, cells, **inputs):
-        output = llava.model(**inputs, use_cache=False)
+        pairs = turned is not None and len(cells) == 2 * len(labels)
+        output = llava.model(**inputs, use_cache=False, output_hidden_states=pairs)
         said = answer_loss(output.last_hidden_state, llava.lm_head, labels, weights)
         tokens = output.image_hidden_states.unflatten(0, (len(cells), -1))
-        seen, right = see_loss(tokens, llava.get_input_embeddings().weight, groups, cells)
-        return said + SEE_WEIGHT * seen, {"said": said.item(), "seen": seen.item(), **right}
+        words = llava.get_input_embeddings().weight
+        seen, right = see_loss(tokens, words, groups, cells)
+        total = said + SEE_WEIGHT * seen
+        if pairs:
+            is_image = inputs["input_ids"] == llava.config.image_token_id
+            named, told = (second_picture(output.hidden_states[k], is_image) for k in (NAMES_AFTER, TELLS_AFTER))
+            compared, more = compare_loss(
+                named, told, words, groups, cells.unflatten(0, (-1, 2)), turned.to(words.device)
+            )
+            total, right = total + COMPARE_WEIGHT * compared, {**right, "compared": compared.item(), **more}
+        return total, {"said": said.item(), "seen": seen.item(), **right}
 
-    batch = recipe.speak_batch
-    data = SpeakDataset(pool, tokenizer, recipe, first=done * batch, length=steps * batch)
-    run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, steps, batch, lr, recipe.seed)
+    return loss
 
 
 def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:

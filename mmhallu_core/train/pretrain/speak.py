@@ -14,11 +14,19 @@ from transformers import PreTrainedTokenizerFast
 from mmhallu_core.train.pretrain.branches import Packed, Turn, collate, pack
 from mmhallu_core.train.pretrain.pool import Pool, pair_of
 from mmhallu_core.train.pretrain.see import cell_labels, to_pixel_values
-from mmhallu_core.world.language import describe, difference, difference_questions, no_difference, questions
+from mmhallu_core.world.language import (
+    DIFFERENCE_PROMPTS,
+    describe,
+    difference,
+    difference_questions,
+    no_difference,
+    questions,
+)
 from mmhallu_core.world.prior import annotate
 from mmhallu_core.world.scene import Scene
 
-TWO_IMAGES = 0.12  # share of items about two pictures
+TWO_IMAGES = 0.12  # share of items about two pictures; stage 3 has more, so that it is 15% of both together
+SETTLE_TWO_IMAGES = 0.185
 SAME = 0.15  # of those, share that shows the same picture twice
 QUESTIONS = 7
 SHORT = 2.0  # an answer of one word weighs more than one of a caption's many tokens
@@ -67,11 +75,32 @@ def two_image_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
     return turns
 
 
+def pair_turns(edit, same: bool, rng: random.Random) -> list[Turn]:
+    """Stage 3's questions about a pair: most are about the difference, in one wording and in others."""
+    second = edit.before if same else edit.after
+    turns = [Turn(COMPARE, "Yes." if same else "No.", SHORT)]
+    if same:
+        turns += [Turn(rng.choice(DIFFERENCE_PROMPTS), no_difference(rng).text) for _ in range(2)]
+    else:
+        turns.append(Turn(DIFFERENCE_PROMPTS[0], difference(edit).text, SHORT))
+        asked = [difference_questions(edit, rng) for _ in range(2)]
+        turns += [Turn(free.text, free.answer, SHORT) for free, _ in asked]
+        lettered = asked[0][1]
+        turns.append(Turn(lettered.text, lettered.answer, SHORT))
+    for scene, which in zip((edit.before, second), WHICH, strict=True):
+        turns += [Turn(f"{t.question} {which}", t.answer, t.weight) for t in question_turns(scene, rng, 1)]
+    return turns
+
+
 class SpeakDataset(torch.utils.data.Dataset):
     """Pictures, cell labels and packed turns; item `first + i` of an endless row is the same for the same seed."""
 
-    def __init__(self, pool: Pool, tokenizer: PreTrainedTokenizerFast, recipe, first: int, length: int) -> None:
+    def __init__(
+        self, pool: Pool, tokenizer: PreTrainedTokenizerFast, recipe, first: int, length: int,
+        two_images: float = TWO_IMAGES, turns_of_pair=two_image_turns,
+    ) -> None:  # fmt: skip
         self.pool, self.tokenizer, self.recipe, self.first, self.length = pool, tokenizer, recipe, first, length
+        self.two_images, self.turns_of_pair = two_images, turns_of_pair
 
     def __len__(self) -> int:
         return self.length
@@ -80,13 +109,13 @@ class SpeakDataset(torch.utils.data.Dataset):
         recipe, spec, i = self.recipe, self.pool.spec, self.first + i
         rng = random.Random(f"{recipe.seed}/speak/{i}")
         # A whole batch is about one picture or about two, so that little is lost to padding.
-        if random.Random(f"{recipe.seed}/batch/{i // recipe.speak_batch}").random() < TWO_IMAGES:
+        if random.Random(f"{recipe.seed}/batch/{i // recipe.speak_batch}").random() < self.two_images:
             pair = rng.randrange(spec.pairs)
             edit, same = pair_of(spec, pair), rng.random() < SAME
             first = spec.scenes + 2 * pair
             pictures = [first, first if same else first + 1]
             scenes = [edit.before, edit.before if same else edit.after]
-            turns = two_image_turns(edit, same, rng)
+            turns = self.turns_of_pair(edit, same, rng)
         else:
             pictures = [i % spec.scenes]
             scenes = [self.pool.scene(pictures[0])]

@@ -1,0 +1,90 @@
+"""Does the recipe give the shipped model back? The tolerance that answers it, and the comparison.
+
+Two runs of one recipe from different seeds differ. How much they differ is measured, not guessed: the same
+command ran with several seeds, and the *tolerance* of a score is the largest difference between any two of those
+runs. `python -m mmhallu_core.studies.rebuild` writes it to `results/tiny-llava/tolerance.json`; with the folder of a
+new run behind it, the new run is scored and compared with the shipped model.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.studies.checkpoints import TEST_SCENES, measure
+
+SEEDS = ("base", "seed1", "seed2")
+
+
+def headline(result: dict[str, Any]) -> dict[str, float]:
+    """The scores that a rebuild is judged by: fractions in [0, 1]."""
+    scores = result["scores"]
+    return {
+        "recall": scores["chair"]["recall"],
+        "chair_i": scores["chair"]["chair_i"],
+        **{f"pope_{name}": one["strict"]["accuracy"] for name, one in scores["pope"].items()},
+        "short_answers": result["short_answers"]["all"]["accuracy"],
+    }
+
+
+def tolerance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The largest difference of each score between any two seeds.
+
+    Args:
+        results: what `studies.checkpoints` recorded, by role; each with its own seed.
+
+    Raises:
+        ValueError: for fewer than two results, or two results from one seed.
+    """
+    seeds = [one["run"]["recipe"]["seed"] for one in results.values()]
+    if len(seeds) < 2 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"a spread needs at least two results, each from its own seed; these have {seeds}")
+    lines = {role: headline(one) for role, one in results.items()}
+    scores = next(iter(lines.values()))
+    ranges = {name: [min(line[name] for line in lines.values()), max(line[name] for line in lines.values())]
+              for name in scores}  # fmt: skip
+    return {
+        "kind": "diorama",
+        "seeds": dict(zip(results, seeds, strict=True)),
+        "scores": lines,
+        "tolerance": {name: high - low for name, (low, high) in ranges.items()},
+    }
+
+
+def compare(shipped: dict[str, float], rebuilt: dict[str, float], allowed: dict[str, float]) -> dict[str, Any]:
+    """Which scores of a rebuilt model lie within the tolerance of the shipped one's."""
+    rows = {
+        name: {
+            "shipped": shipped[name],
+            "rebuilt": rebuilt[name],
+            "tolerance": allowed[name],
+            "within": abs(rebuilt[name] - shipped[name]) <= allowed[name],
+        }
+        for name in allowed
+    }
+    return {"scores": rows, "within": all(row["within"] for row in rows.values())}
+
+
+def main() -> None:
+    """The command line of this file; exits with 1 when a rebuilt model is outside the tolerance."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?", help="folder that `mmhallu pretrain tiny-llava --out` wrote")
+    parser.add_argument("--results", type=Path, default=Path("results/tiny-llava"))
+    parser.add_argument("--scenes", type=int, default=TEST_SCENES)
+    arguments = parser.parse_args()
+    files = {role: arguments.results / f"{role}.json" for role in SEEDS}
+    results = {role: json.loads(file.read_text(encoding="utf-8")) for role, file in files.items() if file.is_file()}
+    stated = tolerance(results)
+    (arguments.results / "tolerance.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    if arguments.run is None:
+        print(json.dumps(stated, indent=2))
+        return
+    rebuilt = headline(measure(arguments.run / "model", arguments.run.name, arguments.scenes))
+    compared = compare(stated["scores"]["base"], rebuilt, stated["tolerance"])
+    print(json.dumps(compared, indent=2))
+    sys.exit(0 if compared["within"] else 1)
+
+
+if __name__ == "__main__":
+    main()
