@@ -9,6 +9,8 @@
     tour    five minutes with a hallucination: `mmhallu tour`
     bench   run the benchmarks: speed and memory
     lock    for maintainers: write constraints.txt and environment.yml again
+    notebooks    write notebooks/ from the chapters; with --check, only say whether they match
+    wheel-check  build the wheel, and run the notebooks where there is nothing else of this project
 
 Only Python's standard library is used here, because this file runs before anything is installed.
 What comes after the command is handed on: `python tasks.py test -k chair`, `python tasks.py tour --text`.
@@ -123,6 +125,16 @@ def build_book():
     return status
 
 
+def notebooks(*arguments):
+    """Writes notebooks/ from book/chapters, or compares them when given --check."""
+    return tool("write_notebooks", *arguments)
+
+
+def wheel_check(*names):
+    """Runs the solved notebooks, or those named, in a fresh environment that holds the built wheel."""
+    return tool("wheel_check", *names)
+
+
 def test(*arguments):
     """Runs the tests, as `pytest` with these arguments; -rs lists what was skipped, and why.
 
@@ -138,7 +150,8 @@ def quick(*arguments):
     The checks of shapes and types at run time are left to `test`: they make the word-by-word code several times slower.
     """
     unchecked = ("-o", "addopts=--strict-markers")
-    return run(installed("ruff"), "check", ".") or test("-m", "not slow and not gpu", *unchecked, *arguments)
+    chosen = ("-m", "not slow and not kernel and not gpu")
+    return run(installed("ruff"), "check", ".") or test(*chosen, *unchecked, *arguments)
 
 
 def lab(*arguments):
@@ -221,6 +234,7 @@ def main(arguments):
     """Runs the command that the first argument names. Returns the exit status."""
     commands = {"setup": ready, "book": build_book, "test": test, "quick": quick}
     commands |= {"lab": lab, "tour": tour, "bench": bench, "lock": lock}
+    commands |= {"notebooks": notebooks, "wheel-check": wheel_check}
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
         print(__doc__)
@@ -228,7 +242,7 @@ def main(arguments):
     if name not in commands:
         print(f"There is no command {name!r}.\n\n{__doc__}", file=sys.stderr)
         return 2
-    if rest and name not in ("test", "quick", "lab", "tour"):
+    if rest and name not in ("notebooks", "wheel-check", "test", "quick", "lab", "tour"):
         print(f"`{name}` takes no arguments, and got: {' '.join(rest)}", file=sys.stderr)
         return 2
     if name != "lock":  # which resolves the packages, so it must not need them

@@ -78,3 +78,8 @@ def device(name: str | None = None) -> str:
     if int(index or 0) >= present[kind]:
         raise ValueError(f"This machine has no device {wanted!r}. Unset MMHALLU_DEVICE, or set it to cpu.")
     return wanted
+
+
+def live() -> bool:
+    """Whether to run again what a chapter otherwise loads: its one named, recorded run. Set `LIVE=1` to ask for it."""
+    return os.environ.get("LIVE", "0") not in ("", "0")

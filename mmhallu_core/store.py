@@ -1,10 +1,11 @@
 """Where files live, how they get here, and how a long run survives being stopped.
 
-Three folders, and no surprise about any of them:
+Four folders, and no surprise about any of them:
 
 * data: `MMHALLU_DATA`, or `data/` in the cache folder. Nothing from it is ever copied into the book or a result.
 * cache: `MMHALLU_CACHE`, or the place where this system keeps caches. Everything that can be made again lives here.
 * checkpoints: inside the package; they are the project's own and travel with it.
+* results: what was measured, `results/` of the repository; a wheel carries a copy inside the package.
 
 A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's
 back: only `mmhallu data get` opens a connection, and `MMHALLU_OFFLINE=1` forbids even that.
@@ -71,6 +72,12 @@ def checkpoint_folder(name: str) -> Path:
         return path
     command = f"mmhallu pretrain {name.replace('-control', ' --control')}"
     raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `{command}`.")
+
+
+def results_folder() -> Path:
+    """The folder of recorded results: inside the package when it came as a wheel, beside the package in a clone."""
+    inside = PACKAGE / "results"
+    return inside if inside.is_dir() else PACKAGE.parent / "results"
 
 
 def sha256(path: Path) -> str:

@@ -96,8 +96,9 @@ def test_makefile_and_ci_use_the_commands_that_exist(tasks):
         assert callable(getattr(tasks, {"setup": "ready", "book": "build_book"}.get(target, target)))
         assert f"\n    {target} " in tasks.__doc__
     ci = ROOT / ".ci" / "run"
-    used = re.findall(r"^(?: *)(?:make|python3 tasks\.py) (\w+)", "\n".join(code_lines(ci)), re.M)
-    assert used == ["book", "book", "test"] and set(used) <= set(targets)
+    used = re.findall(r"^(?: *)(?:make|python3 tasks\.py) ([\w-]+)", "\n".join(code_lines(ci)), re.M)
+    assert used == ["book", "wheel-check", "book", "test"]
+    assert all(f"\n    {name} " in tasks.__doc__ for name in used)
     if os.name == "posix":
         assert os.access(ci, os.X_OK)
 
@@ -233,6 +234,14 @@ def test_profiles(monkeypatch):
     for wrong in ("gpu", "cuda:x", "cpu:1"):
         with pytest.raises(ValueError, match="device"):
             device(wrong)
+
+
+def test_live_asks_for_the_named_run_again(monkeypatch):
+    from mmhallu_core.config import live
+
+    for value, asked in ((None, False), ("", False), ("0", False), ("1", True)):
+        monkeypatch.delenv("LIVE", raising=False) if value is None else monkeypatch.setenv("LIVE", value)
+        assert live() is asked
 
 
 def test_the_network_is_closed_and_loopback_is_open():

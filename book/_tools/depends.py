@@ -16,6 +16,7 @@ import ast
 import hashlib
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from myst_nb.core.read import read_myst_markdown_notebook
@@ -32,6 +33,7 @@ def cells(page: Path) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@cache
 def parsed(code: str) -> ast.AST:
     """Code as a tree, without the lines that only a notebook knows (`%magic`, `!command`)."""
     return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.M))
@@ -87,7 +89,7 @@ def modules(name: str, root: Path) -> list[Path]:
 
 def next_modules(file: Path, root: Path) -> set[Path]:
     """The files that one module of the library may import."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file.read_text(encoding="utf-8"))
     package = ".".join(file.relative_to(root).parent.parts)
     following = {path for name in imports(tree, package) for path in modules(name, root)}
     used = {getattr(node, key, None) for node in ast.walk(tree) for key in ("id", "attr", "name")}
@@ -106,7 +108,7 @@ def reached(page: Path, root: Path = ROOT) -> set[Path]:
         file = waiting.pop()
         found.add(file)
         waiting |= next_modules(file, root) - found
-    trees += [ast.parse(file.read_text(encoding="utf-8")) for file in found]
+    trees += [parsed(file.read_text(encoding="utf-8")) for file in found]
     texts = set().union(*map(strings, trees))
     return found | _named(texts, {file.parent for file in found}, root) | _listed(page, root)
 

@@ -24,7 +24,7 @@ from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.vocabulary import coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
-from mmhallu_core.store import PACKAGE, MissingFile, checkpoint_folder, data_file, sha256
+from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, results_folder, sha256
 from mmhallu_core.world.prior import PRIOR, sample_scene
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -37,7 +37,7 @@ REPORTED = {
     "LLaVA": {"chair_i": 18.8, "chair_s": 62.7, "file": "Instruction1_llava.json"},
     "mPLUG-Owl": {"chair_i": 30.2, "chair_s": 76.8, "file": "Instruction1_mplug.json"},
 }
-RESULTS = PACKAGE.parent / "results"
+RESULTS = results_folder()
 COMMAND = "python -m mmhallu_core.studies.count_it --out results/count-it"
 HABIT_SCENES = 5000  # scenes in which Diorama's company is counted; none is captioned
 
@@ -104,7 +104,7 @@ def recorded(name: str) -> dict[str, Any]:
     """
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise MissingFile(f"there is no recorded result at {path}. Work in a clone of the project, which brings it.")
+        raise MissingFile(f"there is no recorded result at {path}. A clone of the project brings it, and so does a wheel.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
