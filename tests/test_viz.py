@@ -26,9 +26,9 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag, attributes):
-        if tag == "img":
-            self.alts.append(dict(attributes).get("alt", ""))
-        else:
+        if tag in ("img", "svg"):
+            self.alts.append(dict(attributes).get("alt" if tag == "img" else "aria-label", ""))
+        if tag != "img":
             self.open.append(tag)
 
     def handle_endtag(self, tag):

@@ -33,7 +33,7 @@ def draw_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat", colu
         for axes, scene in zip(board.subplots(1, 2), (edit.before, edit.after), strict=True):
             axes.imshow(render(scene, size, style).image, interpolation="none")
             if edit.subjects:  # the background, which a Scene edit changes, has no outline to show
-                axes.contour(mask, levels=[0.5], colors="black", linewidths=0.8, linestyles="dotted")
+                axes.contour(mask, levels=[0.5], colors="#111111", linewidths=0.8, linestyles="dotted")
             axes.set_axis_off()
     return figure
 

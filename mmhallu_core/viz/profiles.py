@@ -5,12 +5,13 @@ marker, its line and its place as well as by its colour. Every function returns 
 table (`twins.with_twin`).
 """
 
-import seaborn as sns
+from textwrap import fill
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmhallu_core.evaluate.profile import QUESTIONS, side
-from mmhallu_core.viz.style import BLUE, ORANGE
+from mmhallu_core.viz.style import BLUE, INK, ORANGE, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
 
 ASKED = {
@@ -38,9 +39,9 @@ def chances(photos: Profiles, ours: Profiles) -> Twin:
         ours: name to profile, the models that are compared with them.
     """
     names = [*photos, *ours]
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
     for axes, question in zip(figure.subplots(2, 2, sharex=True, sharey=True).ravel(), QUESTIONS, strict=True):
-        axes.axvline(0.5, color="black", linewidth=1)
+        axes.axvline(0.5, color=INK, linewidth=1)
         for row, name in enumerate(names):
             answer = (photos | ours)[name][question]
             if answer["chance"] is None:
@@ -48,9 +49,9 @@ def chances(photos: Profiles, ours: Profiles) -> Twin:
             colour, marker = (BLUE, MARKERS[row % len(MARKERS)]) if name in photos else (ORANGE, "o")
             spread = [[answer["chance"] - answer["ci"][0]], [answer["ci"][1] - answer["chance"]]]
             axes.errorbar(answer["chance"], row, xerr=spread, fmt=marker, color=colour, markersize=7, linewidth=2)
-        axes.set(title=ASKED[question], yticks=range(len(names)), yticklabels=names, xlim=(0, 1), xticks=(0, 0.5, 1))
-        axes.set_ylim(len(names) - 0.5, -0.5)
-    figure.supxlabel("chance that the wrong one wins; 0.5 makes no difference", fontsize="medium")
+        axes.set(title=fill(ASKED[question], 16), yticks=range(len(names)), yticklabels=names)
+        axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(len(names) - 0.5, -0.5))
+    figure.supxlabel("chance that the wrong one wins; 0.5 makes no difference", fontsize=10.5)
     return with_twin(figure, chances_alt(photos, ours), chances_table(photos, ours))
 
 
@@ -93,16 +94,16 @@ def rates(photos: Profiles, ours: Profiles) -> Twin:
         photos: name to profile, models on photos.
         ours: name to profile, the models that are compared with them.
     """
-    figure = Figure(figsize=(6.4, 6.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     for axes, question in zip(figure.subplots(2, 2).ravel(), QUESTIONS, strict=True):
-        axes.axhline(1, color="black", linewidth=1)
+        axes.axhline(1, color=INK, linewidth=1)
         for row, (name, one) in enumerate((photos | ours).items()):
             _line(axes, one[question], name, row, name in ours)
-        axes.set(title=question.capitalize(), xlabel=AXES[question], xticks=range(1, 6))
+        axes.set(title=question.capitalize(), xlabel=fill(AXES[question], 20), xticks=range(1, 6))
         axes.set_ylim(bottom=0)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.supylabel("times the model's own average", fontsize="medium")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.supylabel("times the model's own average", fontsize=10.5)
     return with_twin(figure, rates_alt(photos, ours), rates_table(photos, ours))
 
 
@@ -114,10 +115,9 @@ def _line(axes: Axes, answer: dict, name: str, row: int, ours: bool) -> None:
     places = [1 + 4 * k / max(count - 1, 1) for k in range(count)]
     points = [(x, fifth["value"] / average) for x, fifth in zip(places, answer["fifths"], strict=True) if fifth["n"]]
     look = {"color": ORANGE, "marker": "o", "linewidth": 3} if ours else {
-        "color": sns.light_palette(BLUE, 8)[3 + row % 5], "marker": MARKERS[row % len(MARKERS)], "linewidth": 1.3,
-        "linestyle": "--",
+        "color": BLUE, "marker": MARKERS[row % len(MARKERS)], "linewidth": 1, "linestyle": "--",
     }  # fmt: skip
-    axes.plot(*zip(*points, strict=True), label=name, markersize=6, **look)
+    axes.plot(*zip(*points, strict=True), label=name, markersize=5, **look)
 
 
 def rates_alt(photos: Profiles, ours: Profiles) -> str:

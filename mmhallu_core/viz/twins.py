@@ -6,13 +6,17 @@ figure always comes with a sentence that says what it shows (its alt text) and w
 """
 
 import base64
+import hashlib
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from mmhallu_core.viz import style
 
 NOTE = "font-size:0.9em;opacity:0.85"
 
@@ -72,14 +76,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     return Twin(shown, "\n".join([title, *(line.rstrip() for line in lines)]))
 
 
-def picture(content: bytes, kind: str, alt: str, style: str = "max-width:100%;height:auto") -> str:
+def picture(content: bytes, kind: str, alt: str, look: str = "max-width:100%;height:auto") -> str:
     """HTML of a picture that is carried inside the page.
 
     Args:
         content: the file.
         kind: its media type, such as "image/png".
         alt: what it shows, in words.
-        style: CSS.
+        look: CSS.
 
     Raises:
         ValueError: when there are no words for it.
@@ -87,20 +91,53 @@ def picture(content: bytes, kind: str, alt: str, style: str = "max-width:100%;he
     if not alt.strip():
         raise ValueError("a picture needs words that say what it shows")
     data = base64.b64encode(content).decode("ascii")
-    return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt)}" style="{style}">'
+    return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt)}" style="{look}">'
+
+
+def vector(figure: Figure, alt: str) -> str:
+    """SVG that becomes part of the page, so that it takes the page's colours, light or dark.
+
+    What is drawn in `style.INK` or in black follows the page's text. A colour of `style.PALETTE` stays, unless the
+    page's style sheet has another value for it (`--mm-blue` and so on).
+
+    Args:
+        figure: what is drawn; its background is left out.
+        alt: what it shows, in words; the drawing itself is hidden from a screen reader, which would spell it out.
+
+    Raises:
+        ValueError: when there are no words for it.
+    """
+    if not alt.strip():
+        raise ValueError("a picture needs words that say what it shows")
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "mmhallu"}):  # ids from the content: the same numbers give the same bytes
+        figure.savefig(file, format="svg", bbox_inches="tight", facecolor="none", metadata={"Date": None})
+    drawn = file.getvalue()
+    wide, high = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups()  # in points
+    drawn = drawn[drawn.index("<defs>") : drawn.rindex("</svg>")]
+    drawn = re.sub(r"<style.*?</style>", "", drawn, flags=re.DOTALL)  # it would hold for the whole page
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)  # names that nothing refers to, the same in every figure
+    mark = hashlib.sha256(drawn.encode("utf-8")).hexdigest()[:8]  # those that are referred to get a name of their own
+    drawn = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{mark}-", drawn)
+    drawn = re.sub(f"{style.INK}|#000000", "currentColor", drawn)
+    for name, colour in {"grid": style.GRID, **{name: light for name, (light, _) in style.PALETTE.items()}}.items():
+        drawn = drawn.replace(colour, f"var(--mm-{name},{colour})")
+    # A quarter larger than it was drawn, where there is room: letters that carry to the back of a lecture hall.
+    look = f"width:100%;max-width:{round(float(wide) * 96 / 72 * 1.25)}px;height:auto;fill:currentColor"
+    look += ";stroke-linejoin:round;stroke-linecap:butt"
+    names = f'role="img" aria-label="{html.escape(alt)}" class="mm-figure" style="{look}"'
+    space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {space} viewBox="0 0 {wide} {high}" {names}>{drawn}</svg>'
 
 
 def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
     """A figure with its words, and the table of its numbers folded in below.
 
     Args:
-        figure: drawn on white, so that it reads on a dark page too.
+        figure: in the book's style (`style.use`); it is shown on the page's own colour.
         alt: what the figure shows, the finding included.
         numbers: the same data as a table.
     """
-    file = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "mmhallu"}):  # ids from the content: the same numbers give the same bytes
-        figure.savefig(file, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
-    shown = picture(file.getvalue(), "image/svg+xml", alt, "width:100%;max-width:46em;height:auto")
     folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
-    return Twin(f'<figure style="margin:0">{shown}</figure>{folded}', f"Figure: {alt}\n\n{numbers.text}")
+    shown = f'<figure style="margin:0">{vector(figure, alt)}</figure>{folded}'
+    return Twin(shown, f"Figure: {alt}\n\n{numbers.text}")
