@@ -347,3 +347,13 @@ def test_getting_chair_makes_both_files_and_checks_their_content(public, monkeyp
     listing(monkeypatch, "chair", wrong)
     with pytest.raises(CannotRun, match="not the one that this project's numbers rest on"):
         coco_truth.fetch_chair(said.append, address, f"{address}/coco.zip")
+
+
+def test_an_id_that_comes_twice_is_found_on_one_line_too(tmp_path):
+    """A JSON list without line breaks has all its items in line 1."""
+    questions = [{"question_id": 7, "image": "a.jpg", "text": "Is there a dog?", "label": "no"}] * 2
+    for read, items in ((read_questions, questions), (read_answers, [{"id": "x", "answer": "No."}] * 2)):
+        file = tmp_path / "list.json"
+        file.write_text(json.dumps(items), encoding="utf-8")
+        with pytest.raises(RecordError, match="already used"):
+            read(file)

@@ -75,8 +75,8 @@ def read_answers(path: str | Path) -> list[Answer]:
         text_key = next((name for name in TEXT_KEYS if name in values), None)
         require(text_key is not None, f"{here}: no answer among {', '.join(TEXT_KEYS)}")
         require(isinstance(values[text_key], str), f"{here}: `{text_key}` must be a text, got {values[text_key]!r}")
-        earlier = first_seen.setdefault(name, line)
-        require(earlier == line, f"{here}: id {name!r} was already used in line {earlier}")
+        require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
+        first_seen[name] = line
         image = next((as_id(values[other]) for other in IMAGE_KEYS if other in values), None)
         answers.append(Answer(name, values[text_key], image))
     require(len(answers) > 0, f"{path}: no answers in it")

@@ -48,8 +48,8 @@ def read_multiple_choice(path: str | Path, name: str | None = None) -> list[Mult
             )
         except RecordError as error:
             raise RecordError(f"{here}: {error}") from error
-        earlier = first_seen.setdefault(item.id, line)
-        require(earlier == line, f"{here}: id {item.id!r} was already used in line {earlier}")
+        require(item.id not in first_seen, f"{here}: id {item.id!r} was already used in line {first_seen.get(item.id)}")
+        first_seen[item.id] = line
         items.append(item)
     require(len(items) > 0, f"{path}: no questions in it")
     return items

@@ -45,8 +45,8 @@ def read_questions(path: str | Path) -> list[YesNoQuestion]:
         text = next((values[key] for key in QUESTION_KEYS if key in values), None)
         require(isinstance(text, str), f"{here}: no question among {', '.join(QUESTION_KEYS)}")
         require("label" in values, f"{here}: no `label`; is this a file of answers instead of questions?")
-        earlier = first_seen.setdefault(name, line)
-        require(earlier == line, f"{here}: question id {name!r} was already used in line {earlier}")
+        require(name not in first_seen, f"{here}: question id {name!r} was already used in line {first_seen.get(name)}")
+        first_seen[name] = line
         image = coco_image_id(image) if image.startswith("COCO_") else image
         try:
             questions.append(YesNoQuestion(name, image, text, str(values["label"]).strip().lower()))
