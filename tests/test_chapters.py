@@ -25,7 +25,7 @@ BLOCK = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.M | re.S)
 def cells(chapter: Path) -> list[str]:
     """The code of every code cell, without the options above it."""
     blocks = BLOCK.findall(chapter.read_text(encoding="utf-8"))
-    return [re.sub(r"\A(?:---\n.*?---\n|(?::.*\n)+)", "", block, flags=re.S) for block in blocks]
+    return [re.sub(r"\A(?:---\n.*?---\n|(?::[^\n]*\n)+)", "", block, flags=re.S) for block in blocks]
 
 
 def prose(chapter: Path) -> str:

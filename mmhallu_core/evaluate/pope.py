@@ -117,6 +117,20 @@ def score_pope(
     return result
 
 
+def right_by_image(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> dict[str, float]:
+    """The share of right answers about each picture, by the strict reading: image id to share.
+
+    Two samplings ask the same pictures, so their difference can be taken picture by picture.
+
+    Raises:
+        CannotRun: when questions and answers do not match by id.
+    """
+    right: dict[str, list[bool]] = {}
+    for question, text in zip(questions, join(questions, answers), strict=True):
+        right.setdefault(question.image_id, []).append(strict(text) == question.label)
+    return {image: float(np.mean(values)) for image, values in right.items()}
+
+
 def question_about(name: str) -> str:
     """POPE's question about one object: "Is there a dog in the image?"."""
     return f"Is there {'an' if name[0].lower() in 'aeiou' else 'a'} {name} in the image?"
