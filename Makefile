@@ -2,7 +2,7 @@
 # Another Python: make book PYTHON=python3.12
 PYTHON ?= python3
 
-TASKS = setup book test quick lab tour bench notebooks lock
+TASKS = setup book site test quick lab tour bench notebooks lock
 .PHONY: help $(TASKS)
 
 help:

@@ -3,6 +3,7 @@
 
     setup   create .venv and install everything (the other commands do it when it is needed)
     book    execute every chapter and render the book to book/_build/html; any warning is an error
+    site    write the book to dist/ as one zip that opens by double click
     test    run the tests, but for the slow ones (add them: test -m slow)
     quick   lint and the fast tests, in under a minute
     lab     open the chapters in JupyterLab
@@ -125,6 +126,13 @@ def build_book():
     return status
 
 
+def site():
+    """Builds the book without downloaded data, and writes it to dist/ as a zip that opens by double click."""
+    data = os.environ.pop("MMHALLU_DATA", None)  # what a cell shows of it belongs to others
+    known = ["--data", data] if data else []
+    return build_book() or tool("write_site", ROOT / "book" / "_build" / "html", ROOT / "dist", *known)
+
+
 def notebooks(*arguments):
     """Writes notebooks/ from book/chapters, or compares them when given --check."""
     return tool("write_notebooks", *arguments)
@@ -234,7 +242,7 @@ def main(arguments):
     """Runs the command that the first argument names. Returns the exit status."""
     commands = {"setup": ready, "book": build_book, "test": test, "quick": quick}
     commands |= {"lab": lab, "tour": tour, "bench": bench, "lock": lock}
-    commands |= {"notebooks": notebooks, "wheel-check": wheel_check}
+    commands |= {"site": site, "notebooks": notebooks, "wheel-check": wheel_check}
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
         print(__doc__)

@@ -31,7 +31,7 @@ def marked(caption: str, mentions: Sequence[Mention]) -> Twin:
             continue
         before, word = caption[place : mention.start], caption[mention.start : mention.end]
         shown.append(
-            f'{html.escape(before)}<strong style="text-decoration:underline wavy">{html.escape(word)}</strong>'
+            f'{html.escape(before)}<strong class="mm-wrong" style="text-decoration:underline wavy">{html.escape(word)}</strong>'
             f" <small>({WRONG})</small>"
         )
         told.append(f"{before}[{word}: {WRONG}]")
