@@ -84,3 +84,27 @@ def agreement_table(photos: Mapping[str, Mapping[str, Any]], ours: Mapping[str, 
         counts = ", ".join(f"{sides.count(name)} {words}" for name, words in IN_WORDS.items() if name in sides)
         rows.append((ASKED[question], counts, IN_WORDS[side(ours[question])], verdicts[question]))
     return table(("is the wrong one", "models on photos", "tiny-llava", "verdict"), rows, title)
+
+
+BLIND_RULES = {
+    "most_similar_jaccard": "take the option that shares most words with the others",
+    "most_similar_edit": "take the option from which the others are reached by fewest changes",
+    "whitespace_then_jaccard": "take the one option without a blank at its end, else as in the first row",
+    "longest": "take the longest option",
+    "majority_letter": "always say the letter that is right most often",
+}
+
+
+def audit_table(record: Mapping[str, Any], title: str) -> Twin:
+    """Blind rules beside chance, and what the benchmark's paper reports for those who saw the pictures.
+
+    Args:
+        record: what `studies.blind_audit` recorded.
+        title: the benchmark, and the kind of evidence.
+    """
+    audit = record["audit"]
+    rows = [("a guess", "nothing", shown((audit["chance"], None)))]
+    scores = sorted(audit["rules"].items(), key=lambda entry: -entry[1])
+    rows += [(BLIND_RULES[name], "the options", shown((score, audit["ci"][name]))) for name, score in scores]
+    rows += [(name, "reported: options and pictures", shown((score, None))) for name, score in record["reported"].items()]
+    return table(("who answers", "sees", "right, %"), rows, title)

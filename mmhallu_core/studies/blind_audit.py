@@ -1,0 +1,68 @@
+"""What rules that see no picture score on published multiple-choice benchmarks.
+
+`python -m mmhallu_core.studies.blind_audit --out results/audit` writes one record for each benchmark: the rules'
+scores with intervals, and beside them what the benchmark's paper reports for models and people. A record holds no
+question and no option.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.data.multiple_choice import FILES, multiple_choice
+from mmhallu_core.evaluate.audit import audit_multiple_choice
+from mmhallu_core.store import MissingFile, data_file, results_folder, sha256
+from mmhallu_core.types import CannotRun
+
+COMMAND = "python -m mmhallu_core.studies.blind_audit --out results/audit"
+# Accuracies that the authors of MED print for their benchmark (arXiv 2506.07227, table 1, averages over categories).
+REPORTED = {
+    "med-bench": {"Qwen2.5-VL-7B": 0.3974, "Qwen2.5-VL-7B, fine-tuned by MED": 0.5161, "GPT-4.1": 0.5426,
+                  "people": 0.9521},
+}  # fmt: skip
+
+
+def record(name: str) -> dict[str, Any]:
+    """The audit of one benchmark of `FILES`.
+
+    Raises:
+        MissingFile: when its file is not here; the message names the command that gets it.
+    """
+    path = data_file(FILES[name])
+    return {
+        "kind": "recomputed",
+        "benchmark": name,
+        "command": COMMAND,
+        "inputs": {FILES[name]: sha256(path)},
+        "reported": REPORTED.get(name, {}),
+        "audit": audit_multiple_choice(multiple_choice(name)),
+    }
+
+
+def audit_or_recorded(name: str) -> tuple[dict[str, Any], str]:
+    """The audit computed now where the file is here, else the recorded one; and a sentence that says which it is."""
+    try:
+        return record(name), f"Computed now from the released file of {name}."
+    except MissingFile:
+        path = results_folder() / "audit" / f"{name}.json"
+        if not path.is_file():
+            raise CannotRun(f"there is no file of {name} here, and no record of it at {path}") from None
+        how = "RECORDED, not computed now. To compute it here: mmhallu data get med_bench"
+        return json.loads(path.read_text(encoding="utf-8")), how
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        target = arguments.out / f"{name}.json"
+        target.write_text(json.dumps(record(name), indent=2) + "\n", encoding="utf-8")
+        print(target)
+
+
+if __name__ == "__main__":
+    main()
