@@ -104,7 +104,7 @@ def recorded(name: str) -> dict[str, Any]:
     """
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise MissingFile(f"there is no recorded result at {path}. A clone of the project brings it, and so does a wheel.")
+        raise MissingFile(f"there is no recorded result at {path}; a clone of the project brings it, a wheel too")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

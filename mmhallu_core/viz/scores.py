@@ -106,5 +106,5 @@ def audit_table(record: Mapping[str, Any], title: str) -> Twin:
     rows = [("a guess", "nothing", shown((audit["chance"], None)))]
     scores = sorted(audit["rules"].items(), key=lambda entry: -entry[1])
     rows += [(BLIND_RULES[name], "the options", shown((score, audit["ci"][name]))) for name, score in scores]
-    rows += [(name, "reported: options and pictures", shown((score, None))) for name, score in record["reported"].items()]
+    rows += [(name, "options, pictures (reported)", shown((score, None))) for name, score in record["reported"].items()]
     return table(("who answers", "sees", "right, %"), rows, title)
