@@ -9,8 +9,10 @@ import pytest
 
 from mmhallu_core.data.multiple_choice import multiple_choice, read_multiple_choice, without_label
 from mmhallu_core.evaluate.audit import RULES, audit_multiple_choice, edit_distance, jaccard, words
-from mmhallu_core.store import MissingFile
+from mmhallu_core.store import MissingFile, results_folder
+from mmhallu_core.studies.blind_audit import audit_or_recorded, record
 from mmhallu_core.types import MultipleChoice, RecordError
+from mmhallu_core.viz.scores import audit_table
 
 # Counted by hand-written scripts of other authors' files: arXiv 2506.07227's benchmark, at the pinned commit.
 KNOWN = {
@@ -104,3 +106,23 @@ def test_the_released_files(name):
         low, high = found["ci"][rule]
         assert low < share < high
     assert set(found["rules"]) == {*RULES, "majority_letter"}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_records_are_what_the_files_give(name):
+    recorded = json.loads((results_folder() / "audit" / f"{name}.json").read_text(encoding="utf-8"))
+    for rule, share in KNOWN[name].items():
+        assert abs(recorded["audit"]["rules"][rule] - share) < 0.001
+    try:
+        assert record(name) == recorded
+    except MissingFile as missing:
+        pytest.skip(str(missing))
+
+
+def test_without_the_file_the_record_is_shown_and_said_to_be_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("MMHALLU_DATA", str(tmp_path))
+    found, how = audit_or_recorded("med-bench")
+    assert how.startswith("RECORDED") and "mmhallu data get med_bench" in how
+    assert found["audit"]["n"] == 165 and max(found["reported"].values()) == found["reported"]["people"]
+    shown = audit_table(found, "MED-bench")
+    assert "60.6 [53.0, 67.7]" in shown.text and "people" in shown.text
