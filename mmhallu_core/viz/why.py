@@ -62,10 +62,23 @@ def absent(kind: str, scene: Scene) -> str:
     return WRONG + habit
 
 
-def absent_kinds(text: str, scene: Scene) -> set[str]:
-    """The kinds of thing that a text names although the picture has none: CHAIR's hallucinated objects."""
+def names_absent(text: str, kind: str, scene: Scene) -> bool:
+    """Whether a text names a kind of thing of which the picture has none: CHAIR's hallucinated object."""
     mentions = chair_mentions(text, set(scene.kinds()), world_vocabulary(), "fixed")
-    return {mention.object for mention in mentions if mention.hallucinated}
+    return any(mention.object == kind and mention.hallucinated for mention in mentions)
+
+
+def _wrong(words: str, why: str) -> str:
+    """Wrong words, underlined and red (`player.css`), and the reason in brackets, so that colour says nothing alone."""
+    return f'<strong class="mm-wrong">{html.escape(words)}</strong> <small>({html.escape(why)})</small>'
+
+
+def judged(answer: str, truth: str) -> Twin:
+    """A short answer and whether it is right; a wrong one is underlined and followed by the right one."""
+    if answer.strip().rstrip(".").lower() == truth.strip().rstrip(".").lower():
+        return Twin(f"{html.escape(answer)} <small>(right)</small>", f"{answer} (right)")
+    why = f"wrong; right is: {truth}"
+    return Twin(_wrong(answer, why), f"[{answer}: {why}]")
 
 
 def _nouns(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
@@ -142,8 +155,7 @@ def explained(text: str, scene: Scene) -> Twin:
     shown, told, place = [], [], 0
     for wrong in wrong_words(text, scene):
         before, words = text[place : wrong.start], text[wrong.start : wrong.end]
-        shown.append(f'{html.escape(before)}<strong class="mm-wrong">{html.escape(words)}</strong>')
-        shown.append(f' <small class="mm-why">({html.escape(wrong.why)})</small>')
+        shown.append(html.escape(before) + _wrong(words, wrong.why))
         told.append(f"{before}[{words}: {wrong.why}]")
         place = wrong.end
     rest = text[place:]
