@@ -162,9 +162,9 @@ def test_visual_tokens_are_those_the_decoder_gets(model):
 def test_at_most_fifteen_percent_of_items_are_about_two_pictures(pool, tokenizer):
     recipe = Recipe(scenes=24, pairs=11, speak_batch=2, seed=5)
     data = SpeakDataset(pool, tokenizer, recipe, first=0, length=80)
-    recipe = Recipe()
-    steps = recipe.speak_steps + recipe.settle_steps
-    pairs = recipe.speak_steps * TWO_IMAGES + recipe.settle_steps * SETTLE_TWO_IMAGES
+    full = Recipe()
+    steps = full.speak_steps + full.settle_steps
+    pairs = full.speak_steps * TWO_IMAGES + full.settle_steps * SETTLE_TWO_IMAGES
     assert pairs / steps <= 0.15
     counts = [len(data[i][0]) for i in range(len(data))]
     assert 0 < sum(count == 2 for count in counts) < len(counts) / 2
