@@ -1,22 +1,29 @@
-"""Ask a vision-language model about pictures, in batches.
+"""Ask a vision-language model about pictures, in batches, whatever family it is of.
 
-One small class over transformers' image-text-to-text models: load a folder or one of the shipped names, then
-`answer` questions. What a chapter does with tiny-llava it does with any LLaVA-type model.
+`Vlm` holds a model with its processor. `encode` turns pictures and prompts into what the model reads, `answer`
+writes answers, `image_tokens` says which tokens are which part of a picture. Scoring given answers is in `score.py`;
+looking inside and changing what is there is in `record.py`. What a chapter does with tiny-llava it does with any
+family of `families.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from mmhallu_core.store import checkpoint_folder
+from mmhallu_core.models.families import Family, family_of
+from mmhallu_core.models.image_tokens import ImageTokens
+from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
 from mmhallu_core.types import CannotRun
 
-SHIPPED = ("tiny-llava", "tiny-llava-control")
+__all__ = ["SHIPPED", "Pictures", "Vlm", "batches", "open_image", "pick_device"]
+
+Pictures = Image.Image | Sequence[Image.Image]  # those of one prompt
 
 
 def open_image(path: Path | str) -> Image.Image:
@@ -34,18 +41,13 @@ def open_image(path: Path | str) -> Image.Image:
         raise CannotRun(f"{path} cannot be read as a picture ({error}); save it again as PNG or JPEG") from None
 
 
-def pick_device(name: str | None = None) -> torch.device:
-    """The device to run on: `name` when given, else CUDA when there is one, else the CPU (mps only on request)."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
 @dataclass
 class Vlm:
     """A model with its processor.
 
     Attributes:
         name: what it was loaded as.
-        model: any of transformers' image-text-to-text models.
+        model: any of transformers' image-text-to-text models of a known family.
         processor: its processor, with a chat template.
     """
 
@@ -54,31 +56,109 @@ class Vlm:
     processor: ProcessorMixin
 
     @classmethod
-    def load(cls, name: str | Path = "tiny-llava", device: str | None = None) -> "Vlm":
-        """Loads a shipped model by name, or any folder that `from_pretrained` reads.
+    def load(
+        cls,
+        name: str | Path = "tiny-llava",
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        device_map: str | dict[str, Any] | None = None,
+        attention: str | None = None,
+    ) -> "Vlm":
+        """Loads a shipped model by name, a folder that `from_pretrained` reads, or a model of the hub by its id.
+
+        Args:
+            name: such as "tiny-llava", "runs/mine" or "HuggingFaceTB/SmolVLM-Instruct".
+            device: "cpu", "cuda", ...; CUDA when there is one and neither this nor `device_map` is given.
+            dtype: such as "bfloat16"; what the files say when None.
+            device_map: how `accelerate` should spread the model over devices, such as "auto".
+            attention: "sdpa", "eager", "flash_attention_2", ...; what suits the machine when None.
 
         Raises:
-            CannotRun: when the folder is not there or is not a model.
+            CannotRun: when there is no such model, its files are damaged, or its family is not known.
         """
-        folder = checkpoint_folder(str(name)) if str(name) in SHIPPED else Path(name)
-        if not (folder / "config.json").exists():
-            raise CannotRun(f"{name} is neither a shipped model ({', '.join(SHIPPED)}) nor a folder with a config.json")
-        try:
-            processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise CannotRun(f"{folder} does not load as an image-text-to-text model: {error}") from None
-        return cls(str(name), model.to(pick_device(device)).eval(), processor)
+        model, processor = load_parts(name, device, dtype, device_map, attention)
+        family_of(model)
+        return cls(str(name), model, processor)
 
-    def prompt(self, question: str, images: int = 1) -> str:
-        """The model's chat form of one question about some pictures."""
+    @property
+    def family(self) -> Family:
+        """Where things are in this model."""
+        return family_of(self.model)
+
+    def prompt(self, question: str, images: int = 1, answer: str | None = None) -> str:
+        """The model's chat form of one question about some pictures; with `answer`, of both turns of the talk."""
         content = [{"type": "image"}] * images + [{"type": "text", "text": question}]
-        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        turns = [{"role": "user", "content": content}]
+        if answer is not None:
+            turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        return self.processor.apply_chat_template(turns, add_generation_prompt=answer is None)
+
+    def encode(
+        self,
+        images: Sequence[Pictures],
+        prompts: Sequence[str],
+        side: str = "left",
+        max_tokens: int | None = None,
+        names: Sequence[str] | None = None,
+    ) -> BatchFeature:
+        """What the model reads, on its device and in its dtype: `input_ids` (batch, tokens), pixels, and the rest.
+
+        Args:
+            images: for each prompt its picture, or the sequence of its pictures.
+            prompts: in the model's chat form, see `prompt`.
+            side: where short rows are padded: "left" to generate, "right" to train or score.
+            max_tokens: cut longer prompts at their end. None cuts nothing.
+            names: what to call the samples in an error; their numbers when None.
+
+        Raises:
+            ValueError: when there are not as many pictures as prompts.
+            CannotRun: when a text holds the sign for a picture, or image tokens fell to the cut, or a prompt is
+                longer than the model reads; the message names the sample.
+        """
+        groups = picture_groups(images, len(prompts))
+        names = [str(i) for i in range(len(prompts))] if names is None else names
+        for name, group, text in zip(names, groups, prompts, strict=True):
+            marks = text.count(self.processor.image_token)
+            if marks != len(group):
+                mark = self.processor.image_token
+                raise CannotRun(f"sample {name}: {len(group)} pictures, and {mark} stands {marks} times in its prompt")
+        options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
+        if max_tokens is not None:
+            options |= {"truncation": True, "max_length": max_tokens}
+        try:
+            inputs = self._process(groups, prompts, options)
+        except (ValueError, TypeError):  # Idefics3's looks for the lost tokens and finds None
+            self._blame(groups, prompts, options, names)
+            raise
+        self._require_room(inputs, groups, names)
+        return inputs.to(self.model.device, dtype=self.model.dtype)
+
+    def image_tokens(
+        self, inputs: BatchFeature, images: Sequence[Pictures], names: Sequence[str] | None = None
+    ) -> list[list[ImageTokens]]:
+        """Which tokens of each prompt are which part of which picture.
+
+        Args:
+            inputs: what `encode` made of them.
+            images: as given to `encode`.
+            names: what to call the samples in an error.
+
+        Returns:
+            For each prompt, one `ImageTokens` for each of its pictures.
+
+        Raises:
+            CannotRun: when image tokens are missing, or the family does not turn pictures into tokens.
+        """
+        if self.family.image_positions is None:
+            raise CannotRun(f"{self.name} looks at pictures by cross-attention: none of its tokens is a picture")
+        groups = picture_groups(images, len(inputs["input_ids"]))
+        sizes = [[(image.height, image.width) for image in group] for group in groups]
+        return self.family.image_positions(self.processor, inputs, sizes, names)
 
     @torch.inference_mode()
     def answer(
         self,
-        images: Sequence[Image.Image | Sequence[Image.Image]],
+        images: Sequence[Pictures],
         questions: Sequence[str],
         max_new_tokens: int = 100,
         batch_size: int = 32,
@@ -95,23 +175,77 @@ class Vlm:
 
         Raises:
             ValueError: when there are not as many pictures as questions.
+            CannotRun: see `encode`; samples are named by their number.
         """
-        groups = [[one] if isinstance(one, Image.Image) else list(one) for one in images]
-        if len(groups) != len(questions):
-            raise ValueError(f"{len(groups)} pictures for {len(questions)} questions")
-        order = sorted(range(len(questions)), key=lambda i: (len(groups[i]), len(questions[i])))
+        groups = picture_groups(images, len(questions))
         answers = [""] * len(questions)
-        starts = range(0, len(order), batch_size)
-        for start in tqdm(starts, desc=progress, disable=progress is None, unit="batch"):
-            rows = order[start : start + batch_size]
-            inputs = self.processor(
-                images=[image for i in rows for image in groups[i]],
-                text=[self.prompt(questions[i], len(groups[i])) for i in rows],
-                padding=True,
-                return_tensors="pt",
-            ).to(self.model.device)
-            new = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+        lengths = [len(question) for question in questions]
+        for rows in batches(groups, lengths, batch_size, progress):
+            inputs = self.encode(
+                [groups[i] for i in rows],
+                [self.prompt(questions[i], len(groups[i])) for i in rows],
+                names=[str(i) for i in rows],
+            )
+            # The model's own settings for sampling have no say in greedy search; None keeps it from warning of them.
+            greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+            new = self.model.generate(**inputs, **greedy, max_new_tokens=max_new_tokens)
             texts = self.processor.batch_decode(new[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
             for i, text in zip(rows, texts, strict=True):
                 answers[i] = text.strip()
         return answers
+
+    def _process(self, groups: list[list[Image.Image]], prompts: Sequence[str], options: dict) -> BatchFeature:
+        """Calls the processor. The nesting matters: some families lay out a picture by how many it stands beside."""
+        return self.processor(images=groups if any(groups) else None, text=list(prompts), **options)
+
+    def _blame(self, groups: list[list[Image.Image]], prompts: Sequence[str], options: dict, names: Sequence[str]):
+        """Raises for the first sample that the processor refuses by itself."""
+        for name, group, text in zip(names, groups, prompts, strict=True):
+            try:
+                self._process([group], [text], options)
+            except (ValueError, TypeError) as error:
+                limit = options.get("max_length")
+                cut = "" if limit is None else f" when it is cut to {limit} tokens; allow more, or give fewer pictures"
+                raise CannotRun(f"sample {name} cannot be encoded{cut}: {error}") from error
+
+    def _require_room(self, inputs: BatchFeature, groups: list[list[Image.Image]], names: Sequence[str]) -> None:
+        """Raises when a prompt has more tokens than the decoder has positions."""
+        most = self.model.config.get_text_config().max_position_embeddings
+        for name, group, tokens in zip(names, groups, inputs["attention_mask"].sum(1).tolist(), strict=True):
+            if tokens > most:
+                raise CannotRun(
+                    f"sample {name}: {len(group)} pictures and their text make {tokens} tokens; {self.name} reads "
+                    f"{most}. Give fewer pictures, or a shorter text."
+                )
+
+
+def picture_groups(images: Sequence[Pictures], prompts: int) -> list[list[Image.Image]]:
+    """The pictures of each prompt as lists.
+
+    Raises:
+        ValueError: when there are not as many entries as prompts.
+    """
+    groups = [[one] if isinstance(one, Image.Image) else list(one) for one in images]
+    if len(groups) != prompts:
+        raise ValueError(f"{len(groups)} pictures for {prompts} questions")
+    return groups
+
+
+def batches(
+    groups: list[list[Image.Image]], lengths: Sequence[int], size: int, progress: str | None
+) -> Iterator[list[int]]:
+    """Numbers of samples in batches: as many pictures in each, and of like length, so that little is padding.
+
+    Args:
+        groups: the pictures of each sample.
+        lengths: how long each sample's text is.
+        size: samples a batch, at most.
+        progress: label of a progress bar, none when None.
+    """
+    order = sorted(range(len(groups)), key=lambda i: (len(groups[i]), lengths[i]))
+    found: list[list[int]] = []
+    for i in order:
+        if not found or len(found[-1]) == size or len(groups[found[-1][0]]) != len(groups[i]):
+            found.append([])
+        found[-1].append(i)
+    yield from tqdm(found, desc=progress, disable=progress is None, unit="batch")

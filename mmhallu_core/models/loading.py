@@ -1,0 +1,101 @@
+"""Find a model, load it, and refuse to go on with one that is not whole.
+
+A model comes by one of three names: a checkpoint shipped with this package, a folder, or an id on the model hub, such
+as `HuggingFaceTB/SmolVLM-Instruct`. A hub id is looked up in this machine's cache and then on the hub, unless
+`MMHALLU_OFFLINE` (or the hub's own `HF_HUB_OFFLINE`) is set. Weights that are missing from a file would be drawn at
+random by `from_pretrained`, with a warning that is easily overlooked; here that is an error.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+
+from mmhallu_core.store import checkpoint_folder
+from mmhallu_core.types import CannotRun
+
+SHIPPED = ("tiny-llava", "tiny-llava-control")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device to run on: `name` when given, else CUDA when there is one, else the CPU (mps only on request)."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def is_offline() -> bool:
+    """Whether `MMHALLU_OFFLINE` forbids opening connections."""
+    return os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0")
+
+
+def load_parts(
+    name: str | Path,
+    device: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    attention: str | None = None,
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """Loads a model and its processor; `Vlm.load` says what the arguments mean.
+
+    Raises:
+        CannotRun: when there is no such model, or its files are damaged, incomplete or of another kind.
+    """
+    source, local = _source(name)
+    options = {"local_files_only": local or is_offline()}
+    weights = {"dtype": dtype, "device_map": device_map, "attn_implementation": attention}
+    weights = {key: value for key, value in weights.items() if value is not None}
+    try:
+        processor = AutoProcessor.from_pretrained(source, **options)
+    except Exception as error:  # the tokenizers library raises bare Exceptions on damaged files
+        raise CannotRun(_advice(name, source, local, "processor", error)) from error
+    try:
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            source, **options, **weights, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise CannotRun(_advice(name, source, local, "model", error)) from error
+    if found["missing_keys"]:
+        some = ", ".join(sorted(found["missing_keys"])[:3])
+        raise CannotRun(
+            f"{name} lacks {len(found['missing_keys'])} weights that its config.json calls for, such as {some}; "
+            "get its files again, or load the folder that training saved last"
+        )
+    if not isinstance(processor, ProcessorMixin):  # a lone tokenizer
+        raise CannotRun(f"{name} has a tokenizer and nothing for pictures; its processor's files are missing")
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return (model if device_map is not None else model.to(pick_device(device))).eval(), processor
+
+
+def _source(name: str | Path) -> tuple[Path | str, bool]:
+    """What to hand to `from_pretrained`, and whether it is a folder of this machine."""
+    if str(name) in SHIPPED:
+        return checkpoint_folder(str(name)), True
+    if (Path(name) / "config.json").is_file():
+        return Path(name), True
+    if HUB_ID.fullmatch(str(name)) and not Path(name).exists():
+        return str(name), False
+    raise CannotRun(
+        f"{name} is neither a shipped model ({', '.join(SHIPPED)}) nor a folder with a config.json, "
+        "and a model on the hub is named owner/name"
+    )
+
+
+def _advice(name: str | Path, source: Path | str, local: bool, part: str, error: Exception) -> str:
+    """One message for everything that can go wrong with files: what, why, and what to do."""
+    reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is known'}"
+    if local:
+        return f"{source} does not load as an image-text-to-text {part} ({reason}); get or save its files again"
+    if is_offline():
+        return (
+            f"{name} is no folder here, and as a hub id it is not whole in this machine's cache ({reason}); "
+            "MMHALLU_OFFLINE is set, so it was not fetched: unset it, or name a folder"
+        )
+    return (
+        f"{name} is no folder here, and could not be had from the model hub ({reason}); check the name, the "
+        "connection, and whether the model asks you to accept its licence"
+    )

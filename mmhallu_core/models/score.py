@@ -1,0 +1,104 @@
+"""How likely a model finds answers that somebody else wrote.
+
+A model gives every next token a probability. The probability of a whole answer is the product over its tokens, each
+given the pictures, the question and the tokens before it; we add logarithms instead. The sum favours short answers,
+so the parts are kept as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import BatchFeature
+
+from mmhallu_core.models.vlm import Pictures, Vlm, batches, picture_groups
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One answer, token by token.
+
+    Attributes:
+        token_ids: the answer's tokens. The mark that ends a turn is not among them.
+        tokens: the same as text.
+        log_probs: natural logarithm of each token's probability, in float32 on the CPU.
+    """
+
+    token_ids: Int[Tensor, " tokens"]
+    tokens: tuple[str, ...]
+    log_probs: Float[Tensor, " tokens"]
+
+    @property
+    def total(self) -> float:
+        """Log-probability of the whole answer."""
+        return float(self.log_probs.double().sum())
+
+
+@torch.inference_mode()
+def score(
+    vlm: Vlm,
+    images: Sequence[Pictures],
+    questions: Sequence[str],
+    answers: Sequence[str],
+    batch_size: int = 32,
+    progress: str | None = None,
+) -> list[Scored]:
+    """Log-probabilities of given answers, in batches.
+
+    Args:
+        vlm: the model.
+        images: for each question its picture, or the sequence of its pictures.
+        questions: plain text; the chat template is applied here.
+        answers: plain text, as the model would write it.
+        batch_size: answers per forward pass.
+        progress: label of a progress bar, none when None.
+
+    Raises:
+        ValueError: when there are not as many pictures as questions and answers, or an answer is empty.
+        CannotRun: see `Vlm.encode`; samples are named by their number.
+    """
+    groups = picture_groups(images, len(questions))
+    if len(answers) != len(questions) or not all(answers):
+        raise ValueError(f"{len(questions)} questions need as many answers, none of them empty; got {len(answers)}")
+    scored: list[Scored | None] = [None] * len(questions)
+    lengths = [len(question) + len(answer) for question, answer in zip(questions, answers, strict=True)]
+    for rows in batches(groups, lengths, batch_size, progress):
+        ends = [answered(vlm, questions[i], len(groups[i]), answers[i]) for i in rows]
+        inputs = vlm.encode(
+            [groups[i] for i in rows], [text for text, _ in ends], side="right", names=[str(i) for i in rows]
+        )
+        counts = [count for _, count in ends]
+        for i, ids, log_probs in zip(rows, *_answer_log_probs(vlm, inputs, counts), strict=True):
+            scored[i] = Scored(ids, tuple(vlm.processor.tokenizer.decode(one) for one in ids), log_probs)
+    return scored
+
+
+def answered(vlm: Vlm, question: str, pictures: int, answer: str) -> tuple[str, int]:
+    """A prompt with its answer behind it, and how many of its last tokens are the answer's.
+
+    The text is tokenized as one piece, as the model would have read it in training. Where the chat template puts a
+    space before the answer it is part of the answer's first token.
+    """
+    prompt = vlm.prompt(question, pictures)
+    whole = vlm.prompt(question, pictures, answer)
+    before, found, _ = whole[len(prompt) :].partition(answer) if whole.startswith(prompt) else ("", "", "")
+    text = prompt + (before + answer if found else answer)
+    offsets = vlm.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return text, sum(end > len(prompt) for _, end in offsets)
+
+
+def _answer_log_probs(
+    vlm: Vlm, inputs: BatchFeature, counts: list[int]
+) -> tuple[list[Int[Tensor, " tokens"]], list[Float[Tensor, " tokens"]]]:
+    """The last `counts[row]` tokens of each row, and their log-probabilities. Rows are padded on the right."""
+    ends = inputs["attention_mask"].sum(1).tolist()
+    first = min(end - count for end, count in zip(ends, counts, strict=True)) - 1
+    kept = torch.arange(first, max(ends) - 1, device=inputs["input_ids"].device)  # predict tokens first + 1 and on
+    logits = vlm.model(**inputs, use_cache=False, logits_to_keep=kept).logits.float()
+    targets = inputs["input_ids"][:, first + 1 : max(ends)]
+    log_probs = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
+    spans = [slice(end - count - first - 1, end - first - 1) for end, count in zip(ends, counts, strict=True)]
+    ids = [row[span].cpu() for row, span in zip(targets, spans, strict=True)]
+    return ids, [row[span].cpu() for row, span in zip(log_probs, spans, strict=True)]
