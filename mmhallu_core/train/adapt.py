@@ -77,12 +77,12 @@ class Trainable:
 
 
 def adapt(
-    model: Vlm | PreTrainedModel, plan: Adapt, tell: Callable[[str], None] | None = print
+    model: Vlm | PreTrainedModel | peft.PeftModel, plan: Adapt, tell: Callable[[str], None] | None = print
 ) -> PreTrainedModel | peft.PeftModel:
     """Freezes, adapts and frees the parts of a model as planned; the model itself is changed.
 
     Args:
-        model: of any family.
+        model: of any family, without an adapter.
         plan: what happens to each part.
         tell: gets the table of what will be trained; None for silence.
 

@@ -1,20 +1,15 @@
 """Supervised fine-tuning with LoRA: show pictures, ask, and train on the right answers.
 
-LoRA (Hu et al., arXiv 2106.09685) leaves every weight W of a model as it is and learns a small addition B A beside
-it, with few columns in B and few rows in A. The result, an *adapter*, is a file of a few hundred kilobytes that can be
-put on the model or left off. B starts at zero, so an untrained adapter changes nothing.
-
-As in MED (arXiv 2506.07227, tables 5 and 6) the adapter sits in every linear layer of the decoder and of the
-vision tower, and not in the connector between them; rank 8, alpha 16. The learning rate is ours: a model a
-thousand times smaller takes larger steps.
+What learns is a small addition beside the model's weights, an *adapter* (`adapt.py` says how): a file of a few
+hundred kilobytes that can be put on the model or left off. As in MED (arXiv 2506.07227, tables 5 and 6) it sits in
+every linear layer of the decoder and of the vision tower, and not in the connector between them; rank 8, alpha 16.
+The learning rate is ours: a model a thousand times smaller takes larger steps.
 """
 
 import hashlib
 import json
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +22,11 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, Tra
 
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.train.adapt import Adapt, adapt, merge, quiet_peft, trainable
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.types import CannotRun
 
-# Attention and feed-forward layers, by their names in LLaVA's Llama decoder and CLIP tower; the connector's differ.
-LAYERS = "q_proj k_proj v_proj o_proj out_proj gate_proj up_proj down_proj fc1 fc2".split()
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -129,9 +123,8 @@ def fine_tune(
     """
     base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
     set_seed(spec.seed)
-    config = peft.LoraConfig(r=spec.rank, lora_alpha=spec.alpha, target_modules=rf".*\.({'|'.join(LAYERS)})")
-    with _quiet_peft():
-        model = peft.get_peft_model(vlm.model, config)
+    plan = Adapt(vision_tower="lora", connector="frozen", decoder="lora", rank=spec.rank, alpha=spec.alpha)
+    model = adapt(vlm, plan, tell=None)
     llava = model.get_base_model()
 
     def loss(_, labels, weights, **inputs):
@@ -179,11 +172,11 @@ def fine_tune(
         "steps": trainer.state.global_step,
         "examples": trainer.state.global_step * spec.batch,
         "seconds": round(seconds, 1),
-        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "trainable": sum(trainable(model).numbers.values()),
         "loss": {"first": losses[0], "final": sum(last) / len(last)},
     }
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Vlm(f"{base_name} with {out.name}", model.merge_and_unload().eval(), vlm.processor), record
+    return Vlm(f"{base_name} with {out.name}", merge(model).eval(), vlm.processor), record
 
 
 def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
@@ -199,8 +192,8 @@ def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
         raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
     if record["base_sha256"] != _weights_sha256(vlm):
         raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
-    with _quiet_peft():
-        model = peft.PeftModel.from_pretrained(vlm.model, str(folder)).merge_and_unload()
+    with quiet_peft():
+        model = merge(peft.PeftModel.from_pretrained(vlm.model, str(folder)))
     return Vlm(f"{vlm.name} with {folder.name}", model.eval(), vlm.processor)
 
 
@@ -215,14 +208,6 @@ def load_model(name: str, device: str | None = None) -> Vlm:
         return Vlm.load(name, device)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return with_adapter(Vlm.load(record["base"], device), folder)
-
-
-@contextmanager
-def _quiet_peft() -> Iterator[None]:
-    """Leaves out one warning: peft asks transformers for something by its old name."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-        yield
 
 
 def _weights_sha256(vlm: Vlm) -> str:
