@@ -267,28 +267,6 @@ class YesNoQuestion(Record):
         require(self.label in ("yes", "no"), f"`label` must be yes or no, got {self.label!r}")
 
 
-@dataclass(frozen=True)
-class MultipleChoice(Record):
-    """A question with lettered options, one of which is right; options as printed, letters included."""
-
-    id: str
-    question: str
-    options: tuple[str, ...]
-    answer: str
-    image: str = ""
-    category: str | None = None
-
-    def __post_init__(self) -> None:
-        _texts(self, "id")
-        letters = [chr(ord("A") + number) for number in range(len(self.options))]
-        require(self.answer in letters, f"`answer` must be a letter of {', '.join(letters)}, got {self.answer!r}")
-
-    @property
-    def right(self) -> int:
-        """The number of the right option, from 0."""
-        return ord(self.answer) - ord("A")
-
-
 R = TypeVar("R", bound=Record)
 
 

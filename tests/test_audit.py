@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from mmhallu_core.data.multiple_choice import multiple_choice, read_multiple_choice, without_label
+from mmhallu_core.data.multiple_choice import MultipleChoice, multiple_choice, read_multiple_choice, without_label
 from mmhallu_core.evaluate.audit import RULES, audit_multiple_choice, edit_distance, jaccard, words
 from mmhallu_core.store import MissingFile, results_folder
 from mmhallu_core.studies.blind_audit import audit_or_recorded, record
-from mmhallu_core.types import MultipleChoice, RecordError
+from mmhallu_core.types import RecordError
 from mmhallu_core.viz.scores import audit_table
 
 # Counted by hand-written scripts of other authors' files: arXiv 2506.07227's benchmark, at the pinned commit.

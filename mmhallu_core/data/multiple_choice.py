@@ -6,15 +6,37 @@ included: what such a blank gives away is a finding (see `evaluate.audit`).
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmhallu_core.data.answers import json_objects
 from mmhallu_core.store import data_file
-from mmhallu_core.types import MultipleChoice, RecordError, require
+from mmhallu_core.types import RecordError, require
 
 # Name of a benchmark -> its file in the data folder.
 FILES = {"med-bench": "med_bench/MED_bench.json", "med-real": "med_bench/MED_real_set.json"}
 LABEL = re.compile(r"^\s*\(?([A-Z])[.):]\s+")
+
+
+@dataclass(frozen=True)
+class MultipleChoice:
+    """A question with lettered options, one of which is right; options as printed, letters included."""
+
+    id: str
+    question: str
+    options: tuple[str, ...]
+    answer: str
+    image: str = ""
+    category: str | None = None
+
+    def __post_init__(self) -> None:
+        letters = [chr(ord("A") + number) for number in range(len(self.options))]
+        require(self.answer in letters, f"`answer` must be a letter of {', '.join(letters)}, got {self.answer!r}")
+
+    @property
+    def right(self) -> int:
+        """The number of the right option, from 0."""
+        return ord(self.answer) - ord("A")
 
 
 def read_multiple_choice(path: str | Path, name: str | None = None) -> list[MultipleChoice]:

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmhallu_core.data.multiple_choice import without_label
+from mmhallu_core.data.multiple_choice import MultipleChoice, without_label
 from mmhallu_core.statistics import wilson_interval
-from mmhallu_core.types import MultipleChoice, RecordError
+from mmhallu_core.types import RecordError
 
 Values = list[float]
 
