@@ -5,6 +5,7 @@ picture the question was about. One answer for each object is therefore enough t
 What it reaches above one half is habit, not sight; what the same model loses when its picture goes is sight.
 """
 
+import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,17 @@ GREY = (128, 128, 128)
 def blank(size: tuple[int, int] = (96, 96)) -> Image.Image:
     """A picture of nothing: grey, of a width and height in pixels."""
     return Image.new("RGB", size, GREY)
+
+
+def shuffled(image: Image.Image, rows: int, cols: int, seed: int = 0) -> Image.Image:
+    """The same patches in another order: what is there stays, where it is and what it makes up together are lost."""
+    wide, high = image.width // cols, image.height // rows
+    places = [(col * wide, row * high) for row in range(rows) for col in range(cols)]
+    taken = random.Random(seed).sample(places, len(places))
+    result = image.copy()
+    for (x, y), (left, top) in zip(places, taken, strict=True):
+        result.paste(image.crop((left, top, left + wide, top + high)), (x, y))
+    return result
 
 
 def scenes_alone(n: int = 1000, split: str = "test", prior: float = PRIOR) -> dict[str, Scene]:
