@@ -29,7 +29,7 @@ def cells_of(notebook: NotebookNode, label: str) -> list[NotebookNode]:
     return [cell for cell in before if "setup" in cell.metadata.get("tags", [])] + own
 
 
-def verdicts(notebook: NotebookNode, label: str, timeout: int = 180) -> list[tuple[str, str]]:
+def verdicts(notebook: NotebookNode, label: str, timeout: int = 300) -> list[tuple[str, str]]:
     """Executes the check of an exercise in a fresh kernel and an empty folder.
 
     Args:
