@@ -115,14 +115,14 @@ def built(tmp_path_factory):
 # ---------------------------------------------------------------- what is on a page
 
 
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_the_pages_load_nothing_from_elsewhere(built):
     assert write_site.all_outside(built) == []
     text = (built / "page.html").read_text(encoding="utf-8")
     assert "mathjax" not in text.lower() and "thebe" not in text.lower()
 
 
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_a_page_has_formulas_a_folded_solution_and_what_it_was_built_from(built):
     page = BeautifulSoup((built / "page.html").read_text(encoding="utf-8"), "html.parser")
     assert [bool(math.find("mfrac")) for math in page.find_all("math")] == [True, True]
@@ -347,7 +347,7 @@ def chromium():
 
 
 @needs_browser
-@pytest.mark.slow
+@pytest.mark.kernel
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_pages_make_no_request_log_no_error_and_name_every_control(built, chromium, dark):
     axe = os.environ.get("MMHALLU_AXE")
@@ -361,7 +361,7 @@ def test_pages_make_no_request_log_no_error_and_name_every_control(built, chromi
 
 
 @needs_browser
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_the_zip_opens_from_a_disk_and_its_search_finds(built, chromium, tmp_path):
     assert write_site.main([str(built), str(tmp_path)]) == 0
     zipfile.ZipFile(next(tmp_path.glob("*.zip"))).extractall(tmp_path)
@@ -376,7 +376,7 @@ def test_the_zip_opens_from_a_disk_and_its_search_finds(built, chromium, tmp_pat
 
 
 @needs_browser
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_a_bad_page_does_not_pass(chromium, tmp_path):
     bad = '<title>t</title><img src="https://a.example/b.png"><button></button><a href="x"></a>'
     bad += '<script>nothing()</script><p style="width:3000px">wide</p>'

@@ -122,9 +122,11 @@ def vector(figure: Figure, alt: str) -> str:
     drawn = re.sub(f"{style.INK}|#000000", "currentColor", drawn)
     for name, colour in {"grid": style.GRID, **{name: light for name, (light, _) in style.PALETTE.items()}}.items():
         drawn = drawn.replace(colour, f"var(--mm-{name},{colour})")
-    # A quarter larger than it was drawn, where there is room: letters that carry to the back of a lecture hall.
-    look = f"width:100%;max-width:{round(float(wide) * 96 / 72 * 1.25)}px;height:auto;fill:currentColor"
-    look += ";stroke-linejoin:round;stroke-linecap:butt"
+    # A quarter larger than it was drawn, where there is room: letters that carry to the back of a lecture hall. And no
+    # smaller than three quarters, so that they can be read on a phone: a wide figure scrolls there.
+    drawn_at = float(wide) * 96 / 72  # points to pixels
+    look = f"width:100%;min-width:{round(0.75 * drawn_at)}px;max-width:{round(1.25 * drawn_at)}px;height:auto"
+    look += ";fill:currentColor;stroke-linejoin:round;stroke-linecap:butt"
     names = f'role="img" aria-label="{html.escape(alt)}" class="mm-figure" style="{look}"'
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return f'<svg {space} viewBox="0 0 {wide} {high}" {names}>{drawn}</svg>'
@@ -139,5 +141,7 @@ def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
         numbers: the same data as a table.
     """
     folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
-    shown = f'<figure style="margin:0">{vector(figure, alt)}</figure>{folded}'
+    # tabindex: where a figure scrolls, somebody without a mouse must be able to scroll it
+    box = '<figure tabindex="0" aria-label="figure, scrolls when it is wide" style="margin:0;overflow-x:auto">'
+    shown = f"{box}{vector(figure, alt)}</figure>{folded}"
     return Twin(shown, f"Figure: {alt}\n\n{numbers.text}")
