@@ -63,6 +63,11 @@ class View:
         """Rows and columns."""
         return tuple(self.positions.shape)
 
+    @property
+    def token_area(self) -> float:
+        """The share of the picture that one token stands for."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1]) / self.positions.numel()
+
     def cell(self, x: float, y: float) -> tuple[int, int] | None:
         """The row and column whose token covers a point, given as shares of the picture; None when outside."""
         rows, cols = self.grid
@@ -86,10 +91,8 @@ class ImageTokens:
     @property
     def finest(self) -> tuple[View, ...]:
         """The views that show most detail: the tiles where there are any, else the only view."""
-        least = min((v.box[2] - v.box[0]) * (v.box[3] - v.box[1]) / v.positions.numel() for v in self.views)
-        return tuple(
-            v for v in self.views if (v.box[2] - v.box[0]) * (v.box[3] - v.box[1]) / v.positions.numel() < 1.01 * least
-        )
+        least = min(view.token_area for view in self.views)
+        return tuple(view for view in self.views if view.token_area < 1.01 * least)
 
 
 # A family's plan: (processor, its output, number of the picture in the batch, size, is it alone in its prompt).
