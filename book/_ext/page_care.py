@@ -56,8 +56,18 @@ def mend(page: BeautifulSoup) -> None:
     for icon in page.select("button i, button span.fa-solid, a i"):
         icon.attrs.pop("title", None)  # the button has a name; a second one would be read as part of it
         icon["aria-hidden"] = "true"
+    for entry in page.select('[role="doc-biblioentry"]'):  # that role is withdrawn, and the list around it needs items
+        entry["role"] = "listitem"
     for button in page.select("button[title]:not([aria-label])"):
         button["aria-label"] = button["title"]
+
+
+def plain_signatures(page: BeautifulSoup) -> None:
+    """Makes the lines of a long signature plain blocks: Sphinx writes a list of definitions without a term."""
+    for lines in page.select("dt.sig > dl"):
+        lines.name, lines["class"] = "div", ["sig-lines"]
+        for line in lines.find_all("dd", recursive=False):
+            line.name = "div"
 
 
 def care(app, exception) -> None:
@@ -68,8 +78,8 @@ def care(app, exception) -> None:
         if "_static" in path.relative_to(app.outdir).parts:  # the theme's building blocks, not pages
             continue
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        fold(page)
-        mend(page)
+        for step in (fold, mend, plain_signatures):
+            step(page)
         path.write_text(str(page), encoding="utf-8")
 
 
