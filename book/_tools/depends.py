@@ -46,8 +46,13 @@ def pages(book: Path) -> list[Path]:
 
 
 def strings(tree: ast.AST) -> set[str]:
-    """Every text in some code, the fixed pieces of f-strings and the docstrings included."""
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    """Every text in some code, the fixed pieces of f-strings and the docstrings included.
+
+    A text that a path is extended by stands here with a slash, too: `folder / "count-it"` names "count-it/".
+    """
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    divided = [node.right for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)]
+    return texts | {f"{node.value}/" for node in divided if isinstance(node, ast.Constant)}
 
 
 def imports(tree: ast.AST, package: str) -> set[str]:
