@@ -140,21 +140,24 @@ def next_word(step: Step, before: str, title: str) -> Twin:
 def seen_and_blind(tokens: Sequence[str], seen: Sequence[float], blind: Sequence[float], title: str) -> Twin:
     """One sentence twice: the probability of each of its tokens with the picture, and without.
 
+    The figure leaves out full stops and the like, the table does not.
+
     Args:
         tokens: of the sentence.
         seen: their probabilities with the picture.
         blind: the same when the model sees nothing.
         title: of the table.
     """
-    figure = Figure(figsize=(6.4, 0.24 * len(tokens) + 1.2), layout="constrained")
+    words = [row for row in zip(tokens, seen, blind, strict=True) if any(letter.isalnum() for letter in row[0])]
+    figure = Figure(figsize=(6.4, 0.22 * len(words) + 1.2), layout="constrained")
     axes = figure.subplots()
-    places = range(len(tokens))
-    for place, one, other in zip(places, seen, blind, strict=True):
+    for place, (_, one, other) in enumerate(words):
         axes.plot([100 * one, 100 * other], [place, place], color=GREY, linewidth=1)
-    axes.plot([100 * p for p in seen], places, "o", color=ORANGE, markersize=6, label="with the picture")
-    axes.plot([100 * p for p in blind], places, "X", color=BLUE, markersize=6, label="seeing nothing")
-    axes.set(yticks=places, yticklabels=tokens, xlabel="probability of this token, %", xlim=(-2, 102))
-    axes.set_ylim(len(tokens) - 0.4, -0.6)
+    places = range(len(words))
+    axes.plot([100 * one for _, one, _ in words], places, "o", color=ORANGE, markersize=6, label="with the picture")
+    axes.plot([100 * other for *_, other in words], places, "X", color=BLUE, markersize=6, label="seeing nothing")
+    axes.set(yticks=places, yticklabels=[word for word, *_ in words], xlabel="probability of this token, %")
+    axes.set(xlim=(-2, 102), ylim=(len(words) - 0.4, -0.6))
     axes.tick_params(axis="y", labelsize="small")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     falls = sorted(zip(tokens, seen, blind, strict=True), key=lambda row: row[2] - row[1])[:3]
