@@ -56,6 +56,11 @@ def mend(page: BeautifulSoup) -> None:
     for icon in page.select("button i, button span.fa-solid, a i"):
         icon.attrs.pop("title", None)  # the button has a name; a second one would be read as part of it
         icon["aria-hidden"] = "true"
+    for summary in page.select("summary[aria-label]"):
+        summary.attrs.pop("aria-label")  # what is written on it says more
+    for head in page.select("thead th"):
+        if not head.get_text(strip=True):  # the corner of a table heads nothing
+            head.name = "td"
     for entry in page.select('[role="doc-biblioentry"]'):  # that role is withdrawn, and the list around it needs items
         entry["role"] = "listitem"
     for button in page.select("button[title]:not([aria-label])"):
