@@ -281,6 +281,7 @@ def test_a_docstring_becomes_clean_restructured_text(rooms):
     assert "the first, told in two lines." in re.sub(r"<[^>]+>", "", html)
 
 
+@pytest.mark.slow  # the build of the book finds the same, later
 def test_every_docstring_of_the_library_becomes_clean_restructured_text(rooms):
     import ast
 
