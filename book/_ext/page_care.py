@@ -57,7 +57,8 @@ def mend(page: BeautifulSoup) -> None:
         icon.attrs.pop("title", None)  # the button has a name; a second one would be read as part of it
         icon["aria-hidden"] = "true"
     for summary in page.select("summary[aria-label]"):
-        summary.attrs.pop("aria-label")  # what is written on it says more
+        if summary.get_text(strip=True):  # what is written on it says more; the sidebar's have an icon alone
+            summary.attrs.pop("aria-label")
     for head in page.select("thead th"):
         if not head.get_text(strip=True):  # the corner of a table heads nothing
             head.name = "td"
