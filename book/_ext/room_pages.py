@@ -140,7 +140,14 @@ class Room(SphinxDirective):
         room = self.arguments[0]
         text = []
         for name in modules(room):
-            fence = ["```{eval-rst}", f".. automodule:: mmhallu_core.{name}", "   :members:", "   :ignore-module-all:", "```", ""]
+            fence = [
+                "```{eval-rst}",
+                f".. automodule:: mmhallu_core.{name}",
+                "   :members:",
+                "   :ignore-module-all:",
+                "```",
+                "",
+            ]
             text += ([] if name == room else [f"## {name}", ""]) + fence
         holder = nodes.section()
         holder.document = self.state.document
