@@ -57,8 +57,10 @@ def mend(page: BeautifulSoup) -> None:
         icon.attrs.pop("title", None)  # the button has a name; a second one would be read as part of it
         icon["aria-hidden"] = "true"
     for summary in page.select("summary[aria-label]"):
-        if summary.get_text(strip=True):  # what is written on it says more; the sidebar's have an icon alone
+        if summary.get_text(strip=True):  # what is written on it says more
             summary.attrs.pop("aria-label")
+    for summary in page.select(".bd-sidenav li > details > summary"):  # an icon in the sidebar
+        summary["aria-label"] = f"Pages under {summary.find_parent('li').a.get_text(strip=True)}"
     for head in page.select("thead th"):
         if not head.get_text(strip=True):  # the corner of a table heads nothing
             head.name = "td"
