@@ -30,10 +30,8 @@ def marked(caption: str, mentions: Sequence[Mention]) -> Twin:
         if not mention.hallucinated:
             continue
         before, word = caption[place : mention.start], caption[mention.start : mention.end]
-        shown.append(
-            f'{html.escape(before)}<strong class="mm-wrong" style="text-decoration:underline wavy">{html.escape(word)}</strong>'
-            f" <small>({WRONG})</small>"
-        )
+        underlined = f'<strong class="mm-wrong" style="text-decoration:underline wavy">{html.escape(word)}</strong>'
+        shown.append(f"{html.escape(before)}{underlined} <small>({WRONG})</small>")
         told.append(f"{before}[{word}: {WRONG}]")
         place = mention.end
     rest = caption[place:]
