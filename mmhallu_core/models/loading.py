@@ -8,12 +8,15 @@ random by `from_pretrained`, with a warning that is easily overlooked; here that
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers.utils import logging
 
 from mmhallu_core.store import checkpoint_folder
 from mmhallu_core.types import CannotRun
@@ -53,9 +56,10 @@ def load_parts(
     except Exception as error:  # the tokenizers library raises bare Exceptions on damaged files
         raise CannotRun(_advice(name, source, local, "processor", error)) from error
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
-            source, **options, **weights, output_loading_info=True
-        )
+        with _quiet_when_shipped(name):
+            model, found = AutoModelForImageTextToText.from_pretrained(
+                source, **options, **weights, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise CannotRun(_advice(name, source, local, "model", error)) from error
     if found["missing_keys"]:
@@ -69,6 +73,19 @@ def load_parts(
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return (model if device_map is not None else model.to(pick_device(device))).eval(), processor
+
+
+@contextmanager
+def _quiet_when_shipped(name: str | Path) -> Iterator[None]:
+    """No progress bar for a shipped model, which is there at once; a large one keeps its bar."""
+    quiet = str(name) in SHIPPED and logging.is_progress_bar_enabled()
+    if quiet:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if quiet:
+            logging.enable_progress_bar()
 
 
 def _source(name: str | Path) -> tuple[Path | str, bool]:
