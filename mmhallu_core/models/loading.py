@@ -9,7 +9,7 @@ random by `from_pretrained`, with a warning that is easily overlooked; here that
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mmhallu_core.store import checkpoint_folder
 from mmhallu_core.types import CannotRun
 
 SHIPPED = ("tiny-llava", "tiny-llava-control")
+SMALL = 50_000_000  # bytes of weights that load before anybody looks
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -56,7 +57,7 @@ def load_parts(
     except Exception as error:  # the tokenizers library raises bare Exceptions on damaged files
         raise CannotRun(_advice(name, source, local, "processor", error)) from error
     try:
-        with _quiet_when_shipped(name):
+        with _bar(source):
             model, found = AutoModelForImageTextToText.from_pretrained(
                 source, **options, **weights, output_loading_info=True
             )
@@ -76,16 +77,21 @@ def load_parts(
 
 
 @contextmanager
-def _quiet_when_shipped(name: str | Path) -> Iterator[None]:
-    """No progress bar for a shipped model, which is there at once; a large one keeps its bar."""
-    quiet = str(name) in SHIPPED and logging.is_progress_bar_enabled()
-    if quiet:
-        logging.disable_progress_bar()
+def quiet_progress() -> Iterator[None]:
+    """No progress bars of transformers: a small model is there, or written, at once. A large one keeps its bar."""
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
-        if quiet:
+        if enabled:
             logging.enable_progress_bar()
+
+
+def _bar(source: Path | str) -> AbstractContextManager[None]:
+    """A bar for what takes time to read: everything but a folder with a small file of weights."""
+    weights = Path(source) / "model.safetensors"
+    return quiet_progress() if weights.is_file() and weights.stat().st_size < SMALL else nullcontext()
 
 
 def _source(name: str | Path) -> tuple[Path | str, bool]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.tiny_random.llava import llava, llava_next, llava_onevision
 from mmhallu_core.models.tiny_random.mllama import mllama
 from mmhallu_core.models.tiny_random.parts import Tiny
@@ -56,6 +57,7 @@ def build(family: str, folder: Path, seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         tiny = MAKERS[family]()
-    tiny.model.save_pretrained(folder)
+    with quiet_progress():
+        tiny.model.save_pretrained(folder)
     tiny.processor.save_pretrained(folder)
     return folder
