@@ -119,7 +119,13 @@ class Page:
         until = time.monotonic() + 120
         while not any(event.get("method") == "Page.loadEventFired" for event in browser.events):
             browser.events.append(browser.read(until))
-        self.run("new Promise(done => setTimeout(done, 600))")  # scripts that start when all is loaded
+        for last in (False, False, True):
+            try:
+                self.run("new Promise(done => setTimeout(done, 600))")  # scripts that start when all is loaded
+                break
+            except RuntimeError as error:  # the page sent its reader on, as index.html does
+                if last or "navigated" not in str(error):
+                    raise
 
     def call(self, method: str, **parameters) -> dict:
         """A method of the protocol, for this page."""
