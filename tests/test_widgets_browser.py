@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
 import chromium
@@ -236,7 +237,14 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [f"--port={port}", "--no-browser", "--allow-root", "--ServerApp.token=", "--ServerApp.password="]
+    options = [
+        f"--port={port}",
+        "--no-browser",
+        "--allow-root",
+        "--expose-app-in-browser",
+        "--ServerApp.token=",
+        "--ServerApp.password=",
+    ]
     variables = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "PYTHONUTF8": "1"}
     lab = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options, f"--ServerApp.root_dir={tmp_path}"], env=variables,
@@ -245,15 +253,13 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
     try:
         chromium.wait(lambda: answers(port), "JupyterLab to start", 300)
         browser.open(f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset")
-        # the kernel is ready when its name stands in the tool bar and nothing turns
         browser.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
-        browser.wait(
-            "!!document.querySelector('[data-status=idle], .jp-Notebook-ExecutionIndicator[data-status=idle]')", 300
-        )
-        browser.run("document.querySelector('.jp-Notebook .jp-CodeCell .cm-content').focus()")
-        browser.send("Input.dispatchKeyEvent", type="keyDown", modifiers=2, key="Enter", code="Enter",
-                     windowsVirtualKeyCode=13)  # fmt: skip
-        browser.wait("!!document.querySelector('.mm-said')", 300)
+        browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
+        for _ in range(30):  # the command does nothing until the kernel is connected, so it is given again
+            browser.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
+            time.sleep(10)
+            if browser.run("!!document.querySelector('.jp-OutputArea .mm-said')"):
+                break
         names = {(node["role"], node["name"]) for node in browser.tree()}
         assert {
             ("combobox", "A ready sentence"),
@@ -261,7 +267,9 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
             ("button", "Mark the wrong words"),
         } <= names
         browser.run("document.querySelector('.jp-OutputArea select').focus()")
-        browser.press("ArrowDown")
+        browser.press("Space")  # JupyterLab keeps the arrow keys for its cells, until the list is open
+        time.sleep(0.5)
+        browser.press("ArrowDown", "Enter")
         browser.wait("document.querySelector('.mm-said').textContent.includes('habit: beaches often have one')", 60)
         assert "status" in {node["role"] for node in browser.tree()}
         browser.run("document.querySelector('.jp-OutputArea textarea').select()")

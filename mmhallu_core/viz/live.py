@@ -1,13 +1,15 @@
 """The ipywidgets form of a widget: the same controls and states, moved by a kernel.
 
-Every control is one that browsers know by themselves (radio buttons, lists, text fields, buttons), so the keyboard
-works and each has its label. What a state says stands in a region that a screen reader reads out when it changes.
+Every control is one that browsers know by themselves (lists, text fields, buttons), so the keyboard works and each
+has its label. A dial is a list, too: JupyterLab keeps the arrow keys for its cells, so that sliders and radio buttons
+do not move there, while a list opens with the space bar. What a state says stands in a region that a screen reader
+reads out when it changes.
 """
 
 import html
 
 import ipywidgets
-from ipywidgets import HTML, Box, Dropdown, Label, Layout, RadioButtons, VBox
+from ipywidgets import HTML, Box, Dropdown, Label, Layout, VBox
 
 from mmhallu_core.viz.frames import data_uri, png
 from mmhallu_core.viz.player import WORDS, Control, Player, State, part
@@ -44,12 +46,11 @@ class Stage:
 
 
 def chooser(control: Control) -> ipywidgets.Widget:
-    """A dial or a list, as the browser's own radio buttons or drop-down list; words where there is no choice."""
+    """A dial or a list, as the browser's own drop-down list; words where there is no choice."""
     if len(control.options) == 1:
         return Label(f"{control.label} {next(iter(control.options))}")
     options = [(name, number) for number, name in enumerate(control.options)]
-    kind = RadioButtons if control.dial else Dropdown
-    return kind(
+    return Dropdown(
         options=options, value=control.start, description=control.label, style={"description_width": "initial"},
         layout=Layout(width="max-content", max_width="100%"),
     )  # fmt: skip
