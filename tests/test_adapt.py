@@ -16,6 +16,8 @@ from mmhallu_core.store import PACKAGE
 from mmhallu_core.train.adapt import Adapt, adapt, merge, merged, trainable
 from mmhallu_core.types import CannotRun
 
+pytestmark = pytest.mark.long
+
 # Where the three parts are, written here once more by hand: module paths, in plain names.
 TOWER = {
     "llava": "model.vision_tower", "llava_next": "model.vision_tower", "llava_onevision": "model.vision_tower",

@@ -18,6 +18,8 @@ from mmhallu_core.models.score import score
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
+pytestmark = pytest.mark.long
+
 # Height and width of a picture that each tiny model's finest view reads without resizing.
 PICTURE = {
     "llava": (32, 32),

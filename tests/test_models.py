@@ -13,6 +13,8 @@ from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+pytestmark = pytest.mark.long
+
 SHIPPED = sorted(path.parent for path in (PACKAGE / "checkpoints").glob("tiny-llava*/config.json"))
 
 

@@ -20,6 +20,8 @@ from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
