@@ -11,6 +11,8 @@ from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+pytestmark = pytest.mark.long
+
 DESCRIBE = "Describe the image."
 
 

@@ -29,6 +29,8 @@ from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import facts
 from mmhallu_core.world.vocabulary import PLACES
 
+pytestmark = pytest.mark.long
+
 # ---------------------------------------------------------------- what is shown
 
 

@@ -27,6 +27,8 @@ from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene, Thing, facts
 from mmhallu_core.world.vocabulary import PLACES
 
+pytestmark = pytest.mark.long
+
 BALL = Thing("o1", "ball", "red", x=0.3, y=0.95)
 DOG = Thing("o2", "dog", "white", x=0.7, y=0.95, pose="standing")
 BEACH = Scene("beach", "beach", (BALL, DOG))

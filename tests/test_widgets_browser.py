@@ -19,6 +19,8 @@ from mmhallu_core.viz.why import explained
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene, Thing
 
+pytestmark = pytest.mark.long
+
 needs_browser = pytest.mark.skipif(
     chromium.program() is None, reason=f"needs a browser on the path, one of: {', '.join(chromium.NAMES)}"
 )
@@ -255,11 +257,11 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
         browser.open(f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset")
         browser.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
         browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
-        for _ in range(30):  # the command does nothing until the kernel is connected, so it is given again
+        prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent"
+        while browser.run(prompt) == "[ ]:":  # the command does nothing until the kernel is connected
             browser.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
-            time.sleep(10)
-            if browser.run("!!document.querySelector('.jp-OutputArea .mm-said')"):
-                break
+            time.sleep(3)
+        browser.wait(f"!!document.querySelector('.jp-OutputArea .mm-said') && {prompt} === '[1]:'", 300)
         names = {(node["role"], node["name"]) for node in browser.tree()}
         assert {
             ("combobox", "A ready sentence"),
@@ -267,9 +269,9 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
             ("button", "Mark the wrong words"),
         } <= names
         browser.run("document.querySelector('.jp-OutputArea select').focus()")
-        browser.press("Space")  # JupyterLab keeps the arrow keys for its cells, until the list is open
-        time.sleep(0.5)
-        browser.press("ArrowDown", "Enter")
+        for key in ("Space", "ArrowDown", "Enter"):  # JupyterLab keeps the arrow keys, until the list is open
+            browser.press(key)
+            time.sleep(1)  # the open list is a window of its own, which takes a moment
         browser.wait("document.querySelector('.mm-said').textContent.includes('habit: beaches often have one')", 60)
         assert "status" in {node["role"] for node in browser.tree()}
         browser.run("document.querySelector('.jp-OutputArea textarea').select()")
