@@ -258,9 +258,8 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
         browser.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
         browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
         prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent"
-        while browser.run(prompt) == "[ ]:":  # the command does nothing until the kernel is connected
-            browser.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
-            time.sleep(3)
+        time.sleep(10)  # the command is lost before JupyterLab has put everything in its place, and nothing says when
+        browser.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
         browser.wait(f"!!document.querySelector('.jp-OutputArea .mm-said') && {prompt} === '[1]:'", 300)
         names = {(node["role"], node["name"]) for node in browser.tree()}
         assert {
@@ -268,6 +267,8 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
             ("textbox", "Or your own"),
             ("button", "Mark the wrong words"),
         } <= names
+        browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 60)
+        time.sleep(3)
         browser.run("document.querySelector('.jp-OutputArea select').focus()")
         for key in ("Space", "ArrowDown", "Enter"):  # JupyterLab keeps the arrow keys, until the list is open
             browser.press(key)

@@ -84,7 +84,7 @@ def marker(player: Player, sentences: Mapping[str, str], judge: Callable[[str], 
     ready = Dropdown(options=list(sentences.items()), description="A ready sentence", **WIDE)
     typed = Textarea(
         value=ready.value, description="Or your own", continuous_update=False, rows=4,
-        style={"description_width": "initial"}, layout=Layout(width="100%", max_width="46em"),
+        style={"description_width": "initial"}, layout=Layout(width="auto", max_width="46em"),
     )  # fmt: skip
     mark = Button(description="Mark the wrong words", layout=Layout(width="max-content"))
 
