@@ -17,19 +17,9 @@ sys.path.append(str(ROOT / "book" / "_tools"))
 
 import depends  # noqa: E402
 import executions  # noqa: E402
+from page_header import HEADER  # noqa: E402
 
-HEADER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  name: python3
----
-# A page
-
-"""
+TOP = f"{HEADER}# A page\n\n"
 FILES = {
     "constraints.txt": "numpy==2.0.0\n",
     "mmhallu_core/__init__.py": "",
@@ -68,7 +58,7 @@ def project(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.startswith("book/"):
             cell = f"```{{code-cell}} ipython3\n:tags: [setup]\n\n{text}```\n" if text else ""
-            text = f"{HEADER}{cell}"
+            text = f"{TOP}{cell}"
         path.write_text(text, encoding="utf-8")
     (tmp_path / "book" / "_build").mkdir()
     return tmp_path
@@ -215,7 +205,7 @@ def test_jupyter_book_executes_what_changed_and_nothing_else(tmp_path, monkeypat
     for name in ("one", "two"):
         (tmp_path / "mmhallu_core" / f"{name}.py").touch()
         (book / f"{name}.md").write_text(
-            f"{HEADER}```{{code-cell}} ipython3\nname = 'mmhallu_core.{name}'\n```\n", encoding="utf-8"
+            f"{TOP}```{{code-cell}} ipython3\nname = 'mmhallu_core.{name}'\n```\n", encoding="utf-8"
         )
     (book / "_config.yml").write_text("execute:\n  execute_notebooks: cache\n", encoding="utf-8")
     (book / "_toc.yml").write_text("format: jb-book\nroot: one\nchapters:\n- file: two\n", encoding="utf-8")

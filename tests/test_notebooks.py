@@ -18,6 +18,7 @@ sys.path.append(str(ROOT / "book" / "_tools"))
 import exercises  # noqa: E402
 import wheel_check  # noqa: E402
 import write_notebooks  # noqa: E402
+from page_header import HEADER  # noqa: E402
 from plain_markdown import CODE, LINK, Unknown, plain  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book" / "chapters").glob("*.md"))
@@ -77,16 +78,7 @@ def test_links_lead_somewhere(name):
 
 # ---------------------------------------------------------------- from MyST to plain Markdown
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  name: python3
----
-# Count
+CHAPTER = HEADER + """# Count
 
 (here)=
 ## A place

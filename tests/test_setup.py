@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from page_header import HEADER
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "mmhallu_core"
@@ -175,16 +176,7 @@ def test_setup_installs_once_and_again_when_the_pins_change(tasks, monkeypatch, 
         tasks.setup()
 
 
-PAGE = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  name: python3
----
-# A page
+PAGE = HEADER + """# A page
 
 ```{{code-cell}} ipython3
 {code}
