@@ -53,9 +53,7 @@ def world_vocabulary() -> Vocabulary:
 
 def caption(model: Vlm, data: HeldOut, progress: str | None = "captions") -> list[Answer]:
     """One caption for every picture."""
-    texts = model.answer(
-        list(data.images.values()), [DESCRIBE] * len(data.images), CAPTION_TOKENS, progress=progress
-    )
+    texts = model.answer(list(data.images.values()), [DESCRIBE] * len(data.images), CAPTION_TOKENS, progress=progress)
     return [Answer(name, text) for name, text in zip(data.images, texts, strict=True)]
 
 

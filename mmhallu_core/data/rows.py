@@ -1,0 +1,79 @@
+"""Rows of a table, whatever form its file has: JSON, JSON Lines, CSV, TSV or Parquet.
+
+Benchmarks are published in all of these. A row is a dictionary of column to value; texts stay texts, so that the
+answer "No" or the id "007" is not turned into something else on the way.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.data.answers import json_objects
+from mmhallu_core.types import RecordError, require
+
+TABLES = {".csv": ",", ".tsv": "\t"}
+
+
+def rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
+    """Reads a table as (where the row stands, row); where a row stands goes into error messages.
+
+    Args:
+        path: a `.json`, `.jsonl`, `.csv`, `.tsv` or `.parquet` file; any other name is read as JSON.
+
+    Raises:
+        RecordError: when the file is not of the form that its name says, or has no rows.
+    """
+    path = Path(path)
+    form = path.suffix.lower()
+    if form in TABLES:
+        found = list(_delimited(path, TABLES[form]))
+    elif form == ".parquet":
+        found = list(_parquet(path))
+    else:
+        found = [(f"{path}, line {line}", values) for line, values in json_objects(path)]
+    require(len(found) > 0, f"{path}: there is nothing in it")
+    return found
+
+
+def _delimited(path: Path, mark: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # pictures stand in some tables as base64
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as lines:
+            table = csv.DictReader(lines, delimiter=mark)
+            for row in table:
+                here = f"{path}, line {table.line_num}"
+                require(None not in row and None not in row.values(), f"{here}: not as many columns as in the header")
+                yield here, row
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start})") from error
+    except csv.Error as error:
+        raise RecordError(f"{path}: not a table ({error})") from error
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as table:
+            number = 0
+            for batch in table.iter_batches(batch_size=256):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}, row {number}", row
+    except pyarrow.lib.ArrowInvalid as error:
+        raise RecordError(f"{path}: not a Parquet file ({error})") from error
+
+
+def column(row: dict[str, Any], here: str, *names: str) -> Any:
+    """The value of the first of some columns that the row has.
+
+    Raises:
+        RecordError: when it has none of them.
+    """
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    raise RecordError(f"{here}: no {' or '.join(f'`{name}`' for name in names)}; there are {', '.join(row)}")

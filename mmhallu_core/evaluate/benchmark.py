@@ -1,0 +1,213 @@
+"""What every benchmark is to this library, and how its answers are scored.
+
+A benchmark is one `Benchmark` object in one file of `evaluate/benchmarks/`: where it is published, how its files are
+read into questions, and two scorers. `official` is the published rule, oddities included; `strict` is ours: an answer
+that does not say one thing clearly is unparsed, counted, and wrong.
+
+A scorer returns `Metric`s: what counts and what it is counted out of, unit by unit. Nearly every published score is
+such a ratio of sums, and a ratio of sums has an interval (`statistics.ratio_interval`), clustered by picture.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.answers import Reading, strict, strict_letter
+from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
+from mmhallu_core.types import Answer, CannotRun
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score, unit by unit (a unit is a question, a pair of questions, a picture).
+
+    Attributes:
+        top: what counts, a number a unit.
+        bottom: what it is counted out of, a number a unit; all ones for a mean.
+        groups: a label a unit; units of one label (a picture) are drawn together for the interval.
+        printed: the score as the official script prints it, where rounding makes it differ from the ratio.
+    """
+
+    top: Sequence[int | float | bool]
+    bottom: Sequence[int | float | bool]
+    groups: Sequence[Hashable]
+    printed: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The score; None where nothing was counted."""
+        if self.printed is not None:
+            return self.printed
+        return ratio(float(np.sum(self.top)), float(np.sum(self.bottom)))
+
+    def interval(self, draws: int, seed: int) -> list[float] | None:
+        """The 95% interval by drawing groups; None where nothing was counted."""
+        top, bottom = (np.asarray(side, dtype=float) for side in (self.top, self.bottom))
+        return ratio_interval(top, bottom, list(self.groups), draws, seed) if len(top) else None
+
+
+Metrics = dict[str, Metric]
+Scorer = Callable[[Sequence[Question], Sequence[str]], Metrics]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: where it comes from, how it is read, how it is scored.
+
+    Attributes:
+        name: as on the command line.
+        title: what it is, in one line.
+        home: the public place of its files: an address, or "hub:" and a dataset's id.
+        licence: of the files, as their authors state it.
+        form: of the answers: "yes_no", "letter" or "free".
+        headline: the metric that tables print.
+        read: makes questions from the published file or folder; None means the data folder (`mmhallu data get`).
+        official: the published rule. It gets the answers, or a judge's verdicts where `judge` names one.
+        strict: our rule; its metrics include `unparsed`.
+        chance: what guessing scores on some questions, by the headline metric.
+        sha256: of the published files, by name, where they are fixed.
+        judge: which judge of `clients.judge` the official rule needs.
+    """
+
+    name: str
+    title: str
+    home: str
+    licence: str
+    form: str
+    headline: str
+    read: Callable[[Path | None], list[Question]]
+    official: Scorer
+    strict: Scorer
+    chance: Callable[[Sequence[Question]], float]
+    sha256: Mapping[str, str] | None = None
+    judge: str | None = None
+
+
+def read_answer(question: Question, text: str) -> Reading:
+    """The strict reading of an answer: a letter where the question has options, else yes or no."""
+    return strict_letter(text, question.choices) if question.options else strict(text)
+
+
+def rate(hits: Sequence[bool], questions: Sequence[Question]) -> Metric:
+    """The share of questions of which something holds, clustered by picture."""
+    return Metric(hits, [1] * len(hits), [question.picture for question in questions])
+
+
+def strict_accuracy(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """Accuracy by the strict reading, and the share of answers that it cannot read."""
+    said = [read_answer(question, text) for question, text in zip(questions, texts, strict=True)]
+    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
+    return {"accuracy": rate(right, questions), "unparsed": rate([one is None for one in said], questions)}
+
+
+def guessing(questions: Sequence[Question]) -> float:
+    """The expected share of right answers when each is guessed among its options (two for yes/no)."""
+    return sum(1 / (len(question.options) or 2) for question in questions) / len(questions)
+
+
+def join(
+    questions: Sequence[Question], answers: Sequence[Answer], subset: bool = False, by_position: bool = False
+) -> tuple[list[Question], list[str]]:
+    """Questions with their answers' texts, in the order of the questions.
+
+    Args:
+        questions: of the benchmark.
+        answers: of a model.
+        subset: leave out questions without an answer; else they are an error.
+        by_position: take the k-th answer for the k-th question whatever the ids say, as several published scripts do.
+            It is how shifted labels went unnoticed; use it for answers without ids alone.
+
+    Raises:
+        CannotRun: when ids repeat, an answer has no question, a question has no answer (unless `subset`), nothing is
+            left, or there are not as many answers as questions (with `by_position`).
+    """
+    if not questions:
+        raise CannotRun("no questions to score")
+    if by_position:
+        if len(answers) != len(questions):
+            raise CannotRun(f"{len(answers)} answers for {len(questions)} questions cannot be joined by position")
+        return list(questions), [answer.answer for answer in answers]
+    for what, records in (("question", questions), ("answer", answers)):
+        twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
+        if twice:
+            raise CannotRun(f"{len(twice)} {what} ids come more than once: {', '.join(twice[:5])}")
+    texts, asked = {answer.id: answer.answer for answer in answers}, {question.id for question in questions}
+    strange = [answer.id for answer in answers if answer.id not in asked]
+    missing = [question.id for question in questions if question.id not in texts]
+    faults = [f"{len(strange)} answers to no question: {', '.join(strange[:5])}"] if strange else []
+    if missing and not subset:
+        faults += [f"{len(missing)} questions without an answer: {', '.join(missing[:5])} (--subset scores the others)"]
+    if faults:
+        raise CannotRun("questions and answers do not match by id. " + "; ".join(faults))
+    kept = [question for question in questions if question.id in texts]
+    if not kept:
+        raise CannotRun("no question has an answer")
+    return kept, [texts[question.id] for question in kept]
+
+
+def score(
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    answers: Sequence[Answer],
+    verdicts: Sequence[Answer] | None = None,
+    subset: bool = False,
+    by_position: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores answers by the official and by the strict rule.
+
+    Args:
+        benchmark: whose rules.
+        questions: see `Benchmark.read`.
+        answers: joined by id, see `join`.
+        verdicts: a judge's, joined by id, where the official rule needs a judge; without them `official` is None.
+        subset, by_position: see `join`.
+        draws, seed: of the bootstrap.
+
+    Returns:
+        `benchmark, n, coverage, official, strict, chance, blind, ci`. Scores are fractions or counts under the
+        benchmark's own metric names; `ci` has the same names. `chance` is what guessing scores by the headline
+        metric, and `blind` what answers score by it that are the same for every question.
+
+    Raises:
+        CannotRun: see `join`.
+    """
+    kept, texts = join(questions, answers, subset, by_position)
+    found = {"strict": benchmark.strict(kept, texts)}
+    if benchmark.judge is None:
+        found["official"] = benchmark.official(kept, texts)
+    elif verdicts is not None:
+        found["official"] = benchmark.official(*join(kept, verdicts, by_position=by_position))
+    return {
+        "benchmark": benchmark.name,
+        "n": len(kept),
+        "coverage": len(kept) / len(questions),
+        **{rule: _values(found.get(rule)) for rule in ("official", "strict")},
+        "headline": benchmark.headline,
+        "chance": benchmark.chance(kept),
+        "blind": blind(benchmark, kept),
+        "ci": {rule: {name: one.interval(draws, seed) for name, one in found[rule].items()} for rule in found},
+    }
+
+
+def _values(metrics: Metrics | None) -> dict[str, float | None] | None:
+    return None if metrics is None else {name: metric.value for name, metric in metrics.items()}
+
+
+def blind(benchmark: Benchmark, questions: Sequence[Question]) -> dict[str, float | None]:
+    """What always giving the same answer scores by the headline metric, strictly read: `always_yes`, `always_a`, ..."""
+    if benchmark.form == "yes_no":
+        said = {"always_yes": "Yes", "always_no": "No"}
+    elif benchmark.form == "letter":
+        letters = sorted({letter for question in questions for letter in question.choices})
+        said = {f"always_{letter.lower()}": letter for letter in letters}
+    else:
+        return {}
+    scores = {name: benchmark.strict(questions, [text] * len(questions)) for name, text in said.items()}
+    return {name: metrics[benchmark.headline].value for name, metrics in scores.items()}
