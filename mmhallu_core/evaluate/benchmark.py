@@ -21,6 +21,8 @@ from mmhallu_core.evaluate.answers import Reading, strict, strict_letter
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun
 
+Numbers = Sequence[int | float | bool] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -33,8 +35,8 @@ class Metric:
         printed: the score as the official script prints it, where rounding makes it differ from the ratio.
     """
 
-    top: Sequence[int | float | bool]
-    bottom: Sequence[int | float | bool]
+    top: Numbers
+    bottom: Numbers
     groups: Sequence[Hashable]
     printed: float | None = None
 

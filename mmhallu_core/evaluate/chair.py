@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.singular import singular_2018
@@ -153,28 +154,42 @@ def score_chair(
     if unknown:
         listed = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise CannotRun(f"{len(unknown)} of {len(set(images))} images are not in the ground truth: {listed}")
-    rows = []
-    for caption, image in zip(captions, images, strict=True):
-        objects = set(truth[image])
-        mentions = chair_mentions(caption.answer, objects, vocabulary, rules)
-        wrong = sum(mention.hallucinated for mention in mentions)
-        hits = len(objects & {mention.object for mention in mentions})
-        length = len(caption.answer.strip().split(" ")) if caption.answer.strip() else 0
-        rows.append((len(mentions), wrong, wrong > 0, hits, len(objects), length, length == 0))
-    named, wrong, any_wrong, hits, there, length, empty = np.array(rows, dtype=float).T
-    one = np.ones(len(rows))
-    parts = {
-        "chair_i": (wrong, named),
-        "chair_s": (any_wrong, one),
-        "recall": (hits, there),
-        "mean_length": (length, one),
-        "empty": (empty, one),
-    }
+    parts = chair_parts([caption.answer for caption in captions], [truth[image] for image in images], vocabulary, rules)
+    wrong, named = parts["chair_i"]
     return {
-        "n": len(rows),
+        "n": len(captions),
         **{name: ratio(top.sum(), bottom.sum()) for name, (top, bottom) in parts.items()},
         "rules": rules,
         "mentions": int(named.sum()),
         "hallucinated": int(wrong.sum()),
         "ci": {name: ratio_interval(top, bottom, draws=draws, seed=seed) for name, (top, bottom) in parts.items()},
+    }
+
+
+def chair_parts(
+    captions: Sequence[str], truth: Sequence[Collection[str]], vocabulary: Vocabulary, rules: str
+) -> dict[str, tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]]:
+    """What each score counts, and out of what, caption by caption.
+
+    Args:
+        captions: the texts.
+        truth: the objects of each caption's picture.
+        vocabulary: which words name which object.
+        rules: "2018" or "fixed".
+    """
+    rows = []
+    for caption, objects in zip(captions, map(set, truth), strict=True):
+        mentions = chair_mentions(caption, objects, vocabulary, rules)
+        wrong = sum(mention.hallucinated for mention in mentions)
+        hits = len(objects & {mention.object for mention in mentions})
+        length = len(caption.strip().split(" ")) if caption.strip() else 0
+        rows.append((len(mentions), wrong, wrong > 0, hits, len(objects), length, length == 0))
+    named, wrong, any_wrong, hits, there, length, empty = np.array(rows, dtype=float).T
+    one = np.ones(len(rows))
+    return {
+        "chair_i": (wrong, named),
+        "chair_s": (any_wrong, one),
+        "recall": (hits, there),
+        "mean_length": (length, one),
+        "empty": (empty, one),
     }

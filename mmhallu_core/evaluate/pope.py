@@ -58,26 +58,18 @@ def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[
     return [texts[question.id] for question in questions]
 
 
-def _scores(
-    label: Bool[np.ndarray, " n"],
-    yes: Bool[np.ndarray, " n"],
-    no: Bool[np.ndarray, " n"],
-    images: Sequence[str],
-    draws: int,
-    seed: int,
-) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
-    """The five metrics with "yes" as the positive class, and their intervals over pictures."""
-    hit = label & yes
-    parts = {
-        "accuracy": (hit | (~label & no), np.ones(len(label))),
+def parts(
+    label: Bool[np.ndarray, " n"], yes: Bool[np.ndarray, " n"], no: Bool[np.ndarray, " n"]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What each of the five metrics counts, and out of what, question by question; "yes" is the positive class."""
+    hit, one = label & yes, np.ones(len(label))
+    return {
+        "accuracy": (hit | (~label & no), one),
         "precision": (hit, yes),
         "recall": (hit, label),
         "f1": (2.0 * hit, yes.astype(float) + label),  # 2 TP / (2 TP + FP + FN)
-        "yes_ratio": (yes, np.ones(len(label))),
+        "yes_ratio": (yes, one),
     }
-    scores = {name: ratio(float(top.sum()), float(bottom.sum())) for name, (top, bottom) in parts.items()}
-    ci = {name: ratio_interval(top, bottom, images, draws, seed) for name, (top, bottom) in parts.items()}
-    return scores, ci
 
 
 def score_pope(
@@ -109,7 +101,13 @@ def score_pope(
     for name, parse in (("official", YES_NO["POPE"]), ("strict", strict)):
         said = [parse(text) for text in texts]
         yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])
-        result[name], result["ci"][name] = _scores(label, yes, no, images, draws, seed)
+        counted = parts(label, yes, no)
+        result[name] = {
+            metric: ratio(float(top.sum()), float(bottom.sum())) for metric, (top, bottom) in counted.items()
+        }
+        result["ci"][name] = {
+            metric: ratio_interval(top, bottom, images, draws, seed) for metric, (top, bottom) in counted.items()
+        }
         if name == "strict":
             unparsed = ~(yes | no)
             result[name]["unparsed"] = float(unparsed.mean())

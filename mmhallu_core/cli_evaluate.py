@@ -1,0 +1,147 @@
+"""`mmhallu score BENCH`, `audit`, `eval` and `new benchmark`: measuring, by the rules of `evaluate/`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmhallu_core.cli import AsJson, app, command, emit, score, table
+
+new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
+app.add_typer(new, name="new")
+
+# CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
+NAMES = (
+    "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "crpe", "mmhal",
+    "spatialsense", "rbench",
+)  # fmt: skip
+
+Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]
+Questions = Annotated[Path | None, typer.Option(help="The benchmark's published file; the data folder's if not given.")]
+Verdicts = Annotated[Path | None, typer.Option(help="A judge's verdicts by id, where the official rule needs them.")]
+Subset = Annotated[bool, typer.Option("--subset", help="Score the questions that have an answer; print coverage.")]
+ByPosition = Annotated[bool, typer.Option("--by-position", help="Join by order, for answers without ids.")]
+
+
+def _shown(result: dict[str, Any]) -> str:
+    """A score as lines for a person."""
+    about = f"{result['benchmark']}, {result['n']} questions"
+    covered = "" if result["coverage"] == 1 else f" ({100 * result['coverage']:.1f}% of all)"
+    lines = [f"{about}{covered}, 95% intervals over pictures"]
+    for rule in ("official", "strict"):
+        if result[rule] is None:
+            lines.append(f" {rule} rule: it reads a judge's verdicts; give them with --verdicts")
+        else:
+            lines += [f" {rule} rule", _fractions(result[rule], result["ci"][rule])]
+    blind = ", ".join(f"{name} {value:.3f}" for name, value in result["blind"].items() if value is not None)
+    lines.append(f" {result['headline']}: guessing gives {result['chance']:.3f}" + (f"; {blind}" if blind else ""))
+    return "\n".join(lines)
+
+
+def _fractions(scores: dict[str, Any], intervals: dict[str, Any]) -> str:
+    """Fractions in percent, other scores as they are."""
+    percent = tuple(name for name, value in scores.items() if value is not None and 0 <= value <= 1)
+    return table(scores, intervals, percent)
+
+
+def _score(name: str):
+    def run(
+        answers: Answers,
+        questions: Questions = None,
+        verdicts: Verdicts = None,
+        subset: Subset = False,
+        by_position: ByPosition = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from mmhallu_core.data.answers import read_answers
+        from mmhallu_core.evaluate.benchmark import score as score_answers
+        from mmhallu_core.evaluate.benchmarks import benchmark
+
+        bench = benchmark(name)
+        judged = None if verdicts is None else read_answers(verdicts)
+        asked = bench.read(questions)
+        result = score_answers(bench, asked, read_answers(answers), judged, subset, by_position)
+        emit(result, as_json, _shown(result))
+
+    run.__doc__ = f"Score answers to {name}, by its official rule and by a strict one."
+    return run
+
+
+for _name in NAMES:
+    command(score, _name)(_score(_name))
+
+
+@command(app, "audit")
+def audit(
+    what: Annotated[str, typer.Argument(metavar="BENCH|FILE", help="A benchmark, or a file of questions.")],
+    questions: Questions = None,
+    model: Annotated[str, typer.Option(help="Also ask this model, with a blank picture.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Blind baselines: what can be scored without looking at the picture."""
+    from mmhallu_core.evaluate.audit import audit as audit_questions
+    from mmhallu_core.evaluate.audit import read_any
+    from mmhallu_core.evaluate.benchmarks import benchmark
+
+    asked = read_any(Path(what)) if Path(what).is_file() else benchmark(what).read(questions)
+    vlm = None
+    if model:
+        from mmhallu_core.train.sft import load_model
+
+        vlm = load_model(model)
+    result = audit_questions(asked, vlm)
+    lines = [f"{what}, {result['n']} questions; guessing gives {100 * result['chance']:.1f}%; 95% intervals"]
+    lines.append(table(result["rules"], result["ci"], tuple(result["rules"])))
+    if "no_image" in result:
+        lines.append(f"  {model} with a blank picture: {100 * result['no_image']['accuracy']:.1f}%")
+    emit(result, as_json, "\n".join(lines))
+
+
+@command(app, "eval")
+def evaluate(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="A benchmark, such as pope-diorama.")],
+    out: Annotated[Path, typer.Option(help="Folder for answers.jsonl, the journal, and result.json.")],
+    model: Annotated[
+        str, typer.Option(help="A shipped model, a folder, or a hub id; the profile's if not given.")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="tiny, small or full; MMHALLU_PROFILE if not given.")] = "",
+    questions: Questions = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Ask only the first so many questions.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Questions a forward pass; halved when memory runs out.")] = 32,
+    max_new_tokens: Annotated[int, typer.Option(help="Where to cut an answer that does not end.")] = 120,
+    as_json: AsJson = False,
+) -> None:
+    """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
+    import json
+
+    from mmhallu_core.config import profile as profile_named
+    from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.evaluate.benchmark import score as score_answers
+    from mmhallu_core.evaluate.benchmarks import benchmark
+    from mmhallu_core.evaluate.runner import in_folder, run
+    from mmhallu_core.train.sft import load_model
+
+    one = benchmark(bench)
+    asked = in_folder(one.read(questions), images)[:limit]
+    vlm = load_model(model or (profile_named(profile) if profile else profile_named()).model)
+    ran = run(asked, vlm, out, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    answers = read_answers(out / "answers.jsonl")
+    result = {"model": vlm.name, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
+    (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    emit(result, as_json, f"{vlm.name}: {ran['seconds']:.0f} s\n{_shown(result)}")
+    if ran["errors"]:
+        raise typer.Exit(1)
+
+
+@command(new, "benchmark")
+def new_benchmark(
+    name: Annotated[str, typer.Argument(help="Lower case letters, digits and hyphens.")],
+    out: Annotated[Path, typer.Option(help="Root of a clone of the repository.")] = Path("."),
+    as_json: AsJson = False,
+) -> None:
+    """Write the two files of a new benchmark: the benchmark, and its test. Both run at once; edit what says EDIT."""
+    from mmhallu_core.evaluate.new_benchmark import write_skeleton
+
+    written = [str(path) for path in write_skeleton(name, out)]
+    emit({"files": written}, as_json, "\n".join(["Edit what says EDIT:", *written]))
