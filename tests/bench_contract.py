@@ -20,14 +20,20 @@ def answered(questions, say) -> list[Answer]:
     return [Answer(question.id, say(question)) for question in questions]
 
 
-def check(benchmark: Benchmark, questions: list[Question]) -> None:
-    """The contract, on questions of the benchmark (read from a file of its published form)."""
+def check(benchmark: Benchmark, questions: list[Question], right=right_answer) -> None:
+    """The contract, on questions of the benchmark (read from a file of its published form).
+
+    Args:
+        benchmark: under test.
+        questions: of it.
+        right: makes the answer that every rule reads as right, where the plain one does not do.
+    """
     assert benchmark.form in ("yes_no", "letter", "free") and benchmark.title and benchmark.licence
     assert benchmark.home.startswith(("hub:", "https://"))
     assert len({question.id for question in questions}) == len(questions) > 1
     quick = {"draws": 50}
 
-    perfect = score(benchmark, questions, answered(questions, right_answer), **quick)
+    perfect = score(benchmark, questions, answered(questions, right), **quick)
     assert {"n", "coverage", "official", "strict", "chance", "blind", "ci"} <= set(perfect)
     assert (perfect["n"], perfect["coverage"]) == (len(questions), 1.0)
     assert 0 <= perfect["chance"] <= 1 or benchmark.name == "mme"

@@ -1,0 +1,99 @@
+"""MED and MED-Real: two pictures that differ in one thing, and a question about the difference.
+
+Source: "Hallucination at a Glance", arXiv 2506.07227, and its repository at commit 2b4fa61. `med-bench` has 165 pairs of
+a photo and its edit in 11 categories; `med-real` has 35 pairs of MMVP's photos, which are not part of the set.
+
+The published script looks for a letter after "Answer:". Where there is none it draws an option at random, so an answer
+of no use scores a quarter. `official` is the expectation of that draw: the same every time, and what the mean over
+seeds tends to. The paper prints the mean over categories; the script prints the mean over questions. Both are here.
+What a rule scores on these files without any picture: `mmhallu audit med-bench`.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import LETTER, strict_letter
+from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
+from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
+from mmhallu_core.store import data_file
+
+HOME = "https://github.com/beccabai/hallu_med"
+FORMAT = 'Write "Answer:" and the letter of the right option, such as "Answer: A".'
+
+
+def reader(name: str) -> Callable[[Path | None], list[Question]]:
+    """A function that reads `med-bench` or `med-real`, from a path or from the data folder."""
+
+    def read(path: Path | None) -> list[Question]:
+        file = data_file(FILES[name]) if path is None else Path(path)
+        questions = []
+        for item, (here, row) in zip(read_multiple_choice(file, name), rows(file), strict=True):
+            # The real set names its photos "/path/to/MMVP Images/1.jpg".
+            names = (column(row, here, "image_name"), column(row, here, "edited_image_name"))
+            pictures = tuple(str(file.parent.joinpath(*Path(one).parts[-2:])) for one in names)
+            # The options stay as printed; in the prompt they lose the blanks at their ends, which give answers away.
+            lines = ["Here are two pictures.", item.question, *(option.strip() for option in item.options), FORMAT]
+            about = {"category": item.category} if item.category else {}
+            questions.append(Question(item.id, "\n".join(lines), item.answer, pictures, item.options, about))
+        return questions
+
+    return read
+
+
+def _scores(questions: Sequence[Question], values: Values) -> Metrics:
+    scores = {"accuracy": share(values, questions)}
+    if all("category" in question.about for question in questions):
+        mean = mean_of_categories(values, questions)
+        scores = {"macro_accuracy": mean, **scores, **by_category(values, questions)}
+    return scores
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The expectation of the published rule, and how often it draws (`drawn`)."""
+    read_letter = LETTER["MED"]
+    said = [read_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
+    values = [
+        float(one == question.truth) if one else 1 / len(question.options)
+        for one, question in zip(said, questions, strict=True)
+    ]
+    return {**_scores(questions, values), "drawn": share([one is None for one in said], questions)}
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading, without a draw, and the share of answers that it cannot read."""
+    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
+    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
+    return {**_scores(questions, right), "unparsed": share([one is None for one in said], questions)}
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="med-bench",
+        title="MED: 165 photos and their micro-edits, what is the difference?",
+        home=HOME,
+        licence="none stated; photos from Visual Genome and DOCCI",
+        form="letter",
+        headline="macro_accuracy",
+        read=reader("med-bench"),
+        official=official,
+        strict=strict,
+        chance=guessing,
+        sha256={"MED_bench.json": "d3ddcead46c52811e6a136672f24566227c362a29946b22e51f06c8cf8824aaf"},
+    ),
+    Benchmark(
+        name="med-real",
+        title="MED-Real: 35 pairs of MMVP's photos, what is the difference?",
+        home=HOME,
+        licence="none stated; photos of MMVP, not included",
+        form="letter",
+        headline="accuracy",
+        read=reader("med-real"),
+        official=official,
+        strict=strict,
+        chance=guessing,
+        sha256={"MED_real_set.json": "381666f923c96b62d3281ee5525174f987c89697741419814f3c0540a656d92b"},
+    ),
+)
