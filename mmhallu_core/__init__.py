@@ -8,7 +8,7 @@ Rooms, in the order data flows. A room imports only from the rooms above it:
 
     types, config, store, statistics    records, profiles, files, intervals
     world, data                         Diorama (the drawn world), public benchmarks
-    models, train, evaluate             the models, their training, their scores
+    models, clients, train, evaluate    the models, judges behind a server, their training, their scores
     studies                             lists of runs that answer a question
     viz, tour, doctor, cli              figures, five minutes in a terminal, what runs here, the command `mmhallu`
 
