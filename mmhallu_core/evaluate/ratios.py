@@ -38,7 +38,7 @@ def class_sides(truth: Sequence[str], said: Sequence[Reading], positive: str) ->
 
 def metric(sides: Sides, groups: Sequence[Hashable], printed: float | None = None) -> Metric:
     """A `Metric` of two rows of numbers."""
-    return Metric(sides[0].tolist(), sides[1].tolist(), groups, printed)
+    return Metric(*sides, groups, printed)
 
 
 def mean_of_ratios(

@@ -113,14 +113,13 @@ def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
         return mean_of_ratios((100 * (accuracy + plus), ones), names, parts, add=True)
 
     found = {"perception": total(PERCEPTION), "cognition": total(COGNITION)}
-    found["accuracy"] = Metric(accuracy.tolist(), ones.tolist(), names)
-    found["accuracy_plus"] = Metric(plus.tolist(), ones.tolist(), names)
+    found["accuracy"], found["accuracy_plus"] = Metric(accuracy, ones, names), Metric(plus, ones, names)
     for subject in SUBJECTS:
-        of = np.flatnonzero(subjects == subject).tolist()
+        of = np.flatnonzero(subjects == subject)
         key, groups = subject.lower(), [names[place] for place in of]
-        found[key] = Metric((100 * (accuracy + plus))[of].tolist(), ones[of].tolist(), groups)
-        found[f"{key}_accuracy"] = Metric(accuracy[of].tolist(), ones[of].tolist(), groups)
-        found[f"{key}_accuracy_plus"] = Metric(plus[of].tolist(), ones[of].tolist(), groups)
+        found[key] = Metric(100 * (accuracy + plus)[of], ones[of], groups)
+        found[f"{key}_accuracy"] = Metric(accuracy[of], ones[of], groups)
+        found[f"{key}_accuracy_plus"] = Metric(plus[of], ones[of], groups)
     return found
 
 

@@ -1,0 +1,170 @@
+"""HallusionBench: the same questions about a figure, about its edited twin, and about no figure at all.
+
+Source: Guan et al., "HallusionBench", CVPR 2024, arXiv 2310.14566; rules read at commit 744007c. 1,129 yes/no
+questions. Visual dependent ones (VD) need the figure; visual supplement ones (VS) can be answered from knowledge, and
+are also asked with an edited figure that contradicts it. Figure 0 of a VS set means: no figure.
+
+* `a_acc` (aAcc): questions answered right.
+* `f_acc` (fAcc): figures all of whose questions are answered right; "no figure" is not a figure.
+* `q_acc` (qAcc): questions answered right for every figure of the set, and for none.
+* `easy_acc`, `hard_acc`: the same without the edited figures, and for the edited figures alone.
+
+The official rule needs a judge who reads the answer beside a reference and says correct, incorrect or unclear; where
+there is no figure, unclear is right. So `official` is None without recorded verdicts.
+
+Harnesses score another set: the 951 questions that come with a figure (`..._951`), and one of them, VLMEvalKit, counts
+whole words in place of a judge (`vlmevalkit_..._951`; `vlmevalkit_mean_951` is the number of its leaderboard). A score
+on 951 questions and one on 1,129 are not the same measure, and neither are a judge's and a rule's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import YES_NO, Reading
+from mmhallu_core.evaluate.answers import strict as strict_reading
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing, rate
+from mmhallu_core.store import data_file
+from mmhallu_core.types import Answer, require
+
+PARTS = ("category", "subcategory", "set_id", "figure_id", "question_id")
+TRUTHS = {"0": "no", "1": "yes"}
+VERDICTS = {"0": "incorrect", "1": "correct", "2": "unclear"}  # As the official script writes them to its files.
+
+
+def _id(row: dict, here: str) -> str:
+    return "/".join(str(column(row, here, part)) for part in PARTS)
+
+
+def read(path: Path | None) -> list[Question]:
+    """Reads `HallusionBench.json`; the pictures stand beside it, under the names in the file.
+
+    Raises:
+        MissingFile: without a path, when the data folder does not have it.
+        RecordError: when a row is not as published.
+    """
+    path = Path(path) if path else data_file("hallusionbench/HallusionBench.json")
+    questions = []
+    for here, row in rows(path):
+        name = _id(row, here)
+        truth, shown = str(column(row, here, "gt_answer")), str(column(row, here, "visual_input"))
+        require(truth in TRUTHS, f"{here}: `gt_answer` must be 0 or 1, got {truth!r}")
+        require(shown in ("0", "1", "2"), f"{here}: `visual_input` must be 0, 1 or 2, got {shown!r}")
+        images = () if shown == "0" else (str(path.parent / column(row, here, "filename").removeprefix("./")),)
+        parts = name.split("/")
+        about = {
+            "category": parts[0],
+            "no_figure": parts[0] == "VS" and parts[3] == "0",
+            "edited": shown == "2",
+            "figure": "/".join(parts[:4]),
+            "asked": "/".join([*parts[:3], parts[4]]),  # the same question, whatever the figure
+            "reference": column(row, here, "gt_answer_details"),
+            "picture": "/".join(parts[:3]),  # questions of a set are alike, so intervals draw whole sets
+        }
+        questions.append(Question(name, column(row, here, "question").strip(), TRUTHS[truth], images, about=about))
+    return questions
+
+
+def read_results(path: str | Path) -> tuple[list[Answer], list[Answer]]:
+    """Reads a result file of the official form: the answers (`model_prediction`), and the judge's verdicts.
+
+    The verdicts (`gpt4v_output_gpt_check`: 0, 1 or 2) are as many as the file has; the published sample has none.
+
+    Raises:
+        RecordError: when a row has no answer, or no id.
+    """
+    answers, verdicts = [], []
+    for here, row in rows(path):
+        answers.append(Answer(_id(row, here), column(row, here, "model_prediction")))
+        if row.get("gpt4v_output_gpt_check") is not None:
+            verdicts.append(Answer(_id(row, here), str(row["gpt4v_output_gpt_check"])))
+    return answers, verdicts
+
+
+def verdict(text: str) -> str:
+    """ "incorrect", "correct" or "unclear", from what a judge wrote (searched in this order) or from a recorded digit."""
+    said = text.strip().lower()
+    return VERDICTS.get(said) or next((word for word in ("incorrect", "correct") if word in said), "unclear")
+
+
+def _all_right(keys: Sequence[str], right: Sequence[bool], groups: Sequence[str]) -> Metric:
+    """The share of keys all of whose questions are answered right."""
+    hits: dict[str, bool] = {}
+    group_of = dict(zip(keys, groups, strict=True))
+    for key, hit in zip(keys, right, strict=True):
+        hits[key] = hits.get(key, True) and hit
+    return Metric(list(hits.values()), [1] * len(hits), [group_of[key] for key in hits])
+
+
+def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    def over(name: str, keep: Sequence[bool]) -> Metric:
+        kept = [number for number, one in enumerate(keep) if one]
+        keys, sets = ([questions[n].about[what] for n in kept] for what in (name, "picture"))
+        return _all_right(keys, [right[n] for n in kept], sets)
+
+    everything = [True] * len(questions)
+    edited = [question.about["edited"] for question in questions]
+    return {
+        "a_acc": rate(right, questions),
+        "f_acc": over("figure", [not question.about["no_figure"] for question in questions]),
+        "q_acc": over("asked", everything),
+        "easy_acc": over("asked", [not one for one in edited]),
+        "hard_acc": over("asked", edited),
+    }
+
+
+def _with_figure(questions: Sequence[Question], right: Sequence[bool], prefix: str = "") -> Metrics:
+    """aAcc, fAcc and qAcc of the questions that come with a figure: 951 of the published ones."""
+    kept = [(question, hit) for question, hit in zip(questions, right, strict=True) if question.images]
+    scores = _scores([question for question, _ in kept], [hit for _, hit in kept])
+    return {f"{prefix}{name}_951": scores[name] for name in ("a_acc", "f_acc", "q_acc")}
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The published rule. `texts` are a judge's verdicts; `unclear` is the share of those that say so."""
+    said = [verdict(text) for text in texts]
+    right = [
+        one == "correct" or (one == "unclear" and question.about["no_figure"])
+        for one, question in zip(said, questions, strict=True)
+    ]
+    correct = [one == "correct" for one in said]
+    unclear = rate([one == "unclear" for one in said], questions)
+    return {**_scores(questions, right), **_with_figure(questions, correct), "unclear": unclear}
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading (an unparsed answer is wrong, figure or not), and VLMEvalKit's rule by name."""
+
+    def right(said: Sequence[Reading]) -> list[bool]:
+        return [one == question.truth for one, question in zip(said, questions, strict=True)]
+
+    said = [strict_reading(text) for text in texts]
+    words = _with_figure(questions, right([YES_NO["VLMEvalKit"](text) for text in texts]), "vlmevalkit_")
+    values = [one.value for one in words.values()]
+    mean = Metric((), (), (), sum(values) / 3) if None not in values else Metric((), (), ())
+    return {
+        **_scores(questions, right(said)),
+        "unparsed": rate([one is None for one in said], questions),
+        **_with_figure(questions, right(said)),
+        **words,
+        "vlmevalkit_mean_951": mean,
+    }
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="hallusionbench",
+        title="HallusionBench: 1,129 yes/no questions about figures, their edited twins, and no figure",
+        home="https://github.com/tianyi-lab/HallusionBench",
+        licence="BSD-3-Clause",
+        form="yes_no",
+        headline="a_acc",
+        read=read,
+        official=official,
+        strict=strict,
+        chance=guessing,
+        sha256={"HallusionBench.json": "ca6e0fb677dd56e5fb0e2700d06c58d01f8a6ae66e0f1773b2ac48c0a095d051"},
+        judge="hallusionbench",
+    ),
+)
