@@ -20,6 +20,7 @@ on 951 questions and one on 1,129 are not the same measure, and neither are a ju
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmhallu_core.clients.judge import official_correctness
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import YES_NO, Reading
@@ -83,9 +84,8 @@ def read_results(path: str | Path) -> tuple[list[Answer], list[Answer]]:
 
 
 def verdict(text: str) -> str:
-    """ "incorrect", "correct" or "unclear", from what a judge wrote (searched in this order) or from a recorded digit."""
-    said = text.strip().lower()
-    return VERDICTS.get(said) or next((word for word in ("incorrect", "correct") if word in said), "unclear")
+    """What a judge wrote, or a recorded digit, as "correct", "incorrect" or "unclear" by the official program."""
+    return VERDICTS.get(text.strip()) or official_correctness(text)
 
 
 def _all_right(keys: Sequence[str], right: Sequence[bool], groups: Sequence[str]) -> Metric:
