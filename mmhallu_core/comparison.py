@@ -1,0 +1,255 @@
+"""Do two systems differ, or did chance do it? Tests for two models, for training seeds, and for many tests at once.
+
+Three questions, and what each one draws:
+
+* *Two models answered the same items.* Then items are drawn, each with both answers: `mcnemar` for right and wrong,
+  `ratio_test` for every ratio of sums (F1, CHAIR_i). Both take `groups`, because questions about one picture go
+  together. They speak about these two models and other pictures.
+* *Two recipes were trained with several seeds.* Then runs are drawn: `seed_contrast`, or `shared_seed_contrast` when
+  each seed trained both. They speak about the recipes. An item test on one run of each cannot: another seed may
+  change the answer.
+* *Many such tests were made.* One in twenty comes out below 0.05 by chance; `corrected` accounts for that.
+
+Every test gives the difference, its 95% interval and a two-sided p: the chance of a difference at least as large if
+the two were alike. A difference has the unit of its scores, and is always second minus first.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped
+
+from mmhallu_core.statistics import DRAWS, group_sums
+
+SWAPS = 9_999  # The smallest p is 1 in 10,000: small enough to survive the correction of a hundred tests.
+_BLOCK = 1_000_000  # Random numbers held at once, so that memory stays flat for any number of items.
+
+Parts = tuple[Shaped[np.ndarray, " _"], Shaped[np.ndarray, " _"]]  # numerators and denominators, one of each per item
+
+
+def mcnemar(
+    first: Shaped[np.ndarray, " n"], second: Shaped[np.ndarray, " m"], groups: Sequence[Hashable] | None = None
+) -> dict[str, Any]:
+    """Do two models differ in accuracy, given which of the same items each had right?
+
+    Items on which both are right, or both wrong, say nothing about the difference. If the models were alike, each of
+    the others would be a gain or a loss with equal chance. Q. McNemar, Psychometrika 1947; here with exact binomial
+    chances, and with the interval of D. G. Bonett and R. M. Price (J. Educational and Behavioral Statistics 2012),
+    which stays honest when few items differ. The two are made separately and can disagree at the edge.
+
+    With groups, items are not independent, and neither holds: `ratio_test` over whole groups takes their place.
+
+    Args:
+        first: 1 or True where the first model is right, 0 or False where it is wrong, one per item.
+        second: the same for the second model, items in the same order.
+        groups: labels of items that belong together, such as the picture that several questions share.
+
+    Returns:
+        `{difference, ci, p, gained, lost, n}`: difference of the accuracies as a share, `gained` and `lost` items, and
+        the number `n` of all items.
+
+    Raises:
+        ValueError: when the rows differ in length, are empty, or hold something else than 0 and 1.
+    """
+    from scipy.stats import binomtest
+
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape or not len(first):
+        raise ValueError(f"need one entry per item in both rows, and items, got shapes {first.shape}, {second.shape}")
+    if not np.isin([first, second], (0, 1)).all():
+        raise ValueError("right is 1 and wrong is 0, nothing between: use ratio_test for other scores")
+    n, gained, lost = len(first), int((second > first).sum()), int((second < first).sum())
+    counts = {"gained": gained, "lost": lost, "n": n}
+    if groups is not None:
+        ones = np.ones(n)
+        return ratio_test((first, ones), (second, ones), groups) | counts
+    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    half = 1.959963984540054 * np.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    ci = [float(max(-1.0, up - down - half)), float(min(1.0, up - down + half))]
+    return {"difference": (gained - lost) / n, "ci": ci, "p": p, **counts}
+
+
+def ratio_test(
+    first: Parts,
+    second: Parts,
+    groups: Sequence[Hashable] | None = None,
+    draws: int = DRAWS,
+    swaps: int = SWAPS,
+    seed: int = 0,
+) -> dict[str, float | list[float] | None]:
+    """Do two models differ in a ratio of sums over the same items, such as F1 or CHAIR_i?
+
+    The interval is a paired bootstrap: each draw takes items (or groups) with the counts of both models. The p is a
+    randomization test: if the models were alike, each item could as well have come with its two results swapped, so
+    the observed difference is compared with those after random swaps. Groups are swapped whole. For right and wrong
+    answers without groups, this is McNemar's test. All swaps are tried where there are few; else the observed one is
+    counted among the random ones (B. Phipson and G. K. Smyth 2010), so that p is never 0.
+
+    F1 is `(2 * hit, 2 * hit + false_alarm + missed)` with one 0 or 1 per item; CHAIR_i is `(hallucinated, mentions)`
+    per caption; a mean of scores is `(score, ones)`.
+
+    Args:
+        first: numerators and denominators of the first model, one of each per item.
+        second: those of the second model, items in the same order.
+        groups: labels of items that belong together.
+        draws: number of bootstrap samples.
+        swaps: number of random swaps.
+        seed: same seed, same result.
+
+    Returns:
+        `{difference, ci, p}`, all None where one of the ratios has nothing in its denominator. Draws and swaps with an
+        empty denominator are left out.
+
+    Raises:
+        ValueError: when the four rows or the labels differ in length, or there are no items.
+    """
+    rows = [np.asarray(row, dtype=float) for row in (*first, *second)]
+    shapes = [row.shape for row in rows]
+    if len(set(shapes)) > 1 or rows[0].ndim != 1 or not len(rows[0]):
+        raise ValueError(f"need four equally long, non-empty rows of numbers, got shapes {shapes}")
+    if groups is not None:
+        rows = [group_sums(row, groups) for row in rows]
+    parts = np.stack(rows, axis=1)  # [item or group, numerator and denominator of first, then of second]
+    observed = _differences(parts.sum(axis=0, keepdims=True))
+    if not len(observed):
+        return {"difference": None, "ci": None, "p": None}
+    found, g = observed[0], len(parts)
+
+    random, drawn = np.random.default_rng(seed), []
+    for count in _blocks(draws, g):
+        index = random.integers(0, g, size=(count, g))  # [draw, item]
+        drawn.append(_differences(parts[index].sum(axis=1)))
+    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+
+    exact = 2**g <= swaps
+    total, change, reached, tried = parts.sum(axis=0), parts[:, 2:] - parts[:, :2], 0, 0
+    for swapped in _swaps(g, swaps, exact, np.random.default_rng([seed, 1])):
+        moved = swapped @ change  # [swap, numerator and denominator]
+        differences = _differences(np.hstack([total[:2] + moved, total[2:] - moved]))
+        reached += int((np.abs(differences) >= abs(found) * (1 - 1e-9) - 1e-12).sum())  # ties, whatever the rounding
+        tried += len(differences)
+    p = reached / tried if exact else (reached + 1) / (tried + 1)
+    return {"difference": float(found), "ci": [float(low), float(high)], "p": p}
+
+
+def _differences(sums: np.ndarray) -> np.ndarray:
+    """Second ratio minus first for each row [numerator, denominator, numerator, denominator] where both exist."""
+    a, b, c, d = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)].T
+    return c / d - a / b
+
+
+def _blocks(total: int, width: int) -> Iterator[int]:
+    """Cuts `total` rows of `width` numbers into blocks that fit into memory."""
+    most = max(1, _BLOCK // width)
+    for start in range(0, total, most):
+        yield min(most, total - start)
+
+
+def _swaps(g: int, swaps: int, exact: bool, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """Blocks [swap, group] of 0 and 1: all of them once, or random ones."""
+    if exact:
+        yield ((np.arange(2**g)[:, None] >> np.arange(g)) & 1).astype(float)
+    else:
+        for count in _blocks(swaps, g):
+            yield random.integers(0, 2, size=(count, g), dtype=np.int8).astype(float)
+
+
+def seed_contrast(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
+    """Do two recipes differ, each trained with seeds of its own? Welch's t test, which allows unequal spreads.
+
+    Source: B. L. Welch, Biometrika 1947. What is drawn here are training runs, so a handful of runs gives a wide
+    interval, and rightly so. The scores of one run enter as one number, however many items stand behind it.
+
+    Args:
+        first: one score per run of the first recipe.
+        second: one score per run of the second.
+
+    Returns:
+        `{difference, ci, p, df}` with the degrees of freedom `df`. The last three are None for a single run on a side,
+        and where no run differs from the others: then there is no spread to judge by.
+
+    Raises:
+        ValueError: when a side is empty.
+    """
+    from scipy.stats import ttest_ind
+
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if not len(a) or not len(b):
+        raise ValueError(f"a contrast needs runs on both sides, got {len(a)} and {len(b)}")
+    difference = float(b.mean() - a.mean())
+    if min(len(a), len(b)) < 2 or not (np.ptp(a) or np.ptp(b)):
+        return {"difference": difference, "ci": None, "p": None, "df": None}
+    return _t_test(difference, ttest_ind(b, a, equal_var=False))
+
+
+def shared_seed_contrast(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> dict[str, Any]:
+    """Do two recipes differ, when each seed trained both? Student's t test of the differences within a seed.
+
+    A shared seed means that both runs had something in common, such as the first weights, the order of the data or
+    the warm-up checkpoint. That removes the variation they share, but it costs degrees of freedom: with three seeds
+    there are two instead of up to four. If the seed carries nothing from one run to the other, use `seed_contrast`.
+    Decide before the scores are seen; the better of two p values is not a p value.
+
+    Args:
+        first: seed to score of the first recipe.
+        second: seed to score of the second, for the same seeds.
+
+    Returns:
+        `{difference, ci, p, df}`, the last three None for a single seed or where every difference is the same.
+
+    Raises:
+        ValueError: when the seeds of the two differ, or there are none.
+    """
+    from scipy.stats import ttest_rel
+
+    if set(first) != set(second) or not first:
+        odd = sorted(map(str, set(first) ^ set(second)))
+        raise ValueError(f"both recipes need the same seeds, at least one; only one of them has {odd}")
+    a, b = np.array([first[seed] for seed in first]), np.array([second[seed] for seed in first])
+    change = b - a
+    difference = float(change.mean())
+    if len(change) < 2 or np.ptp(change) <= 1e-12 * max(1.0, float(np.abs(change).max())):
+        return {"difference": difference, "ci": None, "p": None, "df": None}
+    return _t_test(difference, ttest_rel(b, a))
+
+
+def _t_test(difference: float, result: Any) -> dict[str, Any]:
+    """SciPy's result in the form of this module."""
+    interval = result.confidence_interval(0.95)
+    ci = [float(interval.low), float(interval.high)]
+    return {"difference": difference, "ci": ci, "p": float(result.pvalue), "df": float(result.df)}
+
+
+def corrected(
+    p_values: Mapping[str, float], method: Literal["holm", "benjamini-hochberg"] = "holm"
+) -> dict[str, float]:
+    """The p values of many tests, made larger so that together they keep their promise.
+
+    *Holm* (1979): the chance that any test below 0.05 is a false alarm stays below 5%, whatever the tests have to do
+    with each other. Take it when a single wrong claim would do harm: the claims of a paper. *Benjamini-Hochberg*
+    (1995): of the tests below 0.05, at most 5% are false alarms on average, if the tests are independent or go
+    together. Take it to search through many. Give all tests that were made, not only those that look good.
+
+    Args:
+        p_values: name of each test to its p.
+        method: which of the two.
+
+    Returns:
+        Name to corrected p, in the given order; compare it with 0.05 as it is.
+
+    Raises:
+        ValueError: when a p lies outside 0 to 1 or is not a number.
+    """
+    # Here, not above: it takes seconds, and most of the library never corrects anything.
+    from statsmodels.stats.multitest import multipletests
+
+    wrong = {name: p for name, p in p_values.items() if not 0 <= p <= 1}
+    if wrong:
+        raise ValueError(f"a p value lies between 0 and 1, got {wrong}")
+    if not p_values:
+        return {}
+    name = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}[method]
+    adjusted = multipletests(list(p_values.values()), method=name)[1]
+    return dict(zip(p_values, map(float, adjusted), strict=True))
