@@ -6,7 +6,8 @@ and trains models to make fewer of them. The book in `book/` walks through it.
 
 Rooms, in the order data flows. A room imports only from the rooms above it:
 
-    types, config, store, statistics    records, profiles, files, intervals
+    types, config, store                records, profiles, files
+    statistics, comparison, power       intervals, tests of a difference, what a benchmark can show
     world, data                         Diorama (the drawn world), public benchmarks
     models, clients, train, evaluate    the models, judges behind a server, their training, their scores
     studies                             lists of runs that answer a question
