@@ -26,8 +26,8 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 
 # Data flows downward: a room imports only from rooms before it.
 ROOMS = (
-    "types config store statistics comparison power world data models clients train evaluate edit explain methods studies claims "
-    "viz tour doctor cli"
+    "types config store statistics comparison power world data models clients train evaluate edit explain methods "
+    "studies claims viz tour doctor cli"
 ).split()
 
 
