@@ -1,0 +1,174 @@
+"""What a model has been asked and what it said, kept so that a stopped run goes on where it was.
+
+A run over a benchmark takes hours, and machines stop. So every batch leaves two lines in `journal.jsonl` of the
+output folder: `begun` before the model is asked, and `answered` when it has spoken, on disk before anybody counts on
+it. A run that starts again reads them: what is answered is never asked again; what had begun and has no answer is.
+Several processes write a journal each, and everyone reads all of them. At the end the answers of all journals go to
+`answers.jsonl`, in the order of the questions, so that the same answers make the same file however they came about.
+
+A journal belongs to one configuration: the same weights, processor, questions and limit. Another one is refused.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import Journal, json_sha256
+from mmhallu_core.types import Answer, CannotRun, Record, write_jsonl
+
+ANSWERS, ERRORS = "answers.jsonl", "errors.jsonl"
+
+
+@dataclass(frozen=True)
+class Refused(Record):
+    """A question that could not be asked, and why: one line of `errors.jsonl`."""
+
+    id: str
+    error: str
+
+
+@dataclass
+class Known:
+    """What the journals of a folder say.
+
+    Attributes:
+        answers: question id to the answer.
+        pictures: question id to the hash of the pictures that the answer is about.
+        errors: question id to why it could not be asked; an answer removes it.
+        asked: question id to how often it was begun.
+        counts: what happened on the way: `halvings`, and `vision_calls`, passes through the vision tower.
+    """
+
+    answers: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: {"halvings": 0, "vision_calls": 0})
+
+    @property
+    def asked_again(self) -> int:
+        """How often a question was begun that had begun before: in flight when a run stopped, or refused then."""
+        return sum(times - 1 for times in self.asked.values())
+
+
+def configuration(
+    vlm: Vlm, questions: Sequence[Question], max_new_tokens: int, about: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What answers depend on. The size of a batch and the number of processes are not part of it."""
+    processor = [vlm.processor.chat_template, vlm.processor.image_processor.to_json_string()]
+    return {
+        **(about or {}),
+        "weights": weights_sha256(vlm.model),
+        "dtype": str(vlm.model.dtype),
+        "processor": json_sha256(processor),
+        "questions": json_sha256([[one.id, one.prompt, len(one.images)] for one in questions]),
+        "max_new_tokens": max_new_tokens,
+    }
+
+
+def weights_sha256(model: PreTrainedModel) -> str:
+    """The hash of a model's parameters as they are in memory, adapters included, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in model.named_parameters():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if not tensor.is_meta:  # accelerate may have left it on disk
+            digest.update(tensor.detach().flatten().contiguous().view(torch.uint8).cpu().numpy())
+    return digest.hexdigest()
+
+
+class AnswerJournal:
+    """One process's journal of a run.
+
+    Args:
+        out: the run's folder.
+        about: see `configuration`.
+        number, of: which of how many processes this is.
+
+    Raises:
+        JournalError: when the journal belongs to another configuration, or was changed.
+    """
+
+    def __init__(self, out: Path, about: dict[str, Any], number: int = 0, of: int = 1) -> None:
+        name = "journal.jsonl" if of == 1 else f"journal-{number + 1}-of-{of}.jsonl"
+        self.journal, self.begun_here = Journal(out / name, about), set()
+
+    def begin(self, ids: Iterable[str]) -> None:
+        """Writes down which questions are about to be asked; a second try within one run is not a new beginning."""
+        ids = [one for one in ids if one not in self.begun_here]
+        self.begun_here.update(ids)
+        if ids:
+            self.journal.append({"begun": ids})
+
+    def answer(self, rows: Sequence[tuple[str, str, str]], vision_calls: int) -> None:
+        """Writes down answers as (id, text, hash of the pictures), all of one batch in one line."""
+        self.journal.append({"answered": [list(row) for row in rows], "vision_calls": vision_calls})
+
+    def refuse(self, ids: Iterable[str], error: str) -> None:
+        """Writes down that questions could not be asked, and why."""
+        self.journal.append({"refused": list(ids), "error": error})
+
+    def halve(self, batch_size: int) -> None:
+        """Writes down that memory ran out, and how many questions a batch has from here on."""
+        self.journal.append({"halved": batch_size})
+
+
+def check(out: Path, about: dict[str, Any]) -> None:
+    """Makes the journals of all earlier processes readable: a torn last line goes, another configuration is refused.
+
+    To be called by one process before the others read.
+
+    Raises:
+        JournalError: when a journal belongs to another configuration, or was changed.
+    """
+    for path in sorted(out.glob("journal*.jsonl")):
+        Journal(path, about)
+
+
+def read(out: Path, about: dict[str, Any]) -> Known:
+    """What all journals of a folder say together."""
+    known = Known()
+    for path in sorted(out.glob("journal*.jsonl")):
+        for line in Journal(path, about).records():
+            for one in line.get("begun", ()):
+                known.asked[one] = known.asked.get(one, 0) + 1
+            for one, text, pictures in line.get("answered", ()):
+                known.answers[one], known.pictures[one] = text, pictures
+            known.errors.update(dict.fromkeys(line.get("refused", ()), line.get("error")))
+            known.counts["vision_calls"] += line.get("vision_calls", 0)
+            known.counts["halvings"] += "halved" in line
+    known.errors = {one: error for one, error in known.errors.items() if one not in known.answers}
+    return known
+
+
+def require_same_pictures(known: Known, pictures: dict[str, str]) -> None:
+    """Raises CannotRun when a picture changed after a question about it was answered; see `Known.pictures`."""
+    changed = [one for one, before in known.pictures.items() if pictures.get(one, before) != before]
+    if changed:
+        some = ", ".join(changed[:5])
+        raise CannotRun(f"the pictures of {len(changed)} answered questions changed: {some}; use a new --out")
+
+
+def write_answers(out: Path, questions: Sequence[Question], known: Known) -> None:
+    """Writes `answers.jsonl`, and `errors.jsonl` where there are errors: whole or not at all."""
+    said = [Answer(one.id, known.answers[one.id]) for one in questions if one.id in known.answers]
+    refused = [Refused(one.id, known.errors[one.id]) for one in questions if one.id in known.errors]
+    _replace(out / ANSWERS, said)
+    if refused:
+        _replace(out / ERRORS, refused)
+    else:
+        (out / ERRORS).unlink(missing_ok=True)
+
+
+def _replace(path: Path, records: Sequence[Record]) -> None:
+    """Puts a file in place in one step: nobody ever sees half of it."""
+    new = path.with_name(path.name + ".new")
+    write_jsonl(new, records)
+    os.replace(new, path)

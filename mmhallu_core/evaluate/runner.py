@@ -1,0 +1,269 @@
+"""Puts the questions of a benchmark to a model: every picture read once, nothing lost when the machine stops.
+
+Questions about the same pictures go together (`models/shared_prefix.py`), and so do sets of pictures with questions
+of like length. When memory runs out, batches get half as large from there on. A picture that cannot be read is an
+error of its own questions, written down, and the run goes on. Answers are greedy, and do not depend on the size of a
+batch or on how many processes share the work:
+
+    accelerate launch --num_processes 2 -m mmhallu_core.cli eval pope ...        two GPUs
+    torchrun --nproc_per_node 2 -m mmhallu_core.cli eval pope ...                two processes on the CPU
+
+Process k of N takes every N-th set of pictures and keeps its own journal in the folder that they all see.
+"""
+
+import hashlib
+import io
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from PIL import Image, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate import answer_journal
+from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
+from mmhallu_core.models.families import plain
+from mmhallu_core.models.shared_prefix import answers
+from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.store import json_sha256, sha256
+from mmhallu_core.types import CannotRun, Picture
+
+# How torch says on the CPU of each system, and on Apple's GPU, that there is no more memory.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions about one set of pictures.
+
+    Attributes:
+        pictures: the set's hash.
+        questions: in the benchmark's order.
+    """
+
+    pictures: str
+    questions: tuple[Question, ...]
+
+    @property
+    def kind(self) -> tuple[int, bool]:
+        """Groups go together when they have as many pictures, and something to share or nothing."""
+        return len(self.questions[0].images), len(self.questions) == 1
+
+    @property
+    def length(self) -> int:
+        """Of its longest prompt, in characters."""
+        return max(len(one.prompt) for one in self.questions)
+
+
+def run(
+    questions: Sequence[Question],
+    vlm: Vlm,
+    out: Path,
+    batch_size: int = 32,
+    max_new_tokens: int = 100,
+    progress: bool = True,
+    about: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Asks a model all questions that it has not answered yet, and writes `answers.jsonl`.
+
+    Args:
+        questions: of a benchmark; ids must be unique.
+        vlm: the model.
+        out: folder of the journals, of `answers.jsonl`, and of `errors.jsonl` where there are errors.
+        batch_size: questions per forward pass, at most.
+        max_new_tokens: where to cut an answer that does not end.
+        progress: a bar with the time left, to the standard error stream.
+        about: what else makes this run another run, such as the benchmark's name; JSON values.
+
+    Returns:
+        `model, n` (answers), `errors` (questions that could not be asked), `seconds` (of this call), `asked_again`
+        (see `Known`), `halvings` (of the batch), `vision_calls` (passes through the vision tower). Counts are of
+        all processes and of all calls for this folder. Every process gets the same.
+
+    Raises:
+        CannotRun: when ids repeat, memory does not suffice for one question, a picture changed after it was asked
+            about, or the folder belongs to another run.
+    """
+    started = time.monotonic()
+    twice = [name for name, count in Counter(one.id for one in questions).items() if count > 1]
+    if twice:
+        raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
+    workers = PartialState(cpu=vlm.model.device.type == "cpu", timeout=timedelta(days=7))  # the slowest may take long
+    config = answer_journal.configuration(vlm, questions, max_new_tokens, about)
+    if workers.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        answer_journal.check(out, config)
+    workers.wait_for_everyone()
+    known = answer_journal.read(out, config)
+    pictures = picture_hashes(questions)
+    answer_journal.require_same_pictures(known, pictures)
+    workers.wait_for_everyone()  # nobody writes before all have read
+    journal = AnswerJournal(out, config, workers.process_index, workers.num_processes)
+    share = group(questions, known, pictures)[workers.process_index :: workers.num_processes]
+    _ask(share, vlm, journal, batch_size, max_new_tokens, progress and workers.is_main_process)
+    workers.wait_for_everyone()
+    known = answer_journal.read(out, config)
+    if workers.is_main_process:
+        answer_journal.write_answers(out, questions, known)
+    workers.wait_for_everyone()
+    return {
+        "model": vlm.name,
+        "n": len(known.answers),
+        "errors": len(known.errors),
+        "seconds": time.monotonic() - started,
+        "asked_again": known.asked_again,
+        **known.counts,
+    }
+
+
+def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
+    """For each question id a hash of what its pictures' files hold; a file that cannot be read counts by its name."""
+    seen: dict[Picture, str] = {}
+    for picture in (picture for one in questions for picture in one.images):
+        if picture not in seen:
+            try:
+                held = isinstance(picture, bytes)
+                seen[picture] = hashlib.sha256(picture).hexdigest() if held else sha256(Path(picture))
+            except OSError:
+                seen[picture] = f"unread: {picture}"  # opening it will say why
+    return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
+
+
+def group(questions: Sequence[Question], known: Known, pictures: dict[str, str]) -> list[Group]:
+    """The questions that have no answer yet, by their pictures; what can go together stands together."""
+    found: dict[str, list[Question]] = {}
+    for one in questions:
+        if one.id not in known.answers:
+            found.setdefault(pictures[one.id], []).append(one)
+    groups = [Group(name, tuple(some)) for name, some in found.items()]
+    return sorted(groups, key=lambda one: (one.kind, one.length))
+
+
+def take(waiting: list[Group], batch_size: int) -> list[Group]:
+    """Removes the next batch from the front: groups of one kind, `batch_size` questions; one group even if larger."""
+    batch = [waiting.pop(0)]
+    while waiting and waiting[0].kind == batch[0].kind:
+        if sum(len(one.questions) for one in [*batch, waiting[0]]) > batch_size:
+            break
+        batch.append(waiting.pop(0))
+    return batch
+
+
+def _ask(
+    waiting: list[Group], vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int, progress: bool
+) -> None:
+    """Asks group after group; all that comes of it goes to the journal."""
+    calls: list[int] = []
+    tower = plain(vlm.model).get_submodule(vlm.family.vision_tower)
+    handle = tower.register_forward_hook(lambda module, args, output: calls.append(1))
+    total = sum(len(one.questions) for one in waiting)
+    try:
+        with tqdm(total=total, desc="answers", unit="question", disable=not progress) as bar:
+            while waiting:
+                batch = take(waiting, batch_size)
+                opened = _open(batch, journal)
+                journal.begin(one.id for some, _ in opened for one in some.questions)
+                rows = _answers(opened, vlm, journal, batch_size, max_new_tokens)
+                if rows is None:  # the failed attempt's tensors are gone here, so there is room for a smaller one
+                    batch_size = max(1, min(batch_size, sum(len(one.questions) for one in batch)) // 2)
+                    journal.halve(batch_size)
+                    waiting[:0] = batch
+                    continue
+                if rows:
+                    journal.answer(rows, len(calls))
+                calls.clear()
+                bar.update(sum(len(one.questions) for one in batch))
+    finally:
+        handle.remove()
+
+
+Opened = list[tuple[Group, list[Image.Image]]]
+
+
+def _open(batch: list[Group], journal: AnswerJournal) -> Opened:
+    """The groups with their pictures; those whose pictures cannot be read are refused."""
+    opened = []
+    for one in batch:
+        try:
+            pictures = [_picture(given) for given in one.questions[0].images]
+        except CannotRun as error:
+            journal.refuse((question.id for question in one.questions), str(error))
+        else:
+            opened.append((one, pictures))
+    return opened
+
+
+def _picture(given: Picture) -> Image.Image:
+    """Opens a picture given by path or by the bytes of its file; raises CannotRun when it cannot be read."""
+    if isinstance(given, str):
+        return open_image(given)
+    try:
+        with Image.open(io.BytesIO(given)) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CannotRun(f"the {len(given)} bytes given as a picture cannot be read as one ({error})") from None
+
+
+def _answers(
+    opened: Opened, vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int
+) -> list[tuple[str, str, str]] | None:
+    """The answers to a batch as (id, text, hash of the pictures); None when memory ran out.
+
+    A prompt that the model cannot read would fail its whole batch. Then each question is asked by itself, and only
+    those that fail alone are refused.
+
+    Raises:
+        CannotRun: when memory does not suffice for one question.
+    """
+    texts = [[one.prompt for one in some.questions] for some, _ in opened]
+    if not opened:
+        return []
+    try:
+        said = answers(vlm, [pictures for _, pictures in opened], texts, max_new_tokens, batch_size)
+    except (RuntimeError, MemoryError) as error:
+        if not _is_no_memory(error):
+            raise
+        if batch_size == 1:
+            raise CannotRun(
+                f"there is not enough memory for one question at a time ({str(error).splitlines()[0]}); "
+                "use a smaller model or dtype, smaller pictures, or another machine"
+            ) from error
+        return None
+    except CannotRun as error:
+        if sum(map(len, texts)) > 1:
+            return _alone(opened, vlm, journal, batch_size, max_new_tokens)
+        journal.refuse([opened[0][0].questions[0].id], str(error))
+        return []
+    return [
+        (one.id, text, some.pictures)
+        for (some, _), found in zip(opened, said, strict=True)
+        for one, text in zip(some.questions, found, strict=True)
+    ]
+
+
+def _alone(
+    opened: Opened, vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int
+) -> list[tuple[str, str, str]] | None:
+    """As `_answers`, one question at a time."""
+    rows = []
+    for some, pictures in opened:
+        for one in some.questions:
+            found = _answers([(Group(some.pictures, (one,)), pictures)], vlm, journal, batch_size, max_new_tokens)
+            if found is None:
+                return None
+            rows += found
+    return rows
+
+
+def _is_no_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether an error says that memory ran out; on the CPU torch raises a plain RuntimeError for it."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(sign in str(error).lower() for sign in NO_MEMORY)
