@@ -24,27 +24,23 @@ import argparse
 import json
 import platform
 import subprocess
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions
 from mmhallu_core.data.vocabulary import Vocabulary, coco_vocabulary
+from mmhallu_core.evaluate.asked import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
-from mmhallu_core.evaluate.replies import thing_asked
-from mmhallu_core.statistics import ratio_interval
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 from mmhallu_core.studies.count_it import REPORTED, recorded
-from mmhallu_core.types import YesNoQuestion
 
 COMMAND = "python -m mmhallu_core.studies.reproduce_table --out results/reproduce-a-table"
 PRINTED_LENGTH = {
@@ -53,6 +49,7 @@ PRINTED_LENGTH = {
 WITHIN = 0.06  # points of a CHAIR score in percent, or words
 LENGTHS = (5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100, 120)
 SHORT = 20  # words; "longer is worse" compares with these
+ENOUGH = 4  # of the five models
 SIZES = (100, 250, 500, 1000)  # photos chosen at random
 PROMPTS = {
     "brief": "Describe the image briefly.",
@@ -109,14 +106,22 @@ def released() -> Released:
     )
 
 
+def printed() -> dict[str, dict[str, float]]:
+    """The paper's table: model to `{chair_i, chair_s}` in percent and `mean_length` in words."""
+    return {
+        name: {"chair_i": row["chair_i"], "chair_s": row["chair_s"], "mean_length": PRINTED_LENGTH[name]}
+        for name, row in REPORTED.items()
+    }
+
+
 def off(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """How far each printed number is from ours: model to `{chair_i, chair_s, mean_length}`, in points and words."""
     return {
         name: {
-            **{score: abs(100 * one[score] - REPORTED[name][score]) for score in ("chair_i", "chair_s")},
-            "mean_length": abs(one["mean_length"] - PRINTED_LENGTH[name]),
+            score: abs((1 if score == "mean_length" else 100) * measured[name][score] - value)
+            for score, value in row.items()
         }
-        for name, one in measured.items()
+        for name, row in printed().items()
     }
 
 
@@ -150,6 +155,13 @@ def curves(data: Released, whole: Counts, progress: bool = True) -> dict[str, An
     return {"lengths": lengths, "longer": longer}
 
 
+def longer_is_worse(longer: Mapping[str, Mapping[str, Any]]) -> str:
+    """ "holds", "fails" or "is open", by the rule at the top of this file, from what `curves` measured."""
+    above = sum(one["ci"][0] > 0 for one in longer.values())
+    below = sum(one["ci"][1] < 0 for one in longer.values())
+    return "holds" if above >= ENOUGH else "fails" if below >= ENOUGH else "is open"
+
+
 def repaired(data: Released, whole: Counts) -> dict[str, Any]:
     """The same captions by the repaired rules: `models`, and `change` from the rules of 2018, caption by caption."""
     fixed = data.counts(rules="fixed")
@@ -169,38 +181,6 @@ def photos(progress: bool = True) -> dict[str, Any]:
         "kind": "recomputed", "inputs": data.inputs, "seed": SEED, **light(data, whole, SIZES),
         **curves(data, whole, progress), "fixed": repaired(data, whole),
     }  # fmt: skip
-
-
-def asked(questions: Sequence[YesNoQuestion]) -> dict[str, Any]:
-    """What POPE questions ask, and what somebody scores who hears the object's name and sees nothing.
-
-    That somebody answers as most questions about the same object are labelled on the other pictures; yes where there
-    are as many of both.
-
-    Returns:
-        `questions, pictures, yes` (share of the labels), `objects` (different ones among the absent), `five` (share of
-        the absent questions that the five most asked take), `name_alone: {accuracy, ci}`, interval over pictures.
-    """
-    names = [thing_asked(one.question)[1] for one in questions]
-    yes = np.array([one.label == "yes" for one in questions])
-    absent = Counter(name for name, there in zip(names, yes, strict=True) if not there)
-    balance: Counter = Counter()  # yes minus no, by object; and by object and picture
-    for name, one, there in zip(names, questions, yes, strict=True):
-        balance[name] += 1 if there else -1
-        balance[name, one.image_id] += 1 if there else -1
-    others = np.array([balance[n] - balance[n, one.image_id] for n, one in zip(names, questions, strict=True)])
-    right = ((others >= 0) == yes).astype(float)
-    return {
-        "questions": len(questions),
-        "pictures": len({one.image_id for one in questions}),
-        "yes": float(yes.mean()),
-        "objects": len(absent),
-        "five": sum(count for _, count in absent.most_common(5)) / absent.total(),
-        "name_alone": {
-            "accuracy": float(right.mean()),
-            "ci": ratio_interval(right, np.ones(len(right)), [one.image_id for one in questions], seed=SEED),
-        },
-    }
 
 
 def published_questions() -> dict[str, Any]:
@@ -240,12 +220,12 @@ def prompts(scenes: int = SCENES, progress: bool = True) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def or_recorded(measure: Any, name: str) -> tuple[dict[str, Any], str]:
+def or_recorded(measure: Callable[[], dict[str, Any]], name: str) -> tuple[dict[str, Any], str]:
     """What a function measures now, or the record of it where its files are not here; and a sentence that says which.
 
     Args:
-        measure: takes nothing, and raises MissingFile where it cannot measure.
-        name: "photos" or "questions".
+        measure: raises MissingFile where it cannot measure.
+        name: of the record, "photos" or "questions".
     """
     try:
         return measure(), "Computed now from the released files."
@@ -253,6 +233,31 @@ def or_recorded(measure: Any, name: str) -> tuple[dict[str, Any], str]:
         record = recorded(f"reproduce-a-table/{name}")
         how = f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\nmmhallu data get pope"
         return record, f"{how}\nmmhallu data get chair\nThe record was made by:\n{record['command']}"
+
+
+def table_now() -> dict[str, Any]:
+    """`light` of the released captions.
+
+    Raises:
+        MissingFile: when they are not here.
+    """
+    data = released()
+    return light(data, data.counts())
+
+
+def cut_or_recorded(words: int) -> tuple[dict[str, Any], str]:
+    """The table for captions cut to some words: model to scores, and a sentence that says where they come from.
+
+    Where the captions are not here, it is the recorded table of the nearest cut.
+    """
+    try:
+        return table(released().counts(words)), f"Computed now for {words} words."
+    except MissingFile:
+        nearest = min(LENGTHS, key=lambda one: abs(one - words))
+        record = recorded("reproduce-a-table/photos")
+        return record["lengths"][str(nearest)][
+            "models"
+        ], f"RECORDED for {nearest} words, the nearest that was recorded."
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:

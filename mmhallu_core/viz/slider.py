@@ -9,7 +9,7 @@ start, and the folded table below has every number. A terminal gets the words an
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ MOST = 255  # stops that `mark` can tell apart
 _MARKED = re.compile(r'style="([^"]*)stroke: ?#0000([0-9a-f]{2})([^"]*)"')
 
 
-def mark(panels: Sequence[Axes], place: int | float, stop: int) -> None:
+def mark(panels: Iterable[Axes], place: int | float, stop: int) -> None:
     """Draws a stop's line across some panels.
 
     A drawing that becomes part of the page keeps no names, so the line carries the stop's number in its colour, which
