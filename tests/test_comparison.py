@@ -238,7 +238,7 @@ P = st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1), max_size=1
 
 
 @pytest.mark.long  # statsmodels takes seconds to import, and collects garbage at each call
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(P)
 def test_holm_and_benjamini_hochberg_by_their_definitions(p_values):
     ordered = sorted(p_values.values())
