@@ -115,21 +115,27 @@ def evaluate(
     """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
     import json
 
+    from accelerate import PartialState
+
     from mmhallu_core.config import profile as profile_named
     from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.data.question import in_folder
     from mmhallu_core.evaluate.benchmark import score as score_answers
     from mmhallu_core.evaluate.benchmarks import benchmark
-    from mmhallu_core.evaluate.runner import in_folder, run
+    from mmhallu_core.evaluate.runner import run
     from mmhallu_core.train.sft import load_model
 
     one = benchmark(bench)
     asked = in_folder(one.read(questions), images)[:limit]
     vlm = load_model(model or (profile_named(profile) if profile else profile_named()).model)
-    ran = run(asked, vlm, out, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
+    if not PartialState().is_main_process:  # of several processes one scores
+        return
     answers = read_answers(out / "answers.jsonl")
     result = {"model": vlm.name, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    emit(result, as_json, f"{vlm.name}: {ran['seconds']:.0f} s\n{_shown(result)}")
+    wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
+    emit(result, as_json, f"{vlm.name}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
     if ran["errors"]:
         raise typer.Exit(1)
 

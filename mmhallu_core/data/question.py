@@ -4,7 +4,9 @@ Benchmarks differ in what they ask about and in how they count, not in what a qu
 an answer that is right. Whatever else a score is broken down by (a category, the twin of a pair) stands in `about`.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.multiple_choice import without_label
@@ -51,3 +53,15 @@ class Question(Record):
         """What intervals are clustered by: the first picture's path, or the question's own id where there is none."""
         first = self.images[0] if self.images else None
         return self.about.get("picture") or (first if isinstance(first, str) else self.id)
+
+
+def in_folder(questions: Iterable[Question], folder: str | Path | None) -> list[Question]:
+    """The questions with their pictures' paths counted from a folder; absolute paths and bytes stay as they are."""
+    if folder is None:
+        return list(questions)
+    return [
+        replace(
+            one, images=tuple(str(Path(folder) / image) if isinstance(image, str) else image for image in one.images)
+        )
+        for one in questions
+    ]
