@@ -17,17 +17,19 @@ import json
 import multiprocessing
 import platform
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.answer_journal import weights_sha256
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm
@@ -36,6 +38,7 @@ from mmhallu_core.types import CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+COMMAND = "python -m mmhallu_core.studies.runner_kills"
 BATCH, TOKENS = 6, 4  # one picture's questions a batch: many moments to be killed at
 SHARE = 4  # a process lives at most this part of a whole run
 
@@ -94,7 +97,7 @@ def survive(kills: int, folder: Path, pictures: int, seed: int = 0) -> dict[str,
     Returns:
         `kills`, `runs` (that came to their end), `lost` (answers that a later journal no longer had),
         `changed` (answers that were written twice, differently), `asked_after_answer`, `files_equal`, `landed`
-        (where the kills fell), `answers_kept` (in a journal at each kill), and what it ran on.
+        (where the kills fell), `answers_kept` (in a journal at each kill), and the hash of the weights.
 
     Raises:
         CannotRun: when a process fails by itself.
@@ -143,8 +146,7 @@ def survive(kills: int, folder: Path, pictures: int, seed: int = 0) -> dict[str,
         "answers_kept": kept,
         "undisturbed_seconds": round(whole, 2),
         "seed": seed,
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "weights": weights_sha256(model().model),
     }
 
 
@@ -158,8 +160,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = survive(arguments.kills, Path(folder), arguments.pictures, arguments.seed)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    about = {
+        "command": f"{COMMAND} --kills {arguments.kills} --pictures {arguments.pictures} --seed {arguments.seed}",
+        "commit": commit or "unknown",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=2)
+    text = json.dumps({**about, **result}, indent=1)
     (arguments.out / "kills.json").write_text(text + "\n", encoding="utf-8")
     print(text)
     harm = result["lost"] + result["changed"] + result["asked_after_answer"]

@@ -1,0 +1,71 @@
+"""POPE asks six questions about every picture; the runner reads the picture once.
+
+Measured as a ratio: the time of batched generation that reads the picture again for every question (`Vlm.answer`), over
+that of the whole runner, journal and all, on the same POPE questions about Diorama with tiny-llava and the same batch
+size. The two take turns, beginning with the other each time, and medians are compared. Their answers must be equal.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.pope import sample_questions
+from mmhallu_core.evaluate.runner import run
+from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.types import Answer, read_jsonl
+from mmhallu_core.world.prior import sample_scene
+from mmhallu_core.world.render import render
+
+BOUND = 2.0
+ROUNDS, PICTURES, BATCH, TOKENS = 7, 24, 48, 8
+
+
+def pope_questions(folder: Path) -> list[Question]:
+    """POPE's adversarial questions about test scenes that show three kinds of objects or more, so six a picture."""
+    scenes = {f"{number:03d}": sample_scene(f"test/bench/{number}") for number in range(4 * PICTURES)}
+    kinds = {name: scene.kinds() for name, scene in scenes.items() if len(scene.kinds()) >= 3}
+    truth = dict(list(kinds.items())[:PICTURES])
+    for name in truth:
+        render(scenes[name], 96).image.save(folder / f"{name}.png")
+    asked = sample_questions(truth, "adversarial")
+    return [Question(one.id, one.question, one.label, (str(folder / f"{one.image_id}.png"),)) for one in asked]
+
+
+def with_reuse(questions: list[Question], vlm: Vlm, out: Path) -> dict[str, str]:
+    """The runner's answers."""
+    run(questions, vlm, out, BATCH, TOKENS, progress=False)
+    return {one.id: one.answer for one in read_jsonl(out / "answers.jsonl", Answer)}
+
+
+def without_reuse(questions: list[Question], vlm: Vlm, out: Path) -> dict[str, str]:
+    """The answers of batched generation, a row with a picture for every question."""
+    images = [open_image(one.images[0]) for one in questions]
+    texts = vlm.answer(images, [one.prompt for one in questions], TOKENS, BATCH)
+    return {one.id: text for one, text in zip(questions, texts, strict=True)}
+
+
+if __name__ == "__main__":
+    vlm = Vlm.load("tiny-llava")
+    ways = {"with": with_reuse, "without": without_reuse}
+    seconds, answers = {name: [] for name in ways}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        questions = pope_questions(Path(folder))
+        for number in range(-1, ROUNDS):  # the first round warms up
+            for name in sorted(ways, reverse=bool(number % 2)):
+                started = time.perf_counter()
+                answers[name] = ways[name](questions, vlm, Path(folder) / f"{name}{number}")
+                if number >= 0:
+                    seconds[name].append(time.perf_counter() - started)
+            if answers["with"] != answers["without"]:
+                sys.exit("the two ways do not give the same answers: the ratio means nothing")
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    ratios = [slow / fast for slow, fast in zip(seconds["without"], seconds["with"], strict=True)]
+    ratio = medians["without"] / medians["with"]
+    spread = f"rounds from {min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"POPE without reading pictures again: {ratio:.2f} times as fast (bound {BOUND}; {spread}), equal answers")
+    speeds = ", ".join(f"{len(questions) / median:.0f} {name}" for name, median in medians.items())
+    print(f"on this machine, {len(questions)} questions, {BATCH} a batch: questions per second {speeds} reuse")
+    sys.exit(ratio < BOUND)
