@@ -1,0 +1,38 @@
+"""MMStar's twin: coarse perception (which place is this?) and fine-grained perception (colours, poses, sides, numbers).
+
+MMStar's own questions were picked because models fail them without the picture. Here that holds by construction: the
+options and the right one are drawn first, and every letter is right equally often.
+"""
+
+import random
+
+from mmhallu_core.evaluate.twins import choices
+from mmhallu_core.evaluate.twins.choices import Choice
+from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, pool
+from mmhallu_core.evaluate.twins.yes_no import ACTORS, LOOKS
+from mmhallu_core.world.vocabulary import KINDS
+
+COARSE, FINE = "coarse perception", "fine-grained perception"
+FINER = {COARSE: ("image scene and topic",), FINE: ("attribute", "action", "location", "object counting")}
+
+
+def drafts(n: int, seed: int) -> list[Draft]:
+    """n questions, half of them coarse; two to four options."""
+    rng, scenes = random.Random(f"twin/mmstar/{seed}"), pool(seed)
+    made = []
+    for category in FINER:
+        for finer in evenly(FINER[category], n // 2 + (n % 2 and category == COARSE), rng):
+            about = {"category": category, "subcategory": f"{category}/{finer}"}
+            made.append((about, _draw(scenes, rng, finer)))
+    return choices.with_letters(made, rng)
+
+
+def _draw(scenes: Pool, rng: random.Random, finer: str) -> Choice:
+    if finer == "image scene and topic":
+        return choices.place(scenes, rng)
+    if finer == "attribute":
+        return choices.look(scenes, rng, rng.choice(tuple(KINDS)), rng.choice(tuple(LOOKS)))
+    if finer == "action":
+        return choices.action(scenes, rng, rng.choice(ACTORS))
+    maker = choices.where if finer == "location" else choices.number
+    return maker(scenes, rng, rng.choice(choices.GROUNDED))
