@@ -1,7 +1,7 @@
 """MED and MED-Real: two pictures that differ in one thing, and a question about the difference.
 
-Source: "Hallucination at a Glance", arXiv 2506.07227, and its repository at commit 2b4fa61. `med-bench` has 165 pairs of
-a photo and its edit in 11 categories; `med-real` has 35 pairs of MMVP's photos, which are not part of the set.
+Source: "Hallucination at a Glance", arXiv 2506.07227, and its repository at commit 2b4fa61. `med-bench` has 165 pairs
+of a photo and its edit in 11 categories; `med-real` has 35 pairs of MMVP's photos, which are not part of the set.
 
 The published script looks for a letter after "Answer:". Where there is none it draws an option at random, so an answer
 of no use scores a quarter. `official` is the expectation of that draw: the same every time, and what the mean over

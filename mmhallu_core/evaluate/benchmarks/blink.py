@@ -1,0 +1,100 @@
+"""BLINK: 14 old tasks of computer vision as questions with up to four pictures.
+
+Source: Fu et al., "BLINK: Multimodal Large Language Models Can See but Not Perceive", arXiv 2404.12390, and its
+repository at commit 0cca9a3. The 1,901 questions of the validation set have published answers, the test set's are
+hidden. Questions have two to five options, so guessing scores more than a quarter.
+
+The published script compares "(A)" with what a language model made of the answer, and prints the mean over the 14
+subtasks. Here `official` reads with lmms-eval's rule in that model's place: the first letter after opening brackets,
+whatever word it belongs to, so "The answer is B" is a T. lmms-eval prints the mean over questions (`accuracy`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.data.picture_cells import picture
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import LETTER, strict_letter
+from mmhallu_core.evaluate.benchmark import Benchmark, Metrics
+from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
+from mmhallu_core.types import CannotRun, require
+
+HOME = "hub:BLINK-Benchmark/BLINK"
+PICTURES = ("image_1", "image_2", "image_3", "image_4")
+
+
+def read(path: Path | None) -> list[Question]:
+    """Reads one file of the validation set, or a folder with the 14 subtasks' files in it.
+
+    Raises:
+        CannotRun: when no path is given, or a folder has no such file.
+        RecordError: when a row is not as published, or is of the test set.
+    """
+    if path is None:
+        raise CannotRun(f"BLINK does not come with `mmhallu data get`; get the val files from {HOME}, and name them")
+    path = Path(path)
+    files = sorted(path.glob("**/val*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise CannotRun(f"{path}: no val*.parquet in it or in its subfolders; get them from {HOME}")
+    return [_question(row, here, file.parent) for file in files for here, row in rows(file)]
+
+
+def _question(row: dict[str, Any], here: str, folder: Path) -> Question:
+    answer, choices = str(column(row, here, "answer")).strip(), column(row, here, "choices")
+    require(answer != "hidden", f"{here}: the answers of the test set are not published; read the validation set")
+    require(isinstance(choices, list) and len(choices) > 1, f"{here}: `choices` must be a list of two texts or more")
+    pictures = [picture(row.get(name), here, folder) for name in PICTURES]
+    return Question(
+        id=str(column(row, here, "idx")),
+        prompt=str(column(row, here, "prompt")),
+        truth=answer.strip("()").upper(),
+        images=tuple(one for one in pictures if one is not None),
+        options=tuple(str(choice) for choice in choices),
+        about={"category": str(column(row, here, "sub_task"))},
+    )
+
+
+def _scores(questions: Sequence[Question], values: Values) -> Metrics:
+    return {
+        "mean_of_subtasks": mean_of_categories(values, questions),
+        "accuracy": share(values, questions),
+        **by_category(values, questions),
+    }
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """By lmms-eval's reading: the mean over subtasks and over questions, and each subtask."""
+    read_letter = LETTER["lmms-eval BLINK"]
+    right = [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
+    return _scores(questions, right)
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading, and the share of answers that it cannot read."""
+    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
+    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
+    return {**_scores(questions, right), "unparsed": share([one is None for one in said], questions)}
+
+
+def chance(questions: Sequence[Question]) -> float:
+    """What guessing among each question's options scores by the mean over subtasks."""
+    value = mean_of_categories([1 / len(question.options) for question in questions], questions).value
+    return float(value) if value is not None else 0.0
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="blink",
+        title="BLINK: 14 tasks of seeing, with up to four pictures",
+        home=HOME,
+        licence="Apache-2.0",
+        form="letter",
+        headline="mean_of_subtasks",
+        read=read,
+        official=official,
+        strict=strict,
+        chance=chance,
+    ),
+)

@@ -1,0 +1,145 @@
+"""CRPE: each question four times, with its options moved round; only all four right count.
+
+Source: Wang et al., "The All-Seeing Project V2", arXiv 2402.19474, and its repository at commit 5f13d18. The files
+`crpe_exist.jsonl` and `crpe_relation.jsonl` ask what is there, and which subject, predicate or object a relation has.
+A guess is right four times in a row with a chance of (1/4)^4, and so is a model that always says A.
+
+The published script takes an answer of exactly one character, and takes every four answers *of the file of answers* as
+one question. A file in another order mixes questions without a word. Here the four copies are found by what they ask
+(picture, question, options), and answers are joined by id; by order only with `--by-position`.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.data.question import LETTERS, Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import LETTER, strict_letter
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
+from mmhallu_core.evaluate.categories import metric_name, share
+from mmhallu_core.types import CannotRun, require
+
+HOME = "hub:OpenGVLab/CRPE"
+FILES = ("crpe_exist.jsonl", "crpe_relation.jsonl")
+OPTION = re.compile(r"^([A-Z])\.\s*(.*?)\s*$", re.MULTILINE)
+
+
+def read(path: Path | None) -> list[Question]:
+    """Reads one of the two files, or a folder with both; then ids are `crpe_exist/0`, `crpe_relation/0`, ...
+
+    Raises:
+        CannotRun: when no path is given, or the folder has not both files.
+        RecordError: when a row is not as published, or a question has not as many copies as options.
+    """
+    if path is None:
+        raise CannotRun(f"CRPE does not come with `mmhallu data get`; get {' and '.join(FILES)} from {HOME}")
+    path = Path(path)
+    if not path.is_dir():
+        return _read_file(path, "")
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise CannotRun(f"{path} has no {', '.join(missing)}; get them from {HOME}")
+    return [question for name in FILES for question in _read_file(path / name, f"{Path(name).stem}/")]
+
+
+def _read_file(path: Path, prefix: str) -> list[Question]:
+    found: list[tuple[str, dict[str, Any], tuple[str, ...]]] = []
+    copies: dict[tuple, list[int]] = {}
+    for number, (here, row) in enumerate(rows(path)):
+        text = str(column(row, here, "text"))
+        lettered = OPTION.findall(text)
+        options = tuple(words for _, words in lettered)
+        in_order = "".join(letter for letter, _ in lettered) == LETTERS[: len(options)]
+        require(in_order and len(options) > 1, f"{here}: `text` must hold its options as lines: A. ..., B. ...")
+        asked = OPTION.sub("", text)
+        same = (str(column(row, here, "image")), str(column(row, here, "category")), asked, tuple(sorted(options)))
+        copies.setdefault(same, []).append(number)
+        found.append((here, row, options))
+    group = {}
+    for (_, _, _, options), numbers in copies.items():
+        size, here = len(options), found[numbers[0]][0]
+        faulty = f"{here}: {len(numbers)} copies of this question; there must be {size}, as many as options"
+        require(len(numbers) % size == 0, faulty)
+        group |= {number: numbers[place - place % size] for place, number in enumerate(numbers)}
+    return [_question(path, prefix, group[n], *one) for n, one in enumerate(found)]
+
+
+def _question(
+    path: Path, prefix: str, group: int, here: str, row: dict[str, Any], options: tuple[str, ...]
+) -> Question:
+    """One copy; `group` is the number of the first copy's row."""
+    image, category = str(row["image"]), str(row["category"])
+    about = {"category": category, "group": f"{prefix}{group}", "picture": image, "copies": len(options)}
+    return Question(
+        id=f"{prefix}{column(row, here, 'question_id')}",
+        prompt=str(row["text"]),
+        truth=str(column(row, here, "correct_option")).strip(),
+        images=(str(path.parent / image),),
+        options=options,
+        about=about,
+    )
+
+
+def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    groups: dict[str, list[int]] = {}
+    for row, question in enumerate(questions):
+        groups.setdefault(question.about["group"], []).append(row)
+    # A subset may have lost copies; a question without all of them is not scored.
+    whole = [those for those in groups.values() if len(those) == questions[those[0]].about["copies"]]
+
+    def all_right(kept: Sequence[list[int]]) -> Metric:
+        hits = [all(right[row] for row in those) for those in kept]
+        return Metric(hits, [1] * len(kept), [questions[those[0]].picture for those in kept])
+
+    def of(those: list[int]) -> str:
+        return metric_name(questions[those[0]].about["category"])
+
+    exist = all_right([those for those in whole if of(those).startswith("exist")])
+    relation = all_right([those for those in whole if not of(those).startswith("exist")])
+    named = {name: all_right([those for those in whole if of(those) == name]) for name in dict.fromkeys(map(of, whole))}
+    splits = {"all_existence": exist, "all_relation": relation}
+    scores = {"accuracy": all_right(whole), **splits, **named, "single_accuracy": share(right, questions)}
+    if exist.value is not None and relation.value is not None:
+        # Each split weighs the same, as in IC-VCO's tables.
+        weight = [1 / len(one.top) for one in (exist, relation) for _ in one.top]
+        top = [w * hit for w, hit in zip(weight, [*exist.top, *relation.top], strict=True)]
+        mean = (exist.value + relation.value) / 2
+        scores["mean_of_splits"] = Metric(top, weight, [*exist.groups, *relation.groups], printed=mean)
+    return scores
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """By the published rule: the answer is one character and it is the letter, in all four copies."""
+    read_letter = LETTER["CRPE"]
+    return _scores(questions, [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)])
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading, and the share of answers that it cannot read."""
+    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
+    scores = _scores(questions, [one == question.truth for one, question in zip(said, questions, strict=True)])
+    return {**scores, "unparsed": share([one is None for one in said], questions)}
+
+
+def chance(questions: Sequence[Question]) -> float:
+    """The chance that guesses get all copies of a question right: (1/4)^4 for four options."""
+    sizes = {question.about["group"]: question.about["copies"] for question in questions}
+    return sum((1 / size) ** size for size in sizes.values()) / len(sizes)
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="crpe",
+        title="CRPE: existence and relations, four circular copies a question",
+        home=HOME,
+        licence="Apache-2.0",
+        form="letter",
+        headline="accuracy",
+        read=read,
+        official=official,
+        strict=strict,
+        chance=chance,
+    ),
+)
