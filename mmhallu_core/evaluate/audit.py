@@ -6,16 +6,25 @@ and look at no picture. A benchmark on which they score far above chance does no
 
 Words are the lower-cased `\\w+` tokens of an option without its letter. Every rule gives each option a value and takes
 the highest; among equals it takes the earliest, and `ties` says what two other ways to break them would give.
+Yes/no questions have rules of their own (`audit_yes_no.py`). With a model, the same questions are asked about grey
+pictures (`audit_model.py`).
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.multiple_choice import MultipleChoice, without_label
-from mmhallu_core.statistics import wilson_interval
-from mmhallu_core.types import RecordError
+from mmhallu_core.data.answers import json_objects
+from mmhallu_core.data.multiple_choice import MultipleChoice, read_multiple_choice, without_label
+from mmhallu_core.data.pope import read_questions
+from mmhallu_core.data.question import LETTERS, Question
+from mmhallu_core.evaluate.audit_yes_no import audit_yes_no, interval
+from mmhallu_core.evaluate.benchmark import Benchmark
+from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.benchmarks.pope import as_question
+from mmhallu_core.types import CannotRun, RecordError, require
 
 Values = list[float]
 
@@ -77,34 +86,119 @@ RULES: dict[str, Callable[[Sequence[str]], Values]] = {
 }
 
 
-def audit_multiple_choice(items: Sequence[MultipleChoice]) -> dict[str, Any]:
-    """The blind baselines of a multiple-choice benchmark.
+def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:
+    """The blind baselines of multiple-choice questions.
 
     Returns:
-        `n`, `chance` (a guess among each item's options), `rules` (share of items that each rule gets right, and of the
-        `majority_letter`, the letter that is right most often, which peeks at the answers), `ties` (the same rules when
-        the last of equals is taken, and on average over the equals), `ci` (95% Wilson intervals of `rules`).
+        `n`, `chance` (a guess among each question's options), `rules` (share of questions that each rule gets right,
+        and of the `majority_letter`, the letter that is right most often, which peeks at the answers), `ties` (the same
+        rules when the last of equals is taken, and on average over the equals), `ci` (95% intervals of `rules`).
 
     Raises:
-        RecordError: when there are no items.
+        RecordError: when there are no questions.
     """
-    if not items:
-        raise RecordError("there are no questions to audit")
-    n = len(items)
-    hits, last, average = Counter(), Counter(), Counter()
-    for item in items:
+    require(len(questions) > 0, "there are no questions to audit")
+    n = len(questions)
+    hits: dict[str, list[bool]] = {name: [] for name in RULES}
+    last, average = Counter(), Counter()
+    for question in questions:
+        right = LETTERS.index(question.truth)
         for name, rule in RULES.items():
-            values = rule(item.options)
+            values = rule(question.options)
             best = [number for number, value in enumerate(values) if value >= max(values) - 1e-9]
-            hits[name] += best[0] == item.right
-            last[name] += best[-1] == item.right
-            average[name] += (item.right in best) / len(best)
-    letter, hits["majority_letter"] = Counter(item.answer for item in items).most_common(1)[0]
+            hits[name].append(best[0] == right)
+            last[name] += best[-1] == right
+            average[name] += (right in best) / len(best)
+    truths = [question.truth for question in questions]
+    letter = max(sorted(set(truths)), key=truths.count)
+    hits["majority_letter"] = [truth == letter for truth in truths]
     return {
         "n": n,
-        "chance": sum(1 / len(item.options) for item in items) / n,
-        "rules": {name: count / n for name, count in hits.items()},
+        "chance": sum(1 / len(question.options) for question in questions) / n,
+        "rules": {name: sum(one) / n for name, one in hits.items()},
         "majority_letter": letter,
         "ties": {"average": {name: average[name] / n for name in RULES}, "last": {n_: last[n_] / n for n_ in RULES}},
-        "ci": {name: wilson_interval(count, n) for name, count in hits.items()},
+        "ci": {name: interval(one, questions) for name, one in hits.items()},
     }
+
+
+def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[str, Any]:
+    """The blind baselines of any multiple-choice or yes/no questions.
+
+    Args:
+        what: a benchmark or its name (its files are read from the data folder), or questions.
+        vlm: a `models.vlm.Vlm`; it is asked, too, with grey pictures of the same sizes.
+
+    Returns:
+        See `audit_multiple_choice` and `audit_yes_no`; `no_image` with a model, see `audit_model.no_image`; and
+        `left_out`, the number of questions that are neither, where there are some.
+
+    Raises:
+        CannotRun: when there are no such questions, or both kinds, or an id comes more than once.
+    """
+    one = benchmark(what) if isinstance(what, str) else what
+    questions = list(one.read(None) if isinstance(one, Benchmark) else one)
+    twice = [name for name, count in Counter(question.id for question in questions).items() if count > 1]
+    if twice:
+        raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
+    lettered = [question for question in questions if question.options]
+    yes_no = [question for question in questions if not question.options and question.truth in ("yes", "no")]
+    if bool(lettered) == bool(yes_no):
+        found = "both" if lettered else "neither"
+        raise CannotRun(f"an audit takes multiple-choice questions or yes/no questions; here are {found}")
+    asked = lettered or yes_no
+    result = audit_multiple_choice(asked) if lettered else audit_yes_no(asked)
+    if len(asked) < len(questions):
+        result["left_out"] = len(questions) - len(asked)
+    if vlm is not None:
+        from mmhallu_core.evaluate.audit_model import no_image
+
+        result["no_image"] = no_image(asked, vlm)
+    return result
+
+
+def read_any(path: str | Path) -> list[Question]:
+    """Reads anybody's questions: `Question` records, multiple choice (`options`, `answer`), or POPE's form (`label`).
+
+    Raises:
+        CannotRun: when there is no such file.
+        RecordError: when it is of none of these forms; names file and line where a row is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CannotRun(f"there is no file {path}")
+    found = list(json_objects(path))
+    require(len(found) > 0, f"{path}: no questions in it")
+    keys = set(found[0][1])
+    if {"id", "prompt", "truth"} <= keys:
+        return _records(path, found)
+    if "options" in keys:
+        return [_as_question(item) for item in read_multiple_choice(path)]
+    if "label" in keys:
+        return [as_question(one) for one in read_questions(path)]
+    raise RecordError(
+        f"{path}: neither questions with `options` and `answer`, nor with `label` (yes or no), nor with `id`, `prompt` "
+        f"and `truth`; there are {', '.join(sorted(keys))}. The file of a published benchmark is named with it: "
+        "mmhallu audit NAME --questions FILE"
+    )
+
+
+def _records(path: Path, found: list[tuple[int, dict[str, Any]]]) -> list[Question]:
+    questions, first_seen = [], {}
+    for line, values in found:
+        here = f"{path}, line {line}"
+        try:
+            questions.append(Question.from_dict(values))
+        except RecordError as error:
+            raise RecordError(f"{here}: {error}") from error
+        name = questions[-1].id
+        require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
+        first_seen[name] = line
+    return questions
+
+
+def _as_question(item: MultipleChoice) -> Question:
+    lines = [item.question, *(option.strip() for option in item.options)]
+    about = {"category": item.category} if item.category else {}
+    images = (item.image,) if item.image else ()
+    return Question(item.id, "\n".join(lines).strip(), item.answer, images, item.options, about)

@@ -1,4 +1,4 @@
-"""What rules that see no picture score on published multiple-choice benchmarks.
+"""What rules that see no picture score on published benchmarks.
 
 `python -m mmhallu_core.studies.blind_audit --out results/audit` writes one record for each benchmark: the rules'
 scores with intervals, and beside them what the benchmark's paper reports for models and people. A record holds no
@@ -7,15 +7,24 @@ question and no option.
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.multiple_choice import FILES, multiple_choice
-from mmhallu_core.evaluate.audit import audit_multiple_choice
+from mmhallu_core.data.multiple_choice import FILES
+from mmhallu_core.data.pope import SPLITS
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.audit import audit
+from mmhallu_core.evaluate.benchmarks import med, pope
 from mmhallu_core.store import MissingFile, data_file, results_folder, sha256
 from mmhallu_core.types import CannotRun
 
 COMMAND = "python -m mmhallu_core.studies.blind_audit --out results/audit"
+# Name of a record -> its file in the data folder, and what reads it.
+SUBJECTS: dict[str, tuple[str, Callable[[Path | None], list[Question]]]] = {
+    **{name: (file, med.reader(name)) for name, file in FILES.items()},
+    **{f"pope-{split}": (f"pope/coco_pope_{split}.json", pope.read) for split in SPLITS},
+}
 # Accuracies that the authors of MED print for their benchmark (arXiv 2506.07227, table 1, averages over categories).
 REPORTED = {
     "med-bench": {"Qwen2.5-VL-7B": 0.3974, "Qwen2.5-VL-7B, fine-tuned by MED": 0.5161, "GPT-4.1": 0.5426,
@@ -24,19 +33,20 @@ REPORTED = {
 
 
 def record(name: str) -> dict[str, Any]:
-    """The audit of one benchmark of `FILES`.
+    """The audit of one benchmark of `SUBJECTS`.
 
     Raises:
         MissingFile: when its file is not here; the message names the command that gets it.
     """
-    path = data_file(FILES[name])
+    file, read = SUBJECTS[name]
+    path = data_file(file)
     return {
         "kind": "recomputed",
         "benchmark": name,
         "command": COMMAND,
-        "inputs": {FILES[name]: sha256(path)},
+        "inputs": {file: sha256(path)},
         "reported": REPORTED.get(name, {}),
-        "audit": audit_multiple_choice(multiple_choice(name)),
+        "audit": audit(read(path)),
     }
 
 
@@ -48,7 +58,8 @@ def audit_or_recorded(name: str) -> tuple[dict[str, Any], str]:
         path = results_folder() / "audit" / f"{name}.json"
         if not path.is_file():
             raise CannotRun(f"there is no file of {name} here, and no record of it at {path}") from None
-        how = "RECORDED, not computed now. To compute it here: mmhallu data get med_bench"
+        dataset = SUBJECTS[name][0].split("/")[0]
+        how = f"RECORDED, not computed now. To compute it here: mmhallu data get {dataset}"
         return json.loads(path.read_text(encoding="utf-8")), how
 
 
@@ -58,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in SUBJECTS:
         target = arguments.out / f"{name}.json"
         target.write_text(json.dumps(record(name), indent=2) + "\n", encoding="utf-8")
         print(target)
