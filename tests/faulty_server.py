@@ -8,6 +8,7 @@ Each step answers one call; after the last step, every call is answered well. No
 """
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +33,15 @@ class Call:
 Step = Callable[["Handler", Call], None]
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that was killed is no news; everything else is printed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FaultyServer:
     """Serves on a free port of 127.0.0.1 until the `with` block ends.
 
@@ -49,9 +59,8 @@ class FaultyServer:
         self.most_at_once = self.open = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = Server(("127.0.0.1", 0), Handler)
         self.http.faulty = self
-        self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
     def __enter__(self):
@@ -130,7 +139,7 @@ def body(content: bytes) -> Step:
 
 def hang() -> Step:
     """No reply at all; the connection stays open."""
-    return lambda handler, call: handler.server.faulty.closing.wait(30)
+    return lambda handler, call: handler.server.faulty.closing.wait(600)
 
 
 def drop() -> Step:

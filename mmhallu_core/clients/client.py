@@ -8,7 +8,7 @@ empty or a standard sentence, because in a table of scores nobody could tell it 
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmhallu_core.store import json_sha256
 from mmhallu_core.types import CannotRun, Picture, Record, require
@@ -113,6 +113,7 @@ class Reply(Record):
     possibly_paid_twice: int = 0
 
 
+@runtime_checkable
 class Client(Protocol):
     """Anything that answers requests.
 

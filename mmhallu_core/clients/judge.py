@@ -3,7 +3,8 @@
 The prompts are this project's own; the job and the form of the reply are the benchmarks', so that the official rules
 read them. A verdict is read from the judge's reply alone, never from the prompt. A reply that holds no verdict is asked
 for again, twice, under ids of their own; then the case is put aside with all that the judge said and counts for
-nothing: `value` is None. The benchmarks' own programs put a standard verdict there, see `official_*`.
+nothing: `value` is None. The benchmarks' own programs put a standard verdict there; the official scorers of
+`evaluate/benchmarks` do so, from the judge's first replies (`first_replies`).
 """
 
 import re
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from mmhallu_core.clients.client import CallFailed, Request
 from mmhallu_core.clients.fence import fenced
 from mmhallu_core.clients.journaled import JournaledClient
-from mmhallu_core.types import Number, Record
+from mmhallu_core.types import Answer, Number, Record
 
 TRIES = 3
 
@@ -43,14 +44,14 @@ class Verdict(Record):
 
     Attributes:
         id: the case's.
+        texts: everything that the judge said, in order.
         value: the verdict; None when no reply held one.
-        texts: everything that the judge said, in order; the official rules read the first.
         reason: why there is no verdict: "unparsable", or the reason of a failed call. None when there is one.
     """
 
     id: str
-    value: str | Number | None
     texts: tuple[str, ...]
+    value: str | Number | None = None
     reason: str | None = None
 
 
@@ -105,12 +106,6 @@ def read_rating(text: str) -> int | None:
 def official_correctness(text: str) -> str:
     """HallusionBench's own program on a judge's first reply: whatever holds neither word is "unclear"."""
     return read_correctness(text) or "unclear"
-
-
-def official_rating(text: str) -> int:
-    """MMHal-Bench's own program on a judge's first reply: 0 unless exactly one of "rating: 0" to "rating: 6" occurs."""
-    found = [score for score in range(7) if f"rating: {score}" in text.lower()]
-    return found[0] if len(found) == 1 else 0
 
 
 HALLUSION = Judge(
@@ -186,6 +181,11 @@ def judge(client: JournaledClient, job: Judge, cases: Sequence[Case], progress: 
     return [_verdict(case.id, values.get(case.id), texts[case.id], reasons.get(case.id)) for case in cases]
 
 
+def first_replies(verdicts: Sequence[Verdict]) -> list[Answer]:
+    """The judge's first replies by case, as the official scorers read them; a case without any reply is left out."""
+    return [Answer(verdict.id, verdict.texts[0]) for verdict in verdicts if verdict.texts]
+
+
 def _request(job: Judge, case: Case, number: int) -> Request:
     """What is asked on the first, second or third try; each has an id of its own, as each is another question."""
     name = f"{job.name}/{case.id}" if number == 1 else f"{job.name}/{case.id}#try{number}"
@@ -194,4 +194,4 @@ def _request(job: Judge, case: Case, number: int) -> Request:
 
 def _verdict(name: str, value: str | int | None, texts: list[str], failed: str | None) -> Verdict:
     reason = None if value is not None else failed or "unparsable"
-    return Verdict(name, value, tuple(texts), reason)
+    return Verdict(name, tuple(texts), value, reason)

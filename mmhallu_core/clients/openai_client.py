@@ -38,6 +38,7 @@ from mmhallu_core.types import CannotRun
 
 TRY_AGAIN = (408, 409, 425, 429)  # and every 5xx
 NOT_FOR_US = (401, 402, 403, 404)  # the key, the account or the address is wrong: no request will do better
+_LOOP_LOCK = threading.Lock()
 NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # causes, by the names that httpx gives them
 
 
@@ -181,11 +182,17 @@ class OpenAiClient:
 
 
 @functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
+def _only_loop() -> asyncio.AbstractEventLoop:
     """The event loop that all clients of this process share, in a thread of its own."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="mmhallu-clients", daemon=True).start()
     return loop
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """The one loop, also when several threads want it first: connections of two loops do not mix."""
+    with _LOOP_LOCK:
+        return _only_loop()
 
 
 def _refusal(status: int, headers: Any, message: str) -> Exception:
