@@ -145,6 +145,12 @@ def test_groups_stand_by_kind_and_length(questions):
     assert sorted(len(one.questions) for one in groups) == [1, 3, 4, 4, 4], "what is answered is left out"
 
 
+def test_questions_without_pictures_are_journaled_batch_by_batch(vlm, tmp_path, asked):
+    blind = [Question(f"blind/{number}", f"Is number {number} in the image?", "yes") for number in range(7)]
+    go(blind, vlm, tmp_path / "out", 3)
+    assert [len(batch) for batch in asked] == [3, 3, 1] and said(tmp_path / "out") == one_by_one(blind, vlm)
+
+
 # ---------------------------------------------------------------- stopping and going on
 
 

@@ -83,6 +83,24 @@ def test_every_family_but_cross_attention_shares_its_prefix(vlm):
         assert not mask.tolist() or mask.tolist() == sorted(mask.tolist()), "fillers stand on the left"
 
 
+@pytest.mark.long
+@torch.no_grad()
+def test_probabilities_are_those_of_the_whole_prompt(vlm):
+    texts = ["Where?", "Is there a dog?", "Is there a dog and an umbrella in the image, or is there a tree?"]
+    seen = []
+    handle = vlm.model.register_forward_hook(lambda module, args, output: seen.append(output.logits[:, -1]))
+    try:
+        answers(vlm, ONE[:2], [texts, texts], 1)
+    finally:
+        handle.remove()
+    found = seen[-1].log_softmax(-1)  # rows by length of question, and then by picture
+    for row, (text, image) in enumerate((text, image) for text in texts for image in ONE[:2]):
+        whole = vlm.model(**vlm.encode([image], [vlm.prompt(text)])).logits[0, -1].log_softmax(-1)
+        if vlm.family.name not in FALLS_BACK:
+            assert float((found[row] - whole).abs().max()) < 1e-4
+    assert len(seen) == (1 if vlm.family.name in FALLS_BACK else 2)
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_the_batch_size_changes_no_answer(tiny_llava, size):
     assert answers(tiny_llava, ONE, QUESTIONS, 6, size) == answers(tiny_llava, ONE, QUESTIONS, 6)

@@ -137,12 +137,15 @@ def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
 
 
 def group(questions: Sequence[Question], known: Known, pictures: dict[str, str]) -> list[Group]:
-    """The questions that have no answer yet, by their pictures; what can go together stands together."""
-    found: dict[str, list[Question]] = {}
+    """The questions that have no answer yet, by their pictures; what can go together stands together.
+
+    A question without a picture shares with nobody and is a group of its own.
+    """
+    found: dict[tuple[str, str], list[Question]] = {}
     for one in questions:
         if one.id not in known.answers:
-            found.setdefault(pictures[one.id], []).append(one)
-    groups = [Group(name, tuple(some)) for name, some in found.items()]
+            found.setdefault((pictures[one.id], "" if one.images else one.id), []).append(one)
+    groups = [Group(name, tuple(some)) for (name, _), some in found.items()]
     return sorted(groups, key=lambda one: (one.kind, one.length))
 
 
