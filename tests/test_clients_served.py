@@ -1,0 +1,104 @@
+"""A real server on this machine, `transformers serve` with tiny-llava, says what the model says in this process."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from mmhallu_core.clients.client import CallFailed, Client, Request
+from mmhallu_core.clients.journaled import JournaledClient
+from mmhallu_core.clients.local import LocalClient
+from mmhallu_core.clients.openai_client import OpenAiClient
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import checkpoint_folder
+from mmhallu_core.types import CannotRun
+from mmhallu_core.world.prior import sample_scene
+from mmhallu_core.world.render import render
+
+pytestmark = pytest.mark.long
+
+MODEL = str(checkpoint_folder("tiny-llava"))
+
+
+@pytest.fixture(scope="module")
+def local():
+    return LocalClient(Vlm.load("tiny-llava", device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of a server that runs until the module's tests are done."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("serve")
+    start = "from transformers.cli.transformers import main; main()"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    here = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    with open(folder / "log.txt", "w", encoding="utf-8") as log:
+        command = [sys.executable, "-c", start, "serve", MODEL, *options]
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | here)
+        try:
+            for _ in range(600):
+                try:
+                    if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
+                        break
+                except requests.ConnectionError:
+                    assert process.poll() is None, (folder / "log.txt").read_text(encoding="utf-8")
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def scene(seed: str) -> bytes:
+    out = io.BytesIO()
+    render(sample_scene(seed)).image.save(out, "PNG")
+    return out.getvalue()
+
+
+REQUESTS = [
+    Request("caption", "Describe the image.", (scene("served/0"),), max_tokens=200),
+    Request("another", "Describe the image.", (scene("served/1"),), max_tokens=200),
+    Request("question", "Is there a dog?", (scene("served/0"),)),
+    Request("no picture", "Is there a dog?"),
+    Request("two pictures", "What is different?", (scene("served/0"), scene("served/1")), max_tokens=200),
+]
+
+
+def test_a_served_model_says_what_it_says_here(server, local, tmp_path):
+    served = JournaledClient(OpenAiClient(server, MODEL), tmp_path / "journal.jsonl", workers=2)
+    theirs = served.ask_all(REQUESTS)
+    assert theirs == [local.ask(request) for request in REQUESTS]
+    assert all(reply.text and reply.usage["completion_tokens"] > 1 for reply in theirs)
+    pictures = len(REQUESTS[4].images), len(REQUESTS[2].images), len(REQUESTS[3].images)
+    assert pictures == (2, 1, 0)
+    two, one, none = (theirs[i].usage["prompt_tokens"] for i in (4, 2, 3))
+    assert two > one + 32 > none + 64  # every picture was seen: it is many tokens
+
+
+def test_a_reply_that_is_cut_is_a_failure_with_the_same_text(server, local):
+    texts = []
+    for client in (OpenAiClient(server, MODEL), local):
+        with pytest.raises(CallFailed, match="cut: the reply reached max_tokens") as caught:
+            client.ask(Request("short", "Describe the image.", (scene("served/0"),), max_tokens=3))
+        texts.append(caught.value.text)
+    assert texts[0] == texts[1] != ""
+
+
+def test_what_a_local_model_refuses(local):
+    assert isinstance(local, Client) and local.about == {"kind": "local", "model": "tiny-llava"}
+    with pytest.raises(CannotRun, match="ask for temperature 0"):
+        local.ask(Request("warm", "Is there a dog?", temperature=0.7))
+    with pytest.raises(CallFailed, match="bad_request: .*sample sign"):
+        local.ask(Request("sign", "Is there an <image>?", (scene("served/0"),)))
+    with pytest.raises(CallFailed, match="bad_picture"):
+        local.ask(Request("broken", "Is there a dog?", (scene("served/0")[:100],)))
+    told = local.ask(Request("told", "Is there a dog?", (scene("served/0"),), system="Answer the question."))
+    same = local.ask(Request("told", "Answer the question.\n\nIs there a dog?", (scene("served/0"),)))
+    assert told == same
