@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmhallu_core.evaluate.answers import LETTER, YES_NO, Rule, disagreements, readings, strict, strict_letter
+from mmhallu_core.evaluate.disagree import differing, letter_readers, letter_table, yes_no_readers, yes_no_table
 
 HARNESSES = ("POPE", "lmms-eval POPE", "VLMEvalKit", "MME", "mitigv", "AMBER", "lmms-eval AMBER")
 
@@ -105,20 +106,20 @@ def test_disagreements_are_listed_with_what_each_rule_read():
 
 OPTIONS = {"A": "a red ball", "B": "two balls", "C": "a dog", "D": "nothing"}
 
-# Answer, then MED, MMStar, lmms-eval BLINK, lmms-eval MMVP, VLMEvalKit, CRPE, and strict.
+# Answer, then MED, MED LLaVA, MMStar, lmms-eval BLINK, lmms-eval MMVP, VLMEvalKit, CRPE, and strict.
 LETTERS = [
-    ("B", "-BBBBBB"),
-    ("b", "-BBB-b-"),
-    ("(B) two balls", "-BBBB-B"),
-    ("Answer: B", "BAABB-B"),
-    ("The answer is B.", "-BTBB-B"),
-    ("Option C", "-CO-C-C"),
-    ("A dog is on the left", "-AAAC--"),
-    ("two balls", "--T-B--"),
-    ("It is A or B", "--IA---"),
-    ("Answer: the second", "TAAA---"),
-    ("Z", "--Z--Z-"),
-    ("", "-------"),
+    ("B", "-BBBBBBB"),
+    ("b", "-BBBB-b-"),
+    ("(B) two balls", "--BBBB-B"),
+    ("Answer: B", "BBAABB-B"),
+    ("The answer is B.", "--BTBB-B"),
+    ("Option C", "--CO-C-C"),
+    ("A dog is on the left", "--AAAC--"),
+    ("two balls", "---T-B--"),
+    ("It is A or B", "---IA---"),
+    ("Answer: the second", "TTAAA---"),
+    ("Z", "-Z-Z--Z-"),
+    ("", "--------"),
 ]
 
 
@@ -136,3 +137,139 @@ def test_a_refusal_names_no_option():
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "Answer: {}", "**{}**", "The answer is {}."]))
 def test_strict_letter_reads_the_usual_forms(letter, form):
     assert strict_letter(form.format(letter), OPTIONS) == letter
+
+
+# ---------------------------------------------------------------- what holds for any text
+
+
+@given(
+    REPLIES.map(" ".join),
+    st.sampled_from([str.upper, str.title, str.lower]),
+    st.sampled_from(["{}", "**{}**", " {}!\n"]),
+)
+def test_strict_does_not_see_case_and_marks(answer, case, form):
+    assert strict(form.format(case(answer))) == strict(answer)
+
+
+@given(REPLIES, st.randoms())
+def test_strict_and_vlmevalkit_do_not_see_order(words, dice):
+    moved = dice.sample(words, len(words))
+    for rule in (strict, YES_NO["VLMEvalKit"]):
+        assert rule(" ".join(moved)) == rule(" ".join(words))
+
+
+@given(st.text(alphabet=st.characters(blacklist_categories=("Cs",))))
+def test_a_reading_is_in_the_answer(answer):
+    """No rule invents a word, but for POPE's, to which what is not a no is a yes."""
+    for name, rule in YES_NO.items():
+        said = rule(answer)
+        if said and name != "POPE" and not (name == "MME" and len(answer.strip().replace(".", "")) == 1):
+            assert said in answer.lower()
+    for name, rule in LETTER.items():
+        said = rule(answer, OPTIONS)
+        if said and name not in ("VLMEvalKit", "MED LLaVA"):
+            assert said in answer or said.lower() in answer.lower()
+
+
+MARKS_AND_WORDS = "A B C D Z a b ( ) . : Answer: answer Option option The the is dog two balls a [/INST] \n".split(" ")
+LETTERED = st.tuples(st.sampled_from([" ", ""]), st.lists(st.sampled_from(MARKS_AND_WORDS), max_size=7))
+
+
+def med_again(text):
+    """What stands first after an "Answer:" and blanks, if it is a plain letter."""
+    for place in range(len(text)):
+        if text.startswith("Answer:", place):
+            rest = text[place + len("Answer:") :].lstrip()
+            if rest[:1].isascii() and rest[:1].isalpha():
+                return rest[0].upper()
+    return None
+
+
+def mmstar_again(text):
+    low = text.lower().strip().replace("\n", " ")
+    for letter in "abcd":
+        for start in ("", "(", "option ", "the answer is "):
+            if low[: len(start)] == start and low[len(start) : len(start) + 1] == letter:
+                return letter.upper()
+    return None
+
+
+def blink_again(text):
+    rest = text.strip()
+    while rest[:1] == "(" or rest[:1].isspace():
+        rest = rest[1:]
+    return rest[0].upper() if rest[:1].isascii() and rest[:1].isalpha() else None
+
+
+def vlmevalkit_again(text):
+    words = "".join(" " if mark in ".()[],:;!*#{}" else mark for mark in text).split()
+    there = [letter for letter in OPTIONS if words.count(letter)]
+    if len(there) == 1 and len(words) - words.index(there[0]) < 5:
+        return there[0]
+    if not there and "Z" in words or len(text) > 2 * sum(len(one) for one in OPTIONS.values()):
+        return None
+    named = [letter for letter, words in OPTIONS.items() if words in text.lower()]
+    return named[0] if len(named) == 1 else None
+
+
+def strict_again(text):
+    """Capitals that touch no letter, digit or apostrophe, unless a small word follows after blanks."""
+    found = set()
+    for place, mark in enumerate(text):
+        before, after = text[place - 1 : place] if place else "", text[place + 1 : place + 2]
+        beside = [one for one in (before, after) if one and (one.isalnum() or one in "_'’")]
+        if mark in OPTIONS and not beside:
+            rest = text[place + 1 :]
+            bare = rest.lstrip(" ")
+            small = bool(rest) and rest[0] == " " and bare[:1].isascii() and bare[:1].islower()
+            found.add((mark, small))
+    letters = {mark for mark, _ in found}
+    return letters.pop() if len(letters) == 1 and not any(small for _, small in found) else None
+
+
+@given(LETTERED)
+def test_letter_rules_against_a_second_reading(pieces):
+    text = pieces[0].join(pieces[1])
+    said = {name: rule(text, OPTIONS) for name, rule in LETTER.items()}
+    assert said["MED"] == med_again(text)
+    assert said["MMStar"] == mmstar_again(text)
+    assert said["lmms-eval BLINK"] == blink_again(text)
+    assert said["VLMEvalKit"] == vlmevalkit_again(text)
+    assert said["CRPE"] == (text if len(text) == 1 else None)
+    assert strict_letter(text, OPTIONS) == strict_again(text)
+    alone = text.strip().upper() if len(text.strip()) == 1 and text.strip().isalpha() else None
+    if "[/INST]" not in text:
+        assert said["MED LLaVA"] == (med_again(text) or alone)
+
+
+def test_the_llava_script_prefers_what_follows_the_mark():
+    text = "Answer: A [/INST] Answer: B"
+    assert LETTER["MED LLaVA"](text, OPTIONS) == "B" and LETTER["MED"](text, OPTIONS) == "A"
+    assert LETTER["MED LLaVA"]("Answer: é", OPTIONS) == "É" and LETTER["MED"]("Answer: é", OPTIONS) is None
+
+
+# ---------------------------------------------------------------- the tables of where they disagree
+
+
+def test_the_table_shows_what_the_rules_read():
+    heads, rows = yes_no_table()
+    assert heads == ("answer", *HARNESSES, "strict, ours")
+    shown = {row[0]: row[1:] for row in rows}
+    assert repr("Yes") not in shown  # all agree
+    for answer in ("NO", "**Yes**", ""):
+        assert shown[repr(answer)] == tuple(rule(answer) or "-" for rule in [*YES_NO.values(), strict])
+    assert len(rows) > 10
+    heads, rows = letter_table()
+    assert heads == ("answer", *LETTER, "strict, ours")
+    assert all(len(set(row[1:])) > 1 and len(row) == len(heads) for row in rows)
+
+
+def test_how_often_two_rules_differ():
+    answers = ["Yes", "Yes", "NO", "no dog"]
+    shares = differing(answers, yes_no_readers())
+    assert shares["POPE", "MME"] == 1 / 4  # NO is a yes to the one and a no to the other
+    assert shares["lmms-eval POPE", "strict, ours"] == 1 / 4
+    assert len(shares) == 8 * 7 / 2 and all(0 <= share <= 1 for share in shares.values())
+    assert differing(["B", "two balls"], letter_readers(OPTIONS))["MED", "VLMEvalKit"] == 1
+    with pytest.raises(ValueError, match="no answers"):
+        differing([], yes_no_readers())

@@ -156,6 +156,18 @@ def _med(answer: str, options: Mapping[str, str]) -> Reading:
     return found.group(1).upper() if found else None
 
 
+def _med_llava(answer: str, options: Mapping[str, str]) -> Reading:
+    for form in (r"\[\s*/INST\s*\]\s*Answer:\s*([A-Za-z])", r"Answer:\s*([A-Za-z])"):
+        found = re.search(form, answer)
+        if found:
+            return found.group(1).upper()
+    after = (line.split("Answer:")[1].strip() for line in answer.strip().split("\n") if "Answer:" in line)
+    letter = next((text[0] for text in after if text and text[0].isalpha()), None)
+    if letter is None and len(answer.strip()) == 1 and answer.strip().isalpha():
+        letter = answer.strip()
+    return letter.upper()[:1] if letter else None
+
+
 def _mmstar(answer: str, options: Mapping[str, str]) -> Reading:
     said = answer.lower().strip().replace("\n", " ")
     forms = ("", "(", "option ", "the answer is ")
@@ -208,6 +220,10 @@ LETTER: dict[str, Rule] = {
     "MED": Rule(
         _med, "github.com/beccabai/hallu_med, the test scripts, commit 2b4fa61",
         "The letter after Answer:. Where there is none, the script draws a letter at random; here it is None.",
+    ),
+    "MED LLaVA": Rule(
+        _med_llava, "github.com/beccabai/hallu_med, benchmark/test_llava16.py, commit 2b4fa61",
+        "The letter after Answer:, first of all one after [/INST], or an answer that is one letter; else a draw.",
     ),
     "MMStar": Rule(
         _mmstar, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/mmstar/utils.py, version 0.7.2, after MMStar's own",
