@@ -1,8 +1,10 @@
 """MED: the seeded draw of the published script, its expectation, and both means, read again by brute force."""
 
+import itertools
 import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 from bench_contract import answered, check
@@ -76,7 +78,7 @@ def test_contract(tmp_path):
     questions = med.read(written(tmp_path))
     check(med, questions, right=lambda question: f"Answer: {question.truth}")
     assert [question.id for question in questions[:2]] == ["med-bench:000", "med-bench:001"]
-    assert questions[1].images == tuple(str(tmp_path / "images" / name) for name in ("1.jpg", "1_edit.jpg"))
+    assert questions[1].images == ("images/1.jpg", "images/1_edit.jpg")  # not there: --images says where
     assert questions[1].options[0] == "A. the d " and "A. the d\n" in questions[1].prompt
 
 
@@ -132,6 +134,23 @@ def test_the_seeded_draw_tends_to_the_expectation(tmp_path):
             assert abs(mean - expected[key].value) < 4 * spread / len(values) ** 0.5
 
 
+def test_the_expectation_is_the_mean_over_all_draws(tmp_path):
+    """Exactly: four answers that cannot be read have 256 draws, all equally likely."""
+    med, items = benchmark("med-bench"), items_of("med-bench", written(tmp_path))
+    texts = ["", "A", "Answer: C", "no idea", "?", "Answer: Z", "Answer: B"]
+    unread = [number for number, text in enumerate(texts) if not re.search(r"Answer:\s*[A-Za-z]", text)]
+    total = [0.0, 0.0]
+    for drawn in itertools.product("ABCD", repeat=len(unread)):
+        said = list(texts)
+        for number, letter in zip(unread, drawn, strict=True):
+            said[number] = f"Answer: {letter}"
+        for place, value in enumerate(brute(items, said)):
+            total[place] += value / 4 ** len(unread)
+    found = med.official(med.read(tmp_path / "MED_bench.json"), texts)
+    assert found["accuracy"].value == pytest.approx(total[0], abs=1e-12)
+    assert found["macro_accuracy"].value == pytest.approx(total[1], abs=1e-12)
+
+
 def test_silence_scores_a_quarter_officially_and_nothing_strictly(tmp_path):
     med = benchmark("med-bench")
     questions = med.read(written(tmp_path))
@@ -164,4 +183,5 @@ def test_the_released_files_are_read():
             pytest.skip(str(missing))
         assert len(questions) == len({question.picture for question in questions}) == n
         assert all(len(question.options) == 4 and len(question.images) == 2 for question in questions)
+        assert all(Path(image).is_file() == (name == "med-bench") for one in questions for image in one.images)
     assert len({question.about["category"] for question in benchmark("med-bench").read(None)}) == 11

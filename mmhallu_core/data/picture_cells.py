@@ -14,13 +14,19 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the files with these names
 
 
+def beside(folder: Path, name: str) -> str:
+    """A picture's path where it stands beside the table, else its name, so that another folder can be named for it."""
+    path = folder / name
+    return str(path) if path.is_file() else name
+
+
 def picture(cell: Any, here: str, folder: Path) -> Picture | None:
     """What a cell holds: bytes, a path, or None where it is empty.
 
     Args:
         cell: of a column with pictures.
         here: where it stands, for messages.
-        folder: what paths count from.
+        folder: where pictures that the table names by path are looked for.
 
     Raises:
         RecordError: when it is none of these.
@@ -32,7 +38,7 @@ def picture(cell: Any, here: str, folder: Path) -> Picture | None:
     if isinstance(cell, bytes):
         return cell
     if isinstance(cell, str) and cell.lower().endswith(SUFFIXES):
-        return str(folder / cell)
+        return beside(folder, cell)
     try:
         content = base64.b64decode(cell, validate=True)
     except (binascii.Error, ValueError, TypeError):

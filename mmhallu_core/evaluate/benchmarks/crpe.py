@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
@@ -76,7 +77,7 @@ def _question(
         id=f"{prefix}{column(row, here, 'question_id')}",
         prompt=str(row["text"]),
         truth=str(column(row, here, "correct_option")).strip(),
-        images=(str(path.parent / image),),
+        images=(beside(path.parent, image),),
         options=options,
         about=about,
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
+from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
@@ -33,7 +34,7 @@ def reader(name: str) -> Callable[[Path | None], list[Question]]:
         for item, (here, row) in zip(read_multiple_choice(file, name), rows(file), strict=True):
             # The real set names its photos "/path/to/MMVP Images/1.jpg".
             names = (column(row, here, "image_name"), column(row, here, "edited_image_name"))
-            pictures = tuple(str(file.parent.joinpath(*Path(one).parts[-2:])) for one in names)
+            pictures = tuple(beside(file.parent, "/".join(one.split("/")[-2:])) for one in names)
             # The options stay as printed; in the prompt they lose the blanks at their ends, which give answers away.
             lines = ["Here are two pictures.", item.question, *(option.strip() for option in item.options), FORMAT]
             about = {"category": item.category} if item.category else {}

@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics
@@ -49,7 +50,7 @@ def read(path: Path | None) -> list[Question]:
                 id=str(column(row, here, "image_id")),
                 prompt=str(column(row, here, "question")),
                 truth=str(column(row, here, "gt_answer")),
-                images=(str(Path(path).parent / "images" / name),),
+                images=(beside(Path(path).parent, f"images/{name}"),),
                 about={"category": kind, "topic": row.get("question_topic"), "objects": row.get("image_content", [])},
             )
         )
