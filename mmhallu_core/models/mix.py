@@ -74,9 +74,7 @@ def mixed_answers(
         raise ValueError("as many images as questions as shares, please, and every share between 0 and 1")
     if first.processor.tokenizer.get_vocab() != second.processor.tokenizer.get_vocab():
         raise CannotRun(f"{first.name} and {second.name} have different tokens, so their logits cannot be mixed")
-    inputs = first.processor(
-        images=list(images), text=[first.prompt(question) for question in questions], padding=True, return_tensors="pt"
-    ).to(first.model.device)
+    inputs = first.encode(images, [first.prompt(question) for question in questions])
     blend = Blend(second.model, inputs, torch.tensor(list(shares), dtype=torch.float32, device=first.model.device))
     new = first.model.generate(
         **inputs, max_new_tokens=max_new_tokens, do_sample=False, logits_processor=LogitsProcessorList([blend])
