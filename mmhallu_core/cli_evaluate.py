@@ -12,8 +12,12 @@ app.add_typer(new, name="new")
 
 # CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
 NAMES = (
-    "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "crpe", "mmhal",
+    "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal",
     "spatialsense", "rbench",
+)  # fmt: skip
+TWINS = (
+    "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",
+    "mme", "mmstar", "mmvp", "pope",
 )  # fmt: skip
 
 Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]
@@ -67,7 +71,7 @@ def _score(name: str):
     return run
 
 
-for _name in NAMES:
+for _name in (*NAMES, *(f"{name}-diorama" for name in TWINS)):
     command(score, _name)(_score(_name))
 
 

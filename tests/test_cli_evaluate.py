@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.cli_evaluate import NAMES
+from mmhallu_core.cli_evaluate import TWINS as CLI_TWINS
 from mmhallu_core.evaluate.benchmarks import benchmark, benchmarks
+from mmhallu_core.evaluate.twins import TWINS
 
 needs_data = pytest.mark.skipif(not os.environ.get("MMHALLU_DATA"), reason="MMHALLU_DATA is not set: no public data")
 
@@ -96,3 +98,20 @@ def test_audit_of_yes_no_questions():
 def test_audit_of_an_unknown_benchmark_lists_those_that_there_are():
     code, _, err = run("audit", "nothing")
     assert code == 2 and "no benchmark 'nothing'; there are" in err and "mmvp" in err
+
+
+def test_every_twin_has_a_command():
+    assert set(CLI_TWINS) == set(TWINS)
+
+
+@pytest.mark.long
+def test_eval_of_a_twin_goes_on_where_it_was_and_scores(tmp_path):
+    words = ["eval", "pope-diorama", "--model", "tiny-llava", "--out", tmp_path, "--limit", 40, "--json"]
+    code, out, _ = run(*words)
+    result = json.loads(out)
+    assert code == 0 and (result["n"], result["errors"], result["benchmark"]) == (40, 0, "pope-diorama")
+    assert result["model"] == "tiny-llava" and result["strict"]["accuracy"] > 0.6
+    before = (tmp_path / "answers.jsonl").read_bytes()
+    again = json.loads(run(*words)[1])
+    assert again["vision_calls"] == result["vision_calls"] and (tmp_path / "answers.jsonl").read_bytes() == before
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["strict"] == result["strict"]

@@ -7,11 +7,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade, ratio_difference
+from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.tour import run as tour_run
@@ -204,22 +203,6 @@ def test_a_real_gain_is_measurable_and_none_is_not(exam):
     same = compare(habit, habit, exam)
     assert {one["verdict"] for one in same.values()} == {"no measurable change"} and set(same) == set(METRICS)
     assert Sheet.from_dict(json.loads(json.dumps(habit.to_dict()))) == habit
-
-
-def test_ratio_difference_equals_a_bootstrap_written_out():
-    rng = np.random.default_rng(3)
-    first, second = ((rng.integers(0, 3, 25), rng.integers(1, 6, 25)) for _ in range(2))
-    result = ratio_difference(first, second, draws=400, seed=5)
-    index = np.random.default_rng(5).integers(0, 25, (400, 25))
-    draws = [
-        sum(second[0][i] for i in row) / sum(second[1][i] for i in row)
-        - sum(first[0][i] for i in row) / sum(first[1][i] for i in row)
-        for row in index
-    ]
-    assert result["ci"] == pytest.approx(np.percentile(draws, [2.5, 97.5]).tolist())
-    assert result["difference"] == pytest.approx(second[0].sum() / second[1].sum() - first[0].sum() / first[1].sum())
-    nothing = (np.zeros(25), np.zeros(25))
-    assert ratio_difference(nothing, second) == {"difference": None, "ci": None}
 
 
 # ---------------------------------------------------------------- the whole tour, in small

@@ -59,9 +59,8 @@ def in_folder(questions: Iterable[Question], folder: str | Path | None) -> list[
     """The questions with their pictures' paths counted from a folder; absolute paths and bytes stay as they are."""
     if folder is None:
         return list(questions)
-    return [
-        replace(
-            one, images=tuple(str(Path(folder) / image) if isinstance(image, str) else image for image in one.images)
-        )
-        for one in questions
-    ]
+    found = []
+    for one in questions:
+        images = tuple(str(Path(folder) / image) if isinstance(image, str) else image for image in one.images)
+        found.append(replace(one, images=images))
+    return found

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
+from mmhallu_core.comparison import ratio_test
 from mmhallu_core.evaluate.answers import strict
-from mmhallu_core.evaluate.chair import chair_mentions, score_chair
+from mmhallu_core.evaluate.chair import chair_parts, score_chair
 from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
 from mmhallu_core.evaluate.pope import join, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.statistics import DRAWS, paired_difference
+from mmhallu_core.statistics import paired_difference
 from mmhallu_core.types import Answer, YesNoQuestion
 
 METRICS = ("chair_i", "chair_s", "recall", "mean_length", "pope_adversarial")
@@ -88,11 +88,12 @@ def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]
     """The paired difference, second minus first, of every metric.
 
     Returns:
-        metric to `{difference, ci, measurable, verdict}`; the verdict is "better", "worse", "changed" (recall
-        counts as better when it rises; length is neither) or "no measurable change".
+        metric to `{difference, ci, measurable, verdict}`, and for captions `p` (see `ratio_test`). The verdict is
+        "better", "worse", "changed" (recall counts as better when it rises; length is neither) or
+        "no measurable change".
     """
     a, b = _caption_parts(first, exam), _caption_parts(second, exam)
-    results = {name: ratio_difference(a[name], b[name]) for name in METRICS[:-1]}
+    results = {name: ratio_test(a[name], b[name]) for name in METRICS[:-1]}
     right = [_right(sheet, exam) for sheet in (first, second)]
     pictures = [question.image_id for question in exam.questions]
     results[METRICS[-1]] = paired_difference(*right, groups=pictures)
@@ -104,39 +105,10 @@ def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]
     return results
 
 
-Parts = tuple[Shaped[np.ndarray, " n"], Shaped[np.ndarray, " n"]]  # numerators and denominators, one per caption
-
-
-def ratio_difference(first: Parts, second: Parts, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """The difference of two ratios of sums over the same items, with a bootstrap interval that draws items with
-    both their scores.
-
-    Returns:
-        `{difference, ci}`, None where a ratio has nothing in its denominator.
-    """
-    sums = np.stack([*first, *second]).astype(float)  # [numerator and denominator of first and second, item]
-    if not (sums[1].sum() and sums[3].sum()):
-        return {"difference": None, "ci": None}
-    index = np.random.default_rng(seed).integers(0, sums.shape[1], (draws, sums.shape[1]))
-    a, b, c, d = sums[:, index].sum(axis=2)
-    here = (b > 0) & (d > 0)
-    low, high = np.percentile(c[here] / d[here] - a[here] / b[here], [2.5, 97.5])
-    whole = sums.sum(axis=1)
-    return {"difference": float(whole[2] / whole[3] - whole[0] / whole[1]), "ci": [float(low), float(high)]}
-
-
-def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Parts]:
+def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Any]:
     """Each caption metric as numerator and denominator per caption."""
-    rows = []
-    for one in sheet.captions:
-        objects = set(exam.data.truth[one.id])
-        mentions = chair_mentions(one.answer, objects, world_vocabulary(), "fixed")
-        wrong = sum(mention.hallucinated for mention in mentions)
-        hits = len(objects & {mention.object for mention in mentions})
-        rows.append((wrong, len(mentions), wrong > 0, hits, len(objects), len(one.answer.split()), 1))
-    wrong, named, any_wrong, hits, there, words, one = np.array(rows, dtype=float).T
-    parts = ((wrong, named), (any_wrong, one), (hits, there), (words, one))
-    return dict(zip(METRICS[:-1], parts, strict=True))
+    truth = [exam.data.truth[one.id] for one in sheet.captions]
+    return chair_parts([one.answer for one in sheet.captions], truth, world_vocabulary(), "fixed")
 
 
 def _right(sheet: Sheet, exam: Exam) -> np.ndarray:

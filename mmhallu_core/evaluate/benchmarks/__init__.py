@@ -18,11 +18,15 @@ def benchmarks() -> dict[str, Benchmark]:
 
 
 def benchmark(name: str) -> Benchmark:
-    """One benchmark.
+    """One benchmark; "NAME-diorama" is its twin in Diorama.
 
     Raises:
         CannotRun: when there is none of this name; the message lists those that there are.
     """
+    if name.endswith("-diorama"):
+        from mmhallu_core.evaluate.twins import twin_benchmark
+
+        return twin_benchmark(name)
     known = benchmarks()
     if name not in known:
         raise CannotRun(f"no benchmark {name!r}; there are {', '.join(known)}")
