@@ -109,7 +109,7 @@ def code_lines(path: Path) -> list[str]:
 
 
 def test_every_import_of_the_library_is_declared():
-    declared = {canonicalize_name(r.name) for r in requirements("book", "edit", "ray")} | {"mmhallu"}
+    declared = {canonicalize_name(r.name) for r in requirements("book", "edit", "ray", "amber")} | {"mmhallu"}
     declared |= {"matplotlib-inline"}  # comes with ipykernel: style.py imports it inside a notebook only
     owners = packages_distributions()
     for path in FILES:
