@@ -12,8 +12,8 @@ app.add_typer(new, name="new")
 
 # CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
 NAMES = (
-    "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal",
-    "spatialsense", "rbench",
+    "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative",
+    "amber-generative", "crpe", "mmhal", "spatialsense", "rbench",
 )  # fmt: skip
 TWINS = (
     "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",
