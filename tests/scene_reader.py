@@ -72,9 +72,7 @@ def option_holds(text: str, option: str, told: list[Told]) -> bool:
         return option_holds(bare, option, [told[" second " in text[len(bare) :]]])
     first = told[0]
     if text == "Are the two images the same?":
-        return (option == "yes") == (
-            told[0].scene.things == told[1].scene.things and first.scene.place == told[1].scene.place
-        )
+        return (option == "yes") == (first.all == told[1].all)
     if text == "What is different between the two images?":
         return happened(option, *told)
     if found := re.fullmatch(r"In which image (.*)\?", text):

@@ -10,7 +10,7 @@
 import random
 
 from mmhallu_core.evaluate.twins import choices
-from mmhallu_core.evaluate.twins.choices import Choice, drawn
+from mmhallu_core.evaluate.twins.choices import Choice, drawn, ranks
 from mmhallu_core.evaluate.twins.differences import FORMS, difference
 from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, fair_labels, pool, the
 from mmhallu_core.evaluate.twins.pairs import ANY, YES_NO, flips
@@ -34,22 +34,23 @@ def drafts(n: int, seed: int) -> list[Draft]:
 
 def differences(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
     """What is different between the two?"""
-    return [difference(pool, rng, form) for form in evenly(FORMS, n, rng)]
+    rows = zip(evenly(FORMS, n, rng), ranks(n, rng), strict=True)
+    return [difference(pool, rng, form, rank) for form, rank in rows]
 
 
 def which_picture(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
     """In which image is the dog red?"""
     made = []
-    for category in evenly(YES_NO, n, rng):
+    for category, rank in zip(evenly(YES_NO, n, rng), ranks(n, rng), strict=True):
         flip = flips(pool, rng, category, say_yes_or_no=True)
-        scenes = rng.sample(flip.scenes, 2)
-        asked = [flip.ask(scene) for scene in scenes]
-        right = [one.answer for one in asked].index("Yes.")
+        asked = [flip.ask(scene) for scene in flip.scenes]
+        right = rank % 2  # the place of the picture of which it holds
+        scenes = flip.scenes if (asked[right].answer == "Yes.") else flip.scenes[::-1]
         text = asked[0].text.removesuffix("?").removesuffix(" in the image")
         text = f"In which image {text[0].lower()}{text[1:]}?"
         order = rng.sample(range(2), 2)
         options = tuple(PICTURES[number] for number in order)
-        made.append(Choice(text, options, order.index(right), tuple(scenes), flip.kind))
+        made.append(Choice(text, options, order.index(right), scenes, flip.kind))
     return made
 
 
@@ -66,8 +67,8 @@ def same_or_not(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
 def one_of_two(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
     """What colour is the dog, in one of two pictures in which it has two colours?"""
     made = []
-    for kind in evenly(tuple(KINDS), n, rng):
-        options, right = drawn(LOOKS["colour"], rng)
+    for kind, rank in zip(evenly(tuple(KINDS), n, rng), ranks(n, rng), strict=True):
+        options, right = drawn(LOOKS["colour"], rng, rank)
         other = rng.choice([colour for colour in options if colour != options[right]])
         which = rng.randrange(2)
         first = with_value(pool, rng, kind, "colour", options[right])

@@ -17,8 +17,9 @@ from mmhallu_core.evaluate.twins.making import Draft, evenly, pool
 def drafts(n: int, seed: int) -> list[Draft]:
     """n questions with four options, as many about each kind."""
     rng, scenes = random.Random(f"twin/counting/{seed}"), pool(seed)
-    kinds = evenly(choices.GROUNDED, n, rng)
-    return choices.with_letters([({"category": "Counting"}, choices.number(scenes, rng, kind)) for kind in kinds], rng)
+    rows = zip(evenly(choices.GROUNDED, n, rng), choices.ranks(n, rng), strict=True)
+    made = [({"category": "Counting"}, choices.number(scenes, rng, kind, rank)) for kind, rank in rows]
+    return choices.with_letters(made, rng)
 
 
 def scorers() -> Benchmark:

@@ -9,8 +9,7 @@ work, here as in CRPE: they stop a habit of letters, not a habit of words; the d
 import random
 
 from mmhallu_core.evaluate.twins import choices
-from mmhallu_core.evaluate.twins.choices import Choice
-from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, lettered, pool
+from mmhallu_core.evaluate.twins.making import Draft, lettered, pool
 from mmhallu_core.evaluate.twins.yes_no import ACTORS
 from mmhallu_core.world.vocabulary import KINDS, PEOPLE
 
@@ -27,8 +26,9 @@ def drafts(n: int, seed: int) -> list[Draft]:
     """n questions (a multiple of four): each draw in four circular copies."""
     rng, scenes = random.Random(f"twin/crpe/{seed}"), pool(seed)
     made = []
-    for group, category in enumerate(evenly(tuple(MAKERS), n // choices.MOST, rng)):
-        choice = _draw(scenes, rng, category)
+    for group, (category, rank) in enumerate(_categories(n // choices.MOST, rng)):
+        make, kinds = MAKERS[category]
+        choice = make(scenes, rng, rng.choice(kinds), rank)
         for turn in range(choices.MOST):
             options = choice.options[turn:] + choice.options[:turn]
             right = (choice.right - turn) % choices.MOST
@@ -39,6 +39,8 @@ def drafts(n: int, seed: int) -> list[Draft]:
     return made
 
 
-def _draw(scenes: Pool, rng: random.Random, category: str) -> Choice:
-    make, kinds = MAKERS[category]
-    return make(scenes, rng, rng.choice(kinds))
+def _categories(n: int, rng: random.Random) -> list[tuple[str, int]]:
+    """The category of each of n questions and the rank of its right option, all ranks alike in each category."""
+    parts = [len(range(number, n, len(MAKERS))) for number in range(len(MAKERS))]
+    rows = [(name, rank) for name, part in zip(MAKERS, parts, strict=True) for rank in choices.ranks(part, rng)]
+    return rng.sample(rows, n)

@@ -2,12 +2,12 @@
 
 MED's released benchmark can be scored far above chance by choosing the option that is most like the others, because
 they were made from it. Here two things and two directions are drawn first ("the dog", "the cat"; from red to blue, from
-blue to red), and a die says which of the four happened. Then the two pictures are drawn.
+blue to red), and it is settled which of the four happened. Then the two pictures are drawn.
 """
 
 import random
 
-from mmhallu_core.evaluate.twins.choices import MOST, Choice, drawn
+from mmhallu_core.evaluate.twins.choices import MOST, Choice, by_length, drawn
 from mmhallu_core.evaluate.twins.making import Pool
 from mmhallu_core.evaluate.twins.yes_no import LOOKS, ON_THE_GROUND, changeable, changed
 from mmhallu_core.world.edits_make import only_ones
@@ -21,11 +21,11 @@ from mmhallu_core.world.vocabulary import KINDS, PLACES
 FORMS = ("colour", "pattern", "size", "pose", "part", "place", "gone")
 
 
-def difference(pool: Pool, rng: random.Random, form: str) -> Choice:
+def difference(pool: Pool, rng: random.Random, form: str, rank: int) -> Choice:
     """Asks "What is different between the two images?"; `form` is one of FORMS."""
     if form == "place":
-        return _place(pool, rng)
-    return _gone(pool, rng) if form == "gone" else _look(pool, rng, form)
+        return _place(pool, rng, rank)
+    return _gone(pool, rng, rank) if form == "gone" else _look(pool, rng, form, rank)
 
 
 def _choice(texts: list[str], right: int, scenes: tuple[Scene, Scene], rng: random.Random, about: str = "") -> Choice:
@@ -40,7 +40,7 @@ def said(form: str, slots: Slots) -> str:
     return "".join(write(form, slots).pieces)
 
 
-def _look(pool: Pool, rng: random.Random, what: str) -> Choice:
+def _look(pool: Pool, rng: random.Random, what: str, rank: int) -> Choice:
     """One of two things changes its colour, pattern, size, pose or part, in one of two directions."""
     old, new = (False, True) if what == "part" else (None, None)
     if what in LOOKS:
@@ -50,9 +50,9 @@ def _look(pool: Pool, rng: random.Random, what: str) -> Choice:
     scene = pool.find(rng, lambda scene: len(_able(scene, what, old, new)) > 1)
     things = rng.sample(_able(scene, what, old, new), 2)
     values = ((old, new), (new, old))
-    right = rng.randrange(MOST)
-    thing, way = things[right // 2], values[right % 2]
     texts = [_sentence(one, what, *both) for one in things for both in values]
+    right = by_length(texts, rank)
+    thing, way = things[right // 2], values[right % 2]
     return _choice(texts, right, tuple(changed(scene, thing, what, value) for value in way), rng, thing.kind)
 
 
@@ -77,23 +77,23 @@ def _able(scene: Scene, what: str, *values: str | bool) -> list[Thing]:
     return found
 
 
-def _place(pool: Pool, rng: random.Random) -> Choice:
+def _place(pool: Pool, rng: random.Random, rank: int) -> Choice:
     """The same things somewhere else: two places where they may have been, two where they may be now."""
     names = rng.sample(PLACES, MOST)
     corners = [(old, new) for old in names[:2] for new in names[2:]]
-    right = rng.randrange(MOST)
     scene = rng.choice(pool.scenes)
     texts = [said("place", {"old": PLACE_PHRASES[old][0], "new": PLACE_PHRASES[new][0]}) for old, new in corners]
+    right = by_length(texts, rank)
     return _choice(texts, right, tuple(Scene(scene.id, place, scene.things) for place in corners[right]), rng)
 
 
-def _gone(pool: Pool, rng: random.Random) -> Choice:
+def _gone(pool: Pool, rng: random.Random, rank: int) -> Choice:
     """One of four things is taken away."""
 
     def removable(scene: Scene) -> list[Thing]:
         return [thing for thing in only_ones(scene) if not scene.carried(thing.id)]
 
     scene = pool.find(rng, lambda scene: len(removable(scene)) >= MOST)
-    things, right = drawn(removable(scene), rng)
+    things, right = drawn(removable(scene), rng, rank, lambda thing: thing.kind)
     texts = [said("gone", {"a": thing.kind}) for thing in things]
     return _choice(texts, right, (scene, scene.without(things[right].id)), rng, things[right].kind)

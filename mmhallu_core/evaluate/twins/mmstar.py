@@ -8,7 +8,7 @@ import random
 
 from mmhallu_core.evaluate.twins import choices
 from mmhallu_core.evaluate.twins.choices import Choice
-from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, pool
+from mmhallu_core.evaluate.twins.making import Draft, Pool, pool
 from mmhallu_core.evaluate.twins.yes_no import ACTORS, LOOKS
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -20,19 +20,21 @@ def drafts(n: int, seed: int) -> list[Draft]:
     """n questions, half of them coarse; two to four options."""
     rng, scenes = random.Random(f"twin/mmstar/{seed}"), pool(seed)
     made = []
-    for category in FINER:
-        for finer in evenly(FINER[category], n // 2 + (n % 2 and category == COARSE), rng):
+    for category, names in FINER.items():
+        count = n // 2 + (n % 2 and category == COARSE)
+        for number, finer in enumerate(names):
             about = {"category": category, "subcategory": f"{category}/{finer}"}
-            made.append((about, _draw(scenes, rng, finer)))
-    return choices.with_letters(made, rng)
+            for rank in choices.ranks(len(range(number, count, len(names))), rng):
+                made.append((about, _draw(scenes, rng, finer, rank)))
+    return choices.with_letters(rng.sample(made, n), rng)
 
 
-def _draw(scenes: Pool, rng: random.Random, finer: str) -> Choice:
+def _draw(scenes: Pool, rng: random.Random, finer: str, rank: int) -> Choice:
     if finer == "image scene and topic":
-        return choices.place(scenes, rng)
+        return choices.place(scenes, rng, rank)
     if finer == "attribute":
-        return choices.look(scenes, rng, rng.choice(tuple(KINDS)), rng.choice(tuple(LOOKS)))
+        return choices.look(scenes, rng, rng.choice(tuple(KINDS)), rank, rng.choice(tuple(LOOKS)))
     if finer == "action":
-        return choices.action(scenes, rng, rng.choice(ACTORS))
+        return choices.action(scenes, rng, rng.choice(ACTORS), rank)
     maker = choices.where if finer == "location" else choices.number
-    return maker(scenes, rng, rng.choice(choices.GROUNDED))
+    return maker(scenes, rng, rng.choice(choices.GROUNDED), rank)

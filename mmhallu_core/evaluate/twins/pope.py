@@ -64,6 +64,6 @@ def balanced(questions: Sequence[YesNoQuestion], n: int, rng: random.Random) -> 
         one.id
         for kind in kinds
         for label in ("yes", "no")
-        for one in by_kind[kind][label][: kept[kind] + (1 if label == leans[kind] else -1)]
+        for one in by_kind[kind][label][: kept[kind] and kept[kind] + (1 if label == leans[kind] else -1)]
     }
     return [one for one in questions if one.id in names]
