@@ -75,7 +75,7 @@ def run(
 
     Args:
         questions: of a benchmark; ids must be unique.
-        vlm: the model.
+        vlm: the model; see `processes` where there are several.
         out: folder of the journals, of `answers.jsonl`, and of `errors.jsonl` where there are errors.
         batch_size: questions per forward pass, at most.
         max_new_tokens: where to cut an answer that does not end.
@@ -95,7 +95,7 @@ def run(
     twice = [name for name, count in Counter(one.id for one in questions).items() if count > 1]
     if twice:
         raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
-    workers = PartialState(cpu=vlm.model.device.type == "cpu", timeout=timedelta(days=7))  # the slowest may take long
+    workers = processes()
     config = answer_journal.configuration(vlm, questions, max_new_tokens, about)
     if workers.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -121,6 +121,12 @@ def run(
         "asked_again": known.asked_again,
         **known.counts,
     }
+
+
+def processes() -> PartialState:
+    """The processes that share the work. Call it before a model is loaded, so that each takes a GPU of its own."""
+    slowest = timedelta(days=7)  # the others wait for it
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=slowest)
 
 
 def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:

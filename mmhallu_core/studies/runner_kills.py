@@ -40,7 +40,7 @@ from mmhallu_core.world.render import render
 
 COMMAND = "python -m mmhallu_core.studies.runner_kills"
 BATCH, TOKENS = 6, 4  # one picture's questions a batch: many moments to be killed at
-SHARE = 4  # a process lives at most this part of a whole run
+SHARE, EARLY = 4, 100  # a process lives at most this part of a whole run; one in five does not get beyond its start
 
 
 @functools.cache
@@ -73,8 +73,13 @@ def lines_of(journal: Path) -> tuple[list[dict[str, Any]], bool]:
     return [json.loads(line)["record"] for line in parts[:-1]], bool(parts[-1])
 
 
-def look(journal: Path) -> dict[str, Any]:
-    """What a killed process left: answers so far, questions asked after they had an answer, and where it was."""
+def look(journal: Path, known: int) -> dict[str, Any]:
+    """What a killed process left: answers so far, questions asked after they had an answer, and where it was.
+
+    Args:
+        journal: the file, of this process and those before it.
+        known: how many lines it had when the process began.
+    """
     lines, torn = lines_of(journal)
     answers: dict[str, str] = {}
     late = changed = 0
@@ -84,11 +89,11 @@ def look(journal: Path) -> dict[str, Any]:
             changed += answers.setdefault(one, text) != text
     if torn:
         landed = "in a line"
-    elif not lines:
-        landed = "before the first line"
+    elif len(lines) <= max(known, 1):  # the first line says which run it is
+        landed = "at the start"
     else:
         landed = "in a batch" if "begun" in lines[-1] else "between batches"
-    return {"answers": answers, "late": late, "changed": changed, "landed": landed}
+    return {"lines": len(lines), "answers": answers, "late": late, "changed": changed, "landed": landed}
 
 
 def survive(kills: int, folder: Path, pictures: int, seed: int = 0) -> dict[str, Any]:
@@ -119,12 +124,14 @@ def survive(kills: int, folder: Path, pictures: int, seed: int = 0) -> dict[str,
     if start(folder / "undisturbed", None) != 0:
         raise CannotRun("the run that nobody disturbs failed; its message is above")
     whole, wanted = time.monotonic() - began, (folder / "undisturbed" / "answers.jsonl").read_bytes()
-    tally, landed, kept, equal, before, ended = Counter(), Counter(), [], [], {}, False
+    tally, landed, kept, equal, ended = Counter(), Counter(), [], [], False
+    before: dict[str, Any] = {"lines": 0, "answers": {}}
     while tally["kills"] < kills or not ended:  # the last run, too, is brought to its end
         out = folder / f"run-{len(equal)}"
-        status = start(out, dice.uniform(0, whole / SHARE) if tally["kills"] < kills else None)
-        found, ended = look(out / "journal.jsonl"), status == 0
-        tally["lost"] += sum(found["answers"].get(one) != text for one, text in before.items())
+        longest = whole / SHARE if dice.random() < 0.8 else whole / EARLY
+        status = start(out, dice.uniform(0, longest) if tally["kills"] < kills else None)
+        found, ended = look(out / "journal.jsonl", before["lines"]), status == 0
+        tally["lost"] += sum(found["answers"].get(one) != text for one, text in before["answers"].items())
         if status > 0:
             raise CannotRun(f"a process failed with status {status}; its message is above")
         if ended:
@@ -134,7 +141,7 @@ def survive(kills: int, folder: Path, pictures: int, seed: int = 0) -> dict[str,
             tally["kills"] += 1
             landed[found["landed"]] += 1
             kept.append(len(found["answers"]))
-        before = {} if ended else found["answers"]
+        before = {"lines": 0, "answers": {}} if ended else found
     return {
         "kind": "diorama",
         "kills": tally["kills"],
@@ -158,9 +165,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_folder() / "runner")
     arguments = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         result = survive(arguments.kills, Path(folder), arguments.pictures, arguments.seed)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     about = {
         "command": f"{COMMAND} --kills {arguments.kills} --pictures {arguments.pictures} --seed {arguments.seed}",
         "commit": commit or "unknown",
