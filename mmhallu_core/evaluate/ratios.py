@@ -61,7 +61,7 @@ def mean_of_ratios(
     tops, sizes = parts @ top, parts @ bottom
     counted = sizes > 0
     if not counted.any():
-        return Metric((), (), ())
+        return Metric((), (), (), printed)
     weight = (1 / sizes[counted]) @ parts[counted]
     shares = (tops[counted] / sizes[counted]).tolist()
     if printed is None:

@@ -1,0 +1,148 @@
+"""R-Bench: is somebody really *holding* the umbrella? Yes/no questions about relations between objects.
+
+Source: Wu et al., "Evaluating and Analyzing Relationship Hallucinations in Large Vision-Language Models", ICML 2024,
+arXiv 2406.16449; rules read in its eval.py at commit 1fb62e8. (Another benchmark of the same name, lcysyzxdxc/R-Bench,
+asks about distorted pictures; harnesses call that one R-Bench-Dis and R-Bench-Ref.)
+
+`rbench` asks about whole pictures of nocaps, `rbench-instance` about two objects that stand in a red and a green box.
+Most published answers are yes, so the authors drew five balanced subsets of question ids; a score is the mean over the
+five. Answers are read as POPE reads them, "yes" is the positive class, and precision, recall and F1 have 0.00001 below
+the line.
+
+`read` leaves the pictures of `rbench-instance` as they are; `with_boxes` draws the boxes that its questions speak of.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import YES_NO, Reading
+from mmhallu_core.evaluate.answers import strict as strict_reading
+from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
+from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios
+from mmhallu_core.types import CannotRun, require
+
+HOME = "https://github.com/mrwu-mac/R-Bench"
+SUBSETS = 5
+BELOW = 0.00001
+COLOURS = ("red", "green")  # of the subject's and the object's box
+
+
+def read(path: Path | None, level: str = "image") -> list[Question]:
+    """Reads `image-level_filterd.json` or `instance-level_filterd.json` (spelled so), and the five files of ids.
+
+    The ids stand beside it, in `...image-level...ids_1.json` to `..._5.json`; an id that comes twice counts twice.
+    Where none of them is there, all questions are one subset. Pictures are looked for in `images/`.
+
+    Args:
+        path: the file, or its folder.
+        level: "image" or "instance".
+
+    Raises:
+        CannotRun: when no path is given.
+        RecordError: when a row is not as published, or some of the five files are missing.
+    """
+    if path is None:
+        raise CannotRun(f"R-Bench does not come with `mmhallu data get`; get it from {HOME}, and name its folder")
+    file = Path(path) / f"{level}-level_filterd.json" if Path(path).is_dir() else Path(path)
+    lists = [sorted(file.parent.glob(f"*{level}-level*ids_{number}.json")) for number in range(1, SUBSETS + 1)]
+    there = [len(one) for one in lists]
+    require(there in ([0] * SUBSETS, [1] * SUBSETS), f"{file.parent}: expected five files of {level}-level ids")
+    drawn = [_ids(one[0]) for one in lists if one]
+    questions = []
+    for here, row in rows(file):
+        name, text, label = (str(column(row, here, key)) for key in ("question_id", "text", "label"))
+        image = str(file.parent / "images" / column(row, here, "image"))
+        about = {"subsets": [ids.count(name) for ids in drawn] or [1]}
+        if level == "instance":
+            for role, colour in zip(("subject", "object"), COLOURS, strict=True):
+                noun = column(row, here, role).lower()
+                text = text.replace(noun, f"{noun} in {colour} bounding box")
+            about["boxes"] = [column(row, here, key) for key in ("sub_box", "obj_box")]  # x0 y0 x1 y1, fractions
+        questions.append(Question(name, text, "no" if "no" in label.lower() else "yes", (image,), about=about))
+    strange = {name for ids in drawn for name in ids} - {question.id for question in questions}
+    require(not strange, f"{file}: no questions of these drawn ids: {', '.join(sorted(strange)[:5])}")
+    return questions
+
+
+def _ids(path: Path) -> list[str]:
+    ids = json.loads(path.read_text(encoding="utf-8"))
+    require(isinstance(ids, list) and len(ids) > 0, f"{path}: expected a list of question ids")
+    return [str(one) for one in ids]
+
+
+def with_boxes(question: Question) -> Question:
+    """The same question with the two boxes drawn into its picture, as the authors draw them (4 pixels wide)."""
+    from PIL import Image, ImageDraw
+
+    with Image.open(question.images[0]) as opened:
+        picture = opened.convert("RGB")
+    for box, colour in zip(question.about["boxes"], COLOURS, strict=True):
+        corners = [share * size for share, size in zip(box, 2 * picture.size, strict=True)]
+        ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=4)
+    drawn = io.BytesIO()
+    picture.save(drawn, "PNG")
+    about = {**question.about, "picture": question.picture}
+    return replace(question, images=(drawn.getvalue(),), about=about)
+
+
+def _scores(questions: Sequence[Question], said: Sequence[Reading], rounded: bool) -> Metrics:
+    sides = class_sides([question.truth for question in questions], said, "yes")
+    sides["yes_ratio"] = (np.array([one == "yes" for one in said], dtype=float), sides["accuracy"][1])
+    drawn = np.array([question.about["subsets"] for question in questions], dtype=float).T  # [subset, question]
+    pictures = [question.picture for question in questions]
+    printed = _printed(sides, drawn[drawn.any(axis=1)]) if rounded else {}
+    found = {name: mean_of_ratios(one, pictures, drawn, printed=printed.get(name)) for name, one in sides.items()}
+    right = (sides["accuracy"][0] > 0).tolist()
+    return {**found, "all_accuracy": rate(right, questions)}
+
+
+def _printed(sides: dict[str, Sides], drawn: np.ndarray) -> dict[str, float]:
+    """What the script prints, divided by 100: the mean over subsets in percent, to two digits."""
+    if not len(drawn):
+        return {}
+    counts = {name: (drawn @ top, drawn @ bottom) for name, (top, bottom) in sides.items()}
+    found = {name: counts[name][0] / counts[name][1] for name in ("accuracy", "yes_ratio")}
+    found |= {name: counts[name][0] / (counts[name][1] + BELOW) for name in ("precision", "recall")}
+    precision, recall = found["precision"], found["recall"]
+    found["f1"] = 2 * precision * recall / (precision + recall + BELOW)
+    return {name: float(np.round(np.mean(share * 100), 2)) / 100 for name, share in found.items()}
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The mean over the five subsets by POPE's reading; `all_accuracy` is over all questions, once each."""
+    return _scores(questions, [YES_NO["POPE"](text) for text in texts], rounded=True)
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading, without constant and rounding, and the share of answers it cannot read."""
+    said = [strict_reading(text) for text in texts]
+    return {**_scores(questions, said, rounded=False), "unparsed": rate([one is None for one in said], questions)}
+
+
+def _benchmark(name: str, title: str, level: str) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        home=HOME,
+        licence="none stated by its authors; the photos come from Open Images (CC BY 2.0)",
+        form="yes_no",
+        headline="accuracy",
+        read=partial(read, level=level),
+        official=official,
+        strict=strict,
+        chance=guessing,
+    )
+
+
+BENCHMARKS = (
+    _benchmark("rbench", "R-Bench: yes/no questions about relations in a picture", "image"),
+    _benchmark("rbench-instance", "R-Bench: yes/no questions about the relation of two boxed objects", "instance"),
+)

@@ -1,0 +1,100 @@
+"""SpatialSense: is the cat *on* the mat? Spatial relations that people chose because they look likely, and are not.
+
+Source: Yang et al., "SpatialSense: An Adversarially Crowdsourced Benchmark for Spatial Relation Recognition", ICCV
+2019, arXiv 1908.02660; file form and measure read at commit 2071fb9. Nine relations, each with a subject and an object,
+true or false of a photo. The published measure is accuracy on the test split, overall and for each relation.
+
+It was made for classifiers that see the two boxes. Papers that report it for vision-language models do not say how
+they ask or read answers. Here the question is "Is the cat on the mat? Please answer yes or no." with the whole photo;
+`official` is the published measure with VLMEvalKit's reading of words, and `strict` ours.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import column, rows
+from mmhallu_core.evaluate.answers import YES_NO, Reading
+from mmhallu_core.evaluate.answers import strict as strict_reading
+from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
+from mmhallu_core.types import CannotRun, require
+
+HOME = "https://github.com/princeton-vl/SpatialSense"
+RELATIONS = (
+    "above", "behind", "in", "in front of", "next to", "on", "to the left of", "to the right of", "under",
+)  # fmt: skip
+
+
+def read(path: Path | None, split: str = "test") -> list[Question]:
+    """Reads `annotations.json`; the photos stand beside it, in `images/flickr/` and `images/nyu/`.
+
+    Args:
+        path: the file, or its folder.
+        split: "train", "valid" or "test".
+
+    Raises:
+        CannotRun: when no path is given.
+        RecordError: when a row is not as published, or the split is empty.
+    """
+    if path is None:
+        raise CannotRun(f"SpatialSense does not come with `mmhallu data get`; get it from {HOME}, and name its folder")
+    file = Path(path) / "annotations.json" if Path(path).is_dir() else Path(path)
+    questions = []
+    for here, row in rows(file):
+        if column(row, here, "split") != split:
+            continue
+        url = column(row, here, "url")
+        source = "flickr" if url.startswith("http") else "nyu"
+        image = str(file.parent / "images" / source / url.rpartition("/")[2])
+        for one in column(row, here, "annotations"):
+            name, relation, label = (column(one, here, key) for key in ("_id", "predicate", "label"))
+            require(relation in RELATIONS, f"{here}: no relation {relation!r}; there are {', '.join(RELATIONS)}")
+            require(isinstance(label, bool), f"{here}: `label` of {name} must be true or false, got {label!r}")
+            subject, other = (column(column(one, here, key), here, "name").strip() for key in ("subject", "object"))
+            text = f"Is the {subject} {relation} the {other}? Please answer yes or no."
+            about = {"relation": relation, "subject": subject, "object": other}
+            questions.append(Question(name, text, "yes" if label else "no", (image,), about=about))
+    require(len(questions) > 0, f"{file}: no questions of the split {split!r}")
+    return questions
+
+
+def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
+    """Accuracy overall and of each relation that was asked about."""
+    right = np.array([one == question.truth for one, question in zip(said, questions, strict=True)])
+    relations = np.array([question.about["relation"] for question in questions])
+    found = {"accuracy": rate(right.tolist(), questions)}
+    for relation in RELATIONS:
+        at = np.flatnonzero(relations == relation)
+        if len(at):
+            found[relation.replace(" ", "_")] = rate(right[at].tolist(), [questions[place] for place in at])
+    return found
+
+
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The published accuracies, with answers read by VLMEvalKit's rule: exactly one of the words yes and no."""
+    return _scores(questions, [YES_NO["VLMEvalKit"](text) for text in texts])
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The same by the strict reading, and the share of answers that it cannot read."""
+    said = [strict_reading(text) for text in texts]
+    return {**_scores(questions, said), "unparsed": rate([one is None for one in said], questions)}
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="spatialsense",
+        title="SpatialSense: nine spatial relations, true or false of a photo (test split)",
+        home=HOME,
+        licence="none stated by its authors; the photos come from Flickr and NYU Depth",
+        form="yes_no",
+        headline="accuracy",
+        read=partial(read, split="test"),
+        official=official,
+        strict=strict,
+        chance=guessing,
+    ),
+)
