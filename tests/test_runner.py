@@ -24,6 +24,8 @@ from mmhallu_core.types import Answer, CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+pytestmark = pytest.mark.long
+
 TOKENS = 4
 ASKED = ("dog", "umbrella", "tree", "car")
 
@@ -361,7 +363,6 @@ assert result["n"] == len(questions), result
 """
 
 
-@pytest.mark.long
 def test_two_processes_write_the_file_of_one(questions, vlm, tmp_path, monkeypatch):
     with monkeypatch.context() as stopped:  # a run of one process stops, and two go on
         stop_after(stopped, 1)
@@ -400,18 +401,17 @@ def survive(kills, pictures, out):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     result = json.loads((out / "kills.json").read_text("utf-8"))
     assert result["kills"] == kills and result["lost"] == result["asked_after_answer"] == result["changed"] == 0
-    assert result["files_equal"] and result["landed"]["in a batch"] > 0
+    assert result["files_equal"] and sum(result["landed"].values()) == kills
     return result
 
 
-@pytest.mark.long
 def test_five_kills_lose_nothing(tmp_path):
     survive(5, 16, tmp_path)
 
 
 @pytest.mark.slow
 def test_fifty_kills_lose_nothing(tmp_path):
-    assert len(survive(50, 40, tmp_path)["landed"]) > 1
+    assert {"at the start", "in a batch"} <= set(survive(50, 40, tmp_path)["landed"])
 
 
 @pytest.mark.gpu
