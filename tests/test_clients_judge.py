@@ -192,7 +192,7 @@ def test_what_cannot_be_read_is_asked_again_and_then_put_aside(run):
     assert first == Verdict("first", ("Hm.", "Rating: six", "Rating: 4"), 4)
     assert second == Verdict("second", ("What?", "Rating: 1, rating: 2", "No."), None, "unparsable")
     assert first_replies([first, second]) == [Answer("first", "Hm."), Answer("second", "What?")]
-    assert first_replies([Verdict("third", (), None, "unavailable")]) == []
+    assert first_replies([Verdict("third", (), None, "unavailable"), Verdict("x", ("Rating:",), None, "cut")]) == []
     assert "could not be read" not in prompts[0] and all("could not be read" in prompt for prompt in prompts[2:])
 
 

@@ -17,6 +17,7 @@ from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.types import Answer, Number, Record
 
 TRIES = 3
+UNPARSABLE = "unparsable"
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def judge(client: JournaledClient, job: Judge, cases: Sequence[Case], progress: 
 
 
 def first_replies(verdicts: Sequence[Verdict]) -> list[Answer]:
-    """The judge's first replies by case, as the official scorers read them; a case without any reply is left out."""
-    return [Answer(verdict.id, verdict.texts[0]) for verdict in verdicts if verdict.texts]
+    """The judge's first replies by case, as the official scorers read them; a case with a failed call is left out."""
+    return [Answer(verdict.id, verdict.texts[0]) for verdict in verdicts if verdict.reason in (None, UNPARSABLE)]
 
 
 def _request(job: Judge, case: Case, number: int) -> Request:
@@ -193,5 +194,5 @@ def _request(job: Judge, case: Case, number: int) -> Request:
 
 
 def _verdict(name: str, value: str | int | None, texts: list[str], failed: str | None) -> Verdict:
-    reason = None if value is not None else failed or "unparsable"
+    reason = None if value is not None else failed or UNPARSABLE
     return Verdict(name, tuple(texts), value, reason)

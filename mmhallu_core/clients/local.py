@@ -9,6 +9,7 @@ from PIL import Image
 from mmhallu_core.clients.client import BAD_REQUEST, CUT, CallFailed, Reply, Request
 from mmhallu_core.clients.pictures import decode
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.types import CannotRun
 
 
@@ -21,7 +22,7 @@ class LocalClient:
 
     def __init__(self, vlm: Vlm) -> None:
         self.vlm = vlm
-        self.about: dict[str, Any] = {"kind": "local", "model": vlm.name}
+        self.about: dict[str, Any] = {"kind": "local", "model": vlm.name, "weights": weights_sha256(vlm.model)}
         self._one_at_a_time = threading.Lock()
 
     @torch.inference_mode()

@@ -1,0 +1,57 @@
+"""`mmhallu judge BENCH`: a judge's verdicts on free answers, by a model behind a server or in this process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmhallu_core.cli import AsJson, app, command, emit, table
+
+
+@command(app, "judge")
+def judge(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="hallusionbench or mmhal.")],
+    answers: Annotated[Path, typer.Option(help="Answers with the questions' ids.")],
+    model: Annotated[str, typer.Option(help="The judge: the server's name for it, or a model to load here.")],
+    out: Annotated[Path, typer.Option(help="Folder for verdicts.jsonl, judged.jsonl and the journal.")],
+    server: Annotated[
+        str, typer.Option(help="Address, such as http://127.0.0.1:8000/v1; its key in MMHALLU_API_KEY.")
+    ] = "",
+    questions: Annotated[Path | None, typer.Option(help="The benchmark's published file.")] = None,
+    subset: Annotated[bool, typer.Option("--subset", help="Judge the questions that have an answer.")] = False,
+    calls: Annotated[int | None, typer.Option(help="Calls to make at most in this run.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens to use at most in this run.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time to take at most in this run.")] = None,
+    workers: Annotated[int, typer.Option(help="Calls in flight at a time.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Have a judge grade free answers. Call it again to go on after a stop: nothing is asked twice."""
+    from mmhallu_core.clients.budget import Budget
+    from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.evaluate.benchmark import score
+    from mmhallu_core.evaluate.benchmarks import benchmark
+    from mmhallu_core.evaluate.served import VERDICTS, judge_answers
+
+    one = benchmark(bench)
+    asked, said = one.read(questions), read_answers(answers)
+    if server:
+        from mmhallu_core.clients.openai_client import OpenAiClient
+
+        client = OpenAiClient(server, model, budget=Budget(calls, tokens, seconds))
+    else:
+        from mmhallu_core.clients.local import LocalClient
+        from mmhallu_core.models.vlm import Vlm
+
+        client = LocalClient(Vlm.load(model))
+    progress = None if as_json else "judge"
+    result = {"benchmark": bench, "judge": model}
+    result |= judge_answers(one, asked, said, client, out, subset, workers, progress)
+    unread = sum(result["reasons"].values())
+    lines = [f"{result['judged']} verdicts by {model}, {unread} without one ({out / 'judged.jsonl'} says why)"]
+    if not unread:
+        scored = score(one, asked, said, read_answers(out / VERDICTS), subset)
+        result["official"] = scored["official"]
+        lines.append(table(scored["official"]))
+    emit(result, as_json, "\n".join(lines))
+    if unread:
+        raise typer.Exit(1)
