@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
+from mmhallu_core.evaluate.categories import by_category
 from mmhallu_core.types import CannotRun, require
 
 HOME = "https://github.com/princeton-vl/SpatialSense"
@@ -63,14 +62,8 @@ def read(path: Path | None, split: str = "test") -> list[Question]:
 
 def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
     """Accuracy overall and of each relation that was asked about."""
-    right = np.array([one == question.truth for one, question in zip(said, questions, strict=True)])
-    relations = np.array([question.about["relation"] for question in questions])
-    found = {"accuracy": rate(right.tolist(), questions)}
-    for relation in RELATIONS:
-        at = np.flatnonzero(relations == relation)
-        if len(at):
-            found[relation.replace(" ", "_")] = rate(right[at].tolist(), [questions[place] for place in at])
-    return found
+    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
+    return {"accuracy": rate(right, questions), **by_category(right, questions, "relation")}
 
 
 def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
