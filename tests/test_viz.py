@@ -58,7 +58,9 @@ def test_a_scene_card_says_what_is_in_the_picture():
     scene = sample_scene("card")
     twin = scene_cards(scene, {"model": marked("A tent.", [Mention("tent", 2, 6, 1, True)])})
     page = Page(twin.html)
-    assert page.alts == [f"Drawn scene. {in_words(scene)}"] and not page.open
+    first, _, rest = in_words(scene).partition(". ")
+    assert page.alts == [f"Drawn scene. {first}. All of it stands in words beside the picture."] and not page.open
+    assert page.words.count(rest) == 1, "nobody has to hear it twice"
     assert in_words(scene) in str(twin) and "[tent: not in the picture]" in str(twin)
     kinds = {fact.value for fact in read(in_words(scene)).facts if fact.predicate == "is"}
     assert kinds == set(scene.kinds())

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.viz.frames import Frames
+from mmhallu_core.viz import frames
 from mmhallu_core.viz.player import Control, Player, State
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.viz.why import explained, judged, wrong_words
@@ -44,6 +44,11 @@ def player(**more):
     return Player("Two controls", Control("What", tree), **more)
 
 
+def unwrapped(text):
+    """A text in one line."""
+    return " ".join(text.split())
+
+
 # ---------------------------------------------------------------- the player
 
 
@@ -52,8 +57,8 @@ def test_text_takes_numbers_and_names():
     assert one.text() == one.text(0) == one.text("ball", "blue") == one.text(0, 1)
     assert one.text(0, 0).splitlines() == [
         "What: ball", "Colour: red",
-        "In the picture: This is a beach. There is a red ball on the left. There is a white dog standing on the right. "
-        "The ball is to the left of the dog.",
+        "In the picture: This is a beach. There is a red ball on the left. There is a",
+        "  white dog standing on the right. The ball is to the left of the dog.",
         "Said: as it is",
     ]  # fmt: skip
     assert "blue ball" in one.text()
@@ -72,6 +77,7 @@ def test_print_shows_every_setting_of_the_last_control():
     ], "the picture is told once, since it does not change"  # fmt: skip
     assert str(dial).startswith("A dial\n\nA note.")
     assert str(player()).count("In the picture") == 2
+    assert max(map(len, str(player(note="so " * 60)).splitlines())) <= 79
 
 
 def carried(page):
@@ -84,8 +90,10 @@ def test_the_page_carries_everything_and_asks_nobody():
     page = player(note="x < y")._repr_html_()
     play = carried(page)
     assert play["tree"]["label"] == "What" and play["tree"]["options"][0][1]["start"] == 1
-    assert [said for _, _, said in play["states"]][2] == "<dl><dt>Said</dt><dd><b>a &lt;/script&gt; b</b></dd></dl>"
+    assert [play["words"][text] for text in play["states"][2][2:]] == ["Said", "<b>a &lt;/script&gt; b</b>"]
+    assert len(play["words"]) == len(set(play["words"])) == 6, "two pictures, a heading, three sentences, each once"
     assert not re.search(r"https?:|//\w|\bimport\b|fetch\(|XMLHttp", re.sub(r'"data:[^"]*"|//.*', "", page))
+    assert opened(play["sheet"]).mode == "RGBA" and play["size"] == 192
     assert page.count("<script") == page.count("</script>") == 2 and "x &lt; y" in page
     # without a script, the state at the start is there
     assert "<b>painted</b>" in page.split("<script")[0] and 'alt="Drawn scene. This is a beach.' in page
@@ -105,23 +113,25 @@ def test_without_ipywidgets_the_page_remains(monkeypatch):
 
 
 def opened(uri):
-    return Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))).convert("RGB")
+    return Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/webp;base64,"))))
 
 
-def test_a_patch_over_the_whole_is_the_picture():
-    frames, size = Frames(96), 96
+@pytest.mark.parametrize("highest", [frames.HIGHEST, 200])
+def test_a_patch_over_the_whole_is_the_picture(monkeypatch, highest):
+    monkeypatch.setattr(frames, "HIGHEST", highest)
+    many, size = frames.Frames(96), 96
     scenes = [BEACH.replace(BALL.but(colour="blue")), BEACH.without("o2"), Scene("x", "night", BEACH.things), BEACH]
-    for scene in scenes:
-        whole, *patch = frames.add(scene, BEACH)
-        image = opened(frames.files[whole])
-        if patch:
-            number, *box = patch
-            left, top, wide, high = (round(share * size / 100) for share in box)
-            piece = opened(frames.files[number])
-            assert piece.size == (wide, high) and piece.size != (size, size)
-            image.paste(piece, (left, top))
-        assert np.array_equal(np.asarray(image), np.asarray(render(scene, size).image))
-    assert len(frames.files) == len(set(frames.files)) == 4, "the beach, two patches, the night"
+    drawn = [many.add(scene, BEACH) for scene in scenes]
+    assert drawn == [many.add(scene, BEACH) for scene in scenes] and [len(tiles) for tiles in drawn] == [2, 2, 2, 1]
+    assert len(many.tiles) == 4, "the beach and three patches, each once"
+    sheet = opened(many.uri())
+    assert sheet.height <= highest and (sheet.width > size) == (highest == 200), "a full column is followed by another"
+    for scene, tiles in zip(scenes, drawn, strict=True):
+        image = Image.new("RGBA", (size, size))
+        for number, left, top in tiles:
+            x, y, wide, high = many.tiles[number]
+            image.alpha_composite(sheet.crop((x, y, x + wide, y + high)), (left, top))
+        assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(render(scene, size).image))
 
 
 # ---------------------------------------------------------------- which words are wrong, and why
@@ -252,7 +262,7 @@ def test_the_dial_says_how_its_picture_was_found(models):
     found = re.search(r"names one in (\d+) of 24 .* without in (\d+); shown is the first( where habit)?", dial.note)
     assert found and titled(dial.state().scene) == "A beach without an umbrella"
     if found.group(3):
-        assert "[umbrella: not in the picture; habit: beaches often have one]" in dial.text(4)
+        assert "[umbrella: not in the picture; habit: beaches often have one]" in unwrapped(dial.text(4))
         assert "umbrella:" not in dial.text(0)
 
 
@@ -267,14 +277,17 @@ def test_without_the_control_one_setting_remains(models, monkeypatch):
 
 def test_the_scene_builder_asks_about_what_changes(models):
     builder = scene_builder(BEACH, vlm=models[0])
-    text = builder.text("A beach without an umbrella", "the ball: colour", "blue")
+    text = unwrapped(builder.text("A beach without an umbrella", "the ball: colour", "blue"))
     assert "What colour is the ball?" in text and "There is a blue ball on the left." in text
     after = BEACH.replace(BALL.but(colour="blue"))
     answer = models[0].answer([render(after, 96).image], ["What colour is the ball?"], 8)[0]
     assert judged(answer, "Blue.").text in text
     play = carried(builder._repr_html_())
-    assert len(play["states"]) == sum(len(field.values) for field in fields(BEACH))
-    assert len(builder._repr_html_()) < 700_000
+    assert len(play["states"]) == sum(min(len(field.values), 8) for field in fields(BEACH))
+    (facts,) = builder.control.options.values()
+    assert list(facts.options) == [field.label for field in fields(BEACH)], "every fact can be changed"
+    assert {"an umbrella", "a boat"} <= set(facts.options["one thing more"].options), "first what habit expects"
+    assert len(builder._repr_html_()) < 170_000
 
 
 def live_controls(box):
@@ -325,8 +338,8 @@ def test_live_states_are_those_of_the_page():
 
 def test_any_sentence_can_be_marked():
     marker = caption_marker(BEACH, {"good": "There is a red ball.", "bad": "There is a kite. Blah!"})
-    assert "[kite: not in the picture]" in marker.text("bad") and "Only" not in marker.text("good")
-    assert "“Blah”. Here only the nouns were looked up." in marker.text("bad")
+    assert "[kite: not in the picture]" in marker.text("bad") and "only" not in marker.text("good")
+    assert "“Blah”. Here only the nouns were looked up." in unwrapped(marker.text("bad"))
     controls = live_controls(marker.widget())
     typed = controls["Or your own"]
     assert typed.value == "There is a red ball."
@@ -339,6 +352,6 @@ def test_any_sentence_can_be_marked():
 
 def test_the_marker_has_sentences_of_its_own(models):
     marker = caption_marker(vlm=models[0])
-    assert "umbrella: not in the picture; habit: beaches often have one" in marker.text("what habit writes")
-    assert "[a street: it is a beach]" in marker.text("the wrong place")
+    assert "umbrella: not in the picture; habit: beaches often have one" in unwrapped(marker.text("what habit writes"))
+    assert "[a street: it is a beach]" in unwrapped(marker.text("the wrong place"))
     assert "[" not in marker.text("the truth")

@@ -1,8 +1,9 @@
 """Many pictures that differ a little, in few bytes.
 
-A page that shows what every single change does to a scene would carry hundreds of pictures, and most of each is the
-same. So one picture is kept whole, and others as the smallest box of pixels in which they differ from it: a patch that
-is laid over the whole one. Files that are equal byte for byte are kept once.
+A page that shows what every single change does to a scene carries hundreds of pictures, and most of each is the same.
+So one picture is kept whole, and of the others only the pixels that differ from it: a patch, transparent elsewhere,
+that is laid over the whole one. All of them stand below each other in one sheet, one WebP file without loss, so that
+what they have in common (colours, edges, shapes) is written once.
 """
 
 import base64
@@ -10,12 +11,12 @@ import io
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
-WORTH = 0.6  # a patch that covers more than this share of the picture is kept as a whole picture instead
+HIGHEST = 16000  # pixels; a WebP picture has at most 16,383 a side
 
 
 def png(image: Image.Image) -> bytes:
@@ -25,14 +26,9 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def data_uri(content: bytes) -> str:
-    """A PNG file as an address that carries the file itself."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def difference_box(a: Image.Image, b: Image.Image) -> tuple[int, int, int, int] | None:
-    """The smallest box (x0, y0, x1, y1) around all pixels in which two pictures differ; None when they are equal."""
-    return ImageChops.difference(a, b).getbbox()
+def data_uri(content: bytes, kind: str = "png") -> str:
+    """A picture file as an address that carries the file itself."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
 @dataclass
@@ -41,14 +37,16 @@ class Frames:
 
     Attributes:
         size: pixels of a side.
-        files: data URIs, each once; frames refer to them by number.
+        tiles: where each whole picture and each patch stands in the sheet: `[left, top, width, height]`.
     """
 
     size: int = 192
-    files: list[str] = field(default_factory=list)
-    _wholes: dict[Scene, tuple[int, Image.Image]] = field(default_factory=dict)
+    tiles: list[list[int]] = field(default_factory=list)
+    _pictures: list[Image.Image] = field(default_factory=list)
+    _numbers: dict[tuple, int] = field(default_factory=dict)
+    _drawn: dict[Scene, np.ndarray] = field(default_factory=dict)
 
-    def add(self, scene: Scene, base: Scene | None = None) -> list:
+    def add(self, scene: Scene, base: Scene | None = None) -> list[list[int]]:
         """Takes in the picture of a scene.
 
         Args:
@@ -56,30 +54,46 @@ class Frames:
             base: a scene that looks almost the same.
 
         Returns:
-            `[whole]`, the number of a file, or `[whole, patch, left, top, width, height]`: two files, and where the
-            patch goes, in percent of the picture.
+            The tiles to draw, one over the other: `[number, left, top]`, with the place in the picture.
         """
-        if base is None or base == scene:
-            return [self._whole(scene)[0]]
-        whole, under = self._whole(base)
-        image = render(scene, self.size).image
-        box = difference_box(under, image)
-        if box is None:
-            return [whole]
-        x0, y0, x1, y1 = box
-        if (x1 - x0) * (y1 - y0) > WORTH * self.size**2:
-            return [self._file(image)]
-        place = np.round(100 * np.array([x0, y0, x1 - x0, y1 - y0]) / self.size, 4).tolist()
-        return [whole, self._file(image.crop(box)), *place]
+        image, under = self._picture(scene), self._picture(base or scene)
+        changed = (image != under).any(axis=-1)
+        if not changed.any():
+            return [[self._tile(image), 0, 0]]
+        rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        patch = image[box] * changed[box][..., None]  # no colour and no opacity where nothing changed
+        return [[self._tile(under), 0, 0], [self._tile(patch), int(columns[0]), int(rows[0])]]
 
-    def _whole(self, scene: Scene) -> tuple[int, Image.Image]:
-        if scene not in self._wholes:
-            image = render(scene, self.size).image
-            self._wholes[scene] = self._file(image), image
-        return self._wholes[scene]
+    def sheet(self) -> Image.Image:
+        """All tiles in one picture, without loss."""
+        right, bottom = (max(tile[side] + tile[side + 2] for tile in self.tiles) for side in (0, 1))
+        sheet = Image.new("RGBA", (right, bottom))
+        for picture, (left, top, _, _) in zip(self._pictures, self.tiles, strict=True):
+            sheet.paste(picture, (left, top))
+        return sheet
 
-    def _file(self, image: Image.Image) -> int:
-        uri = data_uri(png(image))
-        if uri not in self.files:
-            self.files.append(uri)
-        return self.files.index(uri)
+    def uri(self) -> str:
+        """The sheet as an address that carries it."""
+        file = io.BytesIO()
+        self.sheet().save(file, format="WEBP", lossless=True, quality=80, method=4)
+        return data_uri(file.getvalue(), "webp")
+
+    def _picture(self, scene: Scene) -> np.ndarray:
+        """A scene, drawn: [size, size, red green blue and opacity]."""
+        if scene not in self._drawn:
+            self._drawn[scene] = np.asarray(render(scene, self.size).image.convert("RGBA"))
+        return self._drawn[scene]
+
+    def _tile(self, pixels: np.ndarray) -> int:
+        """The number of a tile; equal ones are kept once."""
+        key = (pixels.shape, pixels.tobytes())
+        if key not in self._numbers:
+            self._numbers[key] = len(self.tiles)
+            high, wide = pixels.shape[:2]
+            left, top, _, above = self.tiles[-1] if self.tiles else (0, 0, 0, 0)
+            if top + above + high > HIGHEST:  # the column is full
+                left, top, above = left + self.size, 0, 0
+            self.tiles.append([left, top + above, wide, high])
+            self._pictures.append(Image.fromarray(pixels))
+        return self._numbers[key]

@@ -53,7 +53,8 @@ def scene_cards(scene: Scene, captions: dict[str, Twin]) -> Twin:
     file = io.BytesIO()
     render(scene, SHOWN_AT).image.save(file, format="PNG")
     truth = in_words(scene)
-    image = picture(file.getvalue(), "image/png", f"Drawn scene. {truth}", "width:100%;max-width:20em;height:auto")
+    alt = f"Drawn scene. {truth.split('. ')[0].rstrip('.')}. All of it stands in words beside the picture."
+    image = picture(file.getvalue(), "image/png", alt, "width:100%;max-width:20em;height:auto")
     said = "".join(f"<dt>{html.escape(who)}</dt><dd>{twin.html}</dd>" for who, twin in captions.items())
     facts = f"<dt>In the picture (its facts)</dt><dd>{html.escape(truth)}</dd>"
     words = f'<dl style="flex:1 1 16em;margin:0">{facts}{said}</dl>'

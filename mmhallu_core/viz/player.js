@@ -9,24 +9,26 @@
     const place = root.querySelector(".mm-controls");
     const chosen = []; // the option of each control, from the first to the last
 
+    // All pictures stand in one sheet. A frame is one of its tiles, and perhaps another that is laid over it.
+    const sheet = Object.assign(new Image(), { src: play.sheet });
+    const loaded = sheet.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: play.size, height: play.size });
+
     const show = (state) => {
-      const [frame, facts, said] = play.states[state];
-      const [whole, patch, left, top, width, height] = frame;
-      const images = [new Image()];
-      images[0].src = play.files[whole];
-      images[0].alt = "Drawn scene. " + facts;
-      if (patch !== undefined) {
-        images.push(new Image());
-        images[1].src = play.files[patch];
-        images[1].alt = "";
-        Object.assign(images[1].style, {
-          left: left + "%", top: top + "%", width: width + "%", height: height + "%",
-        });
-      }
-      root.querySelector(".mm-frame").replaceChildren(...images);
-      root.querySelector("details span").textContent = facts;
+      const [frame, facts, ...said] = play.states[state];
+      const image = root.querySelector(".mm-frame img");
+      image.alt = "Drawn scene. " + play.words[facts];
+      loaded.then(() => {
+        for (const [tile, left, top] of frame) {
+          const [x, y, width, height] = play.tiles[tile];
+          canvas.getContext("2d").drawImage(sheet, x, y, width, height, left, top, width, height);
+        }
+        image.src = canvas.toDataURL();
+      });
+      root.querySelector("details span").textContent = play.words[facts];
       // The region stays, its content changes: this is what makes a screen reader speak.
-      root.querySelector(".mm-said").innerHTML = said;
+      const lines = said.map((text, number) => number % 2 ? `<dd>${play.words[text]}</dd>` : `<dt>${play.words[text]}</dt>`);
+      root.querySelector(".mm-said").innerHTML = `<dl>${lines.join("")}</dl>`;
     };
 
     const field = (node, level) => {

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
-from mmhallu_core.viz.frames import Frames
+from mmhallu_core.viz.frames import Frames, data_uri, png
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.viz.twins import Twin
+from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
 WORDS = "The picture in words"
@@ -56,9 +58,14 @@ class State:
         return "\n".join(f"{name}: {twin.text}" for name, twin in self.said.items())
 
     @property
+    def pieces(self) -> list[str]:
+        """The lines as HTML: a heading, what it says, the next heading, ..."""
+        return [piece for name, twin in self.said.items() for piece in (html.escape(name), twin.html)]
+
+    @property
     def html(self) -> str:
         """The lines, as a list of terms and descriptions."""
-        return "<dl>" + "".join(f"<dt>{html.escape(k)}</dt><dd>{v.html}</dd>" for k, v in self.said.items()) + "</dl>"
+        return "<dl>" + "".join(map("<dt>{}</dt><dd>{}</dd>".format, self.pieces[::2], self.pieces[1::2])) + "</dl>"
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,12 @@ class Control:
             return option
         listed = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
         raise ValueError(f"{self.label}: there is no {option!r}; choose one of {listed}")
+
+
+def wrapped(text: str) -> str:
+    """The text with lines of at most 79 characters; what continues a line is set in by two."""
+    lines = (fill(line, 79, subsequent_indent="  ", break_on_hyphens=False) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 @cache
@@ -146,7 +159,7 @@ class Player:
             ValueError: for a setting that does not exist; the message lists those that do.
         """
         way = [f"{control.label}: {list(control.options)[number]}" for control, number in self.walk(*settings)]
-        return "\n".join([*way, self.state(*settings).text])
+        return wrapped("\n".join([*way, self.state(*settings).text]))
 
     def __str__(self) -> str:
         *way, (last, _) = self.walk()
@@ -155,7 +168,7 @@ class Player:
         for name, state in last.options.items():
             shown.append(f"{last.label}: {name}\n{state.lines if state.facts == facts else state.text}")
             facts = state.facts  # the picture is told again only when it has changed
-        return "\n\n".join(shown)
+        return wrapped("\n\n".join(shown))
 
     def __repr__(self) -> str:
         return str(self)
@@ -168,19 +181,22 @@ class Player:
 
     def _page(self) -> str:
         frames, states = Frames(self.size), []
+        words: dict[str, int] = {}  # each text once: many states say the same of the same picture
 
         def plain(node: Control | State) -> Any:
             """The tree in JSON: a control becomes an object, a state its number."""
             if isinstance(node, State):
-                states.append([frames.add(node.scene, node.base), node.facts, node.html])
+                texts = [words.setdefault(text, len(words)) for text in (node.facts, *node.pieces)]
+                states.append([frames.add(node.scene, node.base), *texts])
                 return len(states) - 1
             options = [[name, plain(below)] for name, below in node.options.items()]
             return {"label": node.label, "dial": node.dial, "start": node.start, "options": options}
 
         tree, start = plain(self.control), self.state()
-        play = json.dumps({"files": frames.files, "states": states, "tree": tree}, ensure_ascii=False)
+        play = {"sheet": frames.uri(), "size": self.size, "tiles": frames.tiles, "words": list(words)}
+        play = json.dumps(play | {"states": states, "tree": tree}, ensure_ascii=False, separators=(",", ":"))
         play = play.replace("<", "\\u003c")  # so that no text in it can end the script element
-        whole = frames.files[frames.add(start.scene)[0]]
+        whole = data_uri(png(render(start.scene, self.size).image))
         title, facts = html.escape(self.title), html.escape(start.facts)
         note = f'<p class="mm-note">{html.escape(self.note)}</p>' if self.note else ""
         return (

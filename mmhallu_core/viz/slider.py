@@ -86,7 +86,7 @@ def slider(
         f'data-lm-suppress-shortcuts="true"><output>{html.escape(name)}</output></label>'
     )
     # tabindex: where a figure scrolls, somebody without a mouse must be able to scroll it
-    box = '<figure tabindex="0" aria-label="figure, scrolls when it is wide" style="margin:0;overflow-x:auto">'
+    box = '<figure tabindex="0" aria-label="scrolls when it is wide" style="margin:0;overflow-x:auto">'
     page = (
         f'<div class="mm-slider" role="group" aria-label="{html.escape(label)}"><style>{_part("slider.css")}</style>'
         f'{control}{box}{drawn}</figure><p class="mm-said" role="status">{html.escape(said)}</p>'

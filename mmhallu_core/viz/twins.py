@@ -67,7 +67,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     caption = f'<caption style="caption-side:top;text-align:left;{NOTE}">{html.escape(title)}</caption>'
     # tabindex: a table wider than a phone scrolls, and somebody without a mouse must be able to scroll it
     shown = (
-        f'<div role="region" aria-label="{html.escape(title)}" tabindex="0" style="overflow-x:auto">'
+        '<div role="group" aria-label="scrolls when it is wide" tabindex="0" style="overflow-x:auto">'
         f'<table class="table" style="width:auto;font-size:0.9em">{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
@@ -142,6 +142,6 @@ def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
     """
     folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
     # tabindex: where a figure scrolls, somebody without a mouse must be able to scroll it
-    box = '<figure tabindex="0" aria-label="figure, scrolls when it is wide" style="margin:0;overflow-x:auto">'
+    box = '<figure tabindex="0" aria-label="scrolls when it is wide" style="margin:0;overflow-x:auto">'
     shown = f"{box}{vector(figure, alt)}</figure>{folded}"
     return Twin(shown, f"Figure: {alt}\n\n{numbers.text}")

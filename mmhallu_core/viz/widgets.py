@@ -11,6 +11,7 @@ the book was built, and `print(player)` or `player.text(setting)` the same in wo
 import html
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
@@ -29,6 +30,7 @@ from mmhallu_core.world.scene import Scene
 
 SEEN_AT = 96  # pixels: what tiny-llava sees
 LOOKED_AT = 24  # scenes among which the dial's is found
+MOST_VALUES = 8  # of one fact, on a page without a kernel
 HABITS = {"none": 0.0, "a little": 0.25, "half": 0.5, "much": 0.75, "full": 1.0}
 NO_CONTROL = (
     "The dial needs tiny-llava-control, the model trained without habit, which is not on this machine; "
@@ -109,7 +111,8 @@ def _telling_scene(place: str, habit: Vlm, control: Vlm | None) -> tuple[Scene, 
 def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
     """Change one fact of a picture; the picture, the model's caption and its answer to a question about it change.
 
-    With a kernel, changes add up. Without one, every single change of each scene is there, computed beforehand.
+    With a kernel, changes add up. Without one, every fact of each scene can be changed, one at a time, to at most
+    eight values computed beforehand.
 
     Args:
         scenes: what to start from; three beginnings when none is given.
@@ -117,7 +120,7 @@ def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
     """
     vlm = vlm or Vlm.load()
     named = _named(scenes or [unusual_scenes(place, 1, most=3)[0] for place in ("beach", "street", "field")])
-    all_fields = {title: fields(scene) for title, scene in named.items()}
+    all_fields = {title: [_few(field, scene) for field in fields(scene)] for title, scene in named.items()}
     changed = [(field, after) for many in all_fields.values() for field in many for after in field.values.values()]
     wanted = list(dict.fromkeys((after, field.question(after)) for field, after in changed))
     told = dict(zip(wanted, _tell(vlm, wanted), strict=True))
@@ -142,6 +145,13 @@ def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
         return Builder(player, named, tell).box
 
     return Player("Scene builder: change a fact", Control("Picture", pictures), BUILT, live)
+
+
+def _few(field: Field, scene: Scene) -> Field:
+    """A fact with `MOST_VALUES` of its values: what it is now, then what the place makes likely, then the others."""
+    usual = tuple(TYPICAL[scene.place])
+    first = sorted(field.values, key=lambda word: (word != field.value, not word.endswith(usual)))[:MOST_VALUES]
+    return replace(field, values={word: after for word, after in field.values.items() if word in first})
 
 
 def _named(scenes: Sequence[Scene]) -> dict[str, Scene]:
