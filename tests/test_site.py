@@ -38,7 +38,7 @@ def load(folder, name):
 
 
 mathml, page_care, build_stamp = (load("_ext", name) for name in ("mathml", "page_care", "build_stamp"))
-write_site = load("_tools", "write_site")
+write_site, read = (load("_tools", name) for name in ("write_site", "read"))
 HERE = os.name == "posix"
 browser, look = (load("_tools", name) for name in ("browser", "look")) if HERE else (None, None)
 CHROMIUM = browser.find() if HERE else None
@@ -392,6 +392,52 @@ def test_the_zip_opens_from_a_disk_and_its_search_finds(built, chromium, tmp_pat
     found = page.run("[...document.querySelectorAll('#search-results li a')].map(link => link.innerText)")
     assert [title for title in found if "Another page" in title] and page.faults() == []
     page.close()
+
+
+CHAPTERS = sorted((BOOK / "_build" / "html" / "chapters").glob("*.html"))
+
+
+@needs_browser
+@pytest.mark.long
+@pytest.mark.skipif(not CHAPTERS, reason="the book is not built: `make book`")
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_can_be_read_without_seeing_it(chromium, chapter):
+    with look.served(chapter.parents[1]) as address, chromium.open(f"{address}/chapters/{chapter.name}") as page:
+        assert page.nameless() == []
+        text = read.reading(page.tree())
+    assert "NO NAME" not in text
+    headings = re.findall(r"^#+ [\d. ]*(.*)$", text, re.M)
+    wanted = [
+        heading.lower() for heading in ("Goal", "Try it", "Exercise", "Take-away", "Files used", "Further reading")
+    ]
+    assert [one.lower() for one in headings if one.lower() in wanted] == wanted, "in this order, each once"
+    order = [text.index(part) for part in ("[group: Code]", "[button: Copy to clipboard]", "[group: Output]")]
+    assert order == sorted(order), "code, then the button that copies it, then what it printed"
+
+
+def test_a_tree_is_told_in_its_order():
+    nodes = []
+
+    def node(role, name="", *below, ignored=False, **more):
+        """Adds a node of an accessibility tree, and returns its id."""
+        about = {"role": {"value": role}, "name": {"value": name}, "childIds": list(below), "ignored": ignored}
+        nodes.append({"nodeId": str(len(nodes)), **about, **more})
+        return nodes[-1]["nodeId"]
+
+    def text(role, words):
+        return node(role, "", node("StaticText", words))
+
+    node(
+        "RootWebArea", "Title",
+        node("heading", "One", properties=[{"name": "level", "value": {"value": 2}}]),
+        node("paragraph", "", node("StaticText", "See "), node("link", "here", node("StaticText", "here"))),
+        node("list", "", node("listitem", "", node("ListMarker", "- "), text("paragraph", "a"))),
+        node("table", "T", node("row", "", text("cell", "a\nb"), text("cell", "c"))),
+        node("none", "", node("image"), ignored=True), node("slider", "Dial", value={"value": 2}),
+    )  # fmt: skip
+    told = read.reading([nodes.pop(), *nodes])
+    lines = ["## One", "See [link: here]", "- a", "[table: T]", "a b | c", "[image: NO NAME][slider: Dial = 2]"]
+    assert [line for line in told.split("\n") if line] == lines
 
 
 @needs_browser

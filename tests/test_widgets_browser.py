@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
-import chromium
 import pytest
 
 from mmhallu_core.viz.frames import Frames
@@ -19,10 +19,13 @@ from mmhallu_core.viz.why import explained
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene, Thing
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "book" / "_tools"))  # scripts, and no package
+import browser
+
 pytestmark = pytest.mark.long
 
 needs_browser = pytest.mark.skipif(
-    chromium.program() is None, reason=f"needs a browser on the path, one of: {', '.join(chromium.NAMES)}"
+    browser.find() is None, reason=f"needs Linux or macOS, and on the path one of: {', '.join(browser.NAMES)}"
 )
 BALL = Thing("o1", "ball", "red", x=0.3, y=0.95)
 BEACH = Scene("beach", "beach", (BALL, Thing("o2", "dog", "white", x=0.7, y=0.95, pose="standing")))
@@ -67,88 +70,86 @@ def page(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
+def chromium():
+    with browser.Browser(browser.find()) as one:
+        yield one
+
+
+@pytest.fixture
+def opened(chromium, page):
+    """The page, open."""
+    with chromium.open(page) as one:
         yield one
 
 
 @needs_browser
-def test_the_dial_turns_by_keyboard_and_is_announced(browser, page):
-    browser.open(page)
-    browser.run(f"window.region = {ANNOUNCED}[0]")
-    assert "umbrella (not in the picture; habit: beaches often have one)" in browser.run("region.textContent")
-    browser.press("Tab")
-    assert browser.run("document.activeElement.type") == "range"
+def test_the_dial_turns_by_keyboard_and_is_announced(opened):
+    opened.run(f"window.region = {ANNOUNCED}[0]")
+    assert "umbrella (not in the picture; habit: beaches often have one)" in opened.run("region.textContent")
+    opened.press("Tab")
+    assert opened.run("document.activeElement.type") == "range"
     for name in reversed(list(SENTENCES)[:-1]):
-        browser.press("ArrowLeft")
-        (found,) = [node for node in browser.tree() if node["role"] == "slider" and node.get("focused")]
+        opened.press("ArrowLeft")
+        (found,) = [node for node in opened.found() if node["role"] == "slider" and node.get("focused")]
         assert found["name"] == "How strong is habit?" and found["valuetext"] == name
-        shown = browser.run("region.querySelector('dd').textContent")
+        shown = opened.run("region.querySelector('dd').textContent")
         assert shown.split(" (")[0] in SENTENCES[name] and SENTENCES[name][:12] in shown
-    browser.press("ArrowLeft")
-    assert browser.run("region.textContent") == "The model saysThere is a ball.", "the dial ends here"
-    assert browser.run(f"region === {ANNOUNCED}[0] && region.isConnected"), "a new region would not be announced"
-    assert browser.run(f"{ANNOUNCED}[2].textContent").endswith("often have one)."), "the other dial did not move"
-    (status, *_) = [node for node in browser.tree() if node["role"] == "status"]
+    opened.press("ArrowLeft")
+    assert opened.run("region.textContent") == "The model saysThere is a ball.", "the dial ends here"
+    assert opened.run(f"region === {ANNOUNCED}[0] && region.isConnected"), "a new region would not be announced"
+    assert opened.run(f"{ANNOUNCED}[2].textContent").endswith("often have one)."), "the other dial did not move"
+    (status, *_) = [node for node in opened.found() if node["role"] == "status"]
     assert status["live"] == "polite" and status["atomic"] is True
-    assert all(one.startswith(("file:", "data:")) for one in browser.requests) and not browser.errors
+    assert opened.faults() == [] and {one.split(":")[0] for one in opened.requests()} <= {"file", "data"}
 
 
 @needs_browser
-def test_lists_follow_each_other_and_the_picture_changes(browser, page):
-    browser.open(page)
-    browser.run("document.querySelectorAll('select')[0].focus()")
-    browser.press("ArrowDown")
-    first, second = (browser.run(f"document.querySelectorAll('select')[{k}].selectedOptions[0].text") for k in (0, 1))
+def test_lists_follow_each_other_and_the_picture_changes(opened):
+    opened.run("document.querySelectorAll('select')[0].focus()")
+    opened.press("ArrowDown")
+    first, second = (opened.run(f"document.querySelectorAll('select')[{k}].selectedOptions[0].text") for k in (0, 1))
     assert (first, second) == ("cold", "green"), "a list starts where its states say"
-    assert browser.run("document.querySelectorAll('select')[1].length") == 2
-    browser.press("Tab", "ArrowUp")
-    assert browser.run(f"{ANNOUNCED}[1].textContent") == "Colourblue"
-    alt = browser.run("document.querySelectorAll('.mm-frame')[1].firstChild.alt")
+    assert opened.run("document.querySelectorAll('select')[1].length") == 2
+    opened.press("Tab", "ArrowUp")
+    assert opened.run(f"{ANNOUNCED}[1].textContent") == "Colourblue"
+    alt = opened.run("document.querySelectorAll('.mm-frame')[1].firstChild.alt")
     assert alt.startswith("Drawn scene.") and "blue ball" in alt
-    frame = browser.run(
+    pixels = opened.run(
         """(async () => {
-            const images = [...document.querySelectorAll('.mm-frame')[1].children];
-            await Promise.all(images.map((image) => image.decode()));
-            const canvas = Object.assign(document.createElement('canvas'), {width: 192, height: 192});
-            const draw = canvas.getContext('2d');
-            for (const image of images) {
-                const at = (side) => Math.round(1.92 * (parseFloat(image.style[side]) || 0));
-                draw.drawImage(image, at('left'), at('top'));
-            }
-            return [images.length, ...draw.getImageData(0, 0, 192, 192).data];
+            const image = document.querySelectorAll('.mm-frame')[1].firstChild;
+            await image.decode();
+            const draw = Object.assign(document.createElement('canvas'), {width: 192, height: 192}).getContext('2d');
+            draw.drawImage(image, 0, 0);
+            return [image.naturalWidth, ...draw.getImageData(0, 0, 192, 192).data];
         })()"""
     )
-    assert frame[0] == 2, "a whole picture and a patch"
-    pixels = render(BEACH.replace(BALL.but(colour="blue")), Frames().size).image.convert("RGBA")
-    assert bytes(frame[1:]) == pixels.tobytes(), "together they are the picture, to the pixel"
+    assert pixels[0] == Frames().size == 192
+    drawn = render(BEACH.replace(BALL.but(colour="blue")), 192).image.convert("RGBA")
+    assert bytes(pixels[1:]) == drawn.tobytes(), "the whole and the patch over it are the picture, to the pixel"
 
 
 @needs_browser
-def test_everything_has_a_name(browser, page):
-    browser.open(page)
-    browser.press("Tab")
-    for node in browser.tree():
+def test_everything_has_a_name(opened):
+    opened.press("Tab")
+    for node in opened.found():
         if node["role"] in ("slider", "combobox", "image", "button"):
             assert node["name"], node
-    assert {"The dial", "The lists"} <= {node["name"] for node in browser.tree() if node["role"] == "group"}
-    roles = [node["role"] for node in browser.tree()]
+    assert {"The dial", "The lists"} <= {node["name"] for node in opened.found() if node["role"] == "group"}
+    roles = [node["role"] for node in opened.found()]
     assert roles.count("slider") == 2 and roles.count("combobox") == 2 and roles.count("status") == 3
 
 
 @needs_browser
 @pytest.mark.parametrize("scheme, theme", [("light", ""), ("dark", ""), ("light", "dark"), ("dark", "light")])
-def test_wrong_words_can_be_read_on_light_and_on_dark(browser, page, scheme, theme):
-    browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    browser.send("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=1, mobile=True)
-    browser.open(page)
-    dark = (theme or scheme) == "dark"
-    browser.run(f"document.documentElement.dataset.theme = '{theme}'" if theme else "1")
-    style = "getComputedStyle(document.querySelector('.mm-wrong'))"
-    red, green, blue = (int(part) for part in browser.run(f"{style}.color.match(/\\d+/g)"))
-    assert contrast((red, green, blue), (18, 18, 18) if dark else (255, 255, 255)) > 4.5
-    assert "underline" in browser.run(f"{style}.textDecorationLine")
-    assert browser.run("document.documentElement.scrollWidth") <= 390, "a phone must not have to scroll sideways"
+def test_wrong_words_can_be_read_on_light_and_on_dark(chromium, page, scheme, theme):
+    with chromium.open(page, 390, 800, dark=scheme == "dark") as opened:
+        dark = (theme or scheme) == "dark"
+        opened.run(f"document.documentElement.dataset.theme = '{theme}'" if theme else "1")
+        style = "getComputedStyle(document.querySelector('.mm-wrong'))"
+        red, green, blue = (int(part) for part in opened.run(f"{style}.color.match(/\\d+/g)"))
+        assert contrast((red, green, blue), (18, 18, 18) if dark else (255, 255, 255)) > 4.5
+        assert "underline" in opened.run(f"{style}.textDecorationLine")
+        assert opened.run("document.documentElement.scrollWidth") <= 390, "a phone must not have to scroll sideways"
 
 
 def contrast(a, b):
@@ -233,7 +234,7 @@ NOTEBOOK = {
 @needs_browser
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("jupyterlab") is None, reason="needs JupyterLab: `python tasks.py lab` installs it")
-def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
+def test_jupyterlab_shows_the_live_widget(chromium, tmp_path):
     """JupyterLab in a browser: run the notebook's cell, choose a sentence by keyboard, type another."""
     (tmp_path / "try.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
     with socket.socket() as free:
@@ -253,36 +254,37 @@ def test_jupyterlab_shows_the_live_widget(browser, tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        chromium.wait(lambda: answers(port), "JupyterLab to start", 300)
-        browser.open(f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset")
-        browser.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
-        browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
+        browser.wait(lambda: answers(port), "JupyterLab to start", 300)
+        page = chromium.open(f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset")
+        page.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
+        page.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
         prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent"
         time.sleep(10)  # the command is lost before JupyterLab has put everything in its place, and nothing says when
-        browser.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
-        browser.wait(f"!!document.querySelector('.jp-OutputArea .mm-said') && {prompt} === '[1]:'", 300)
-        names = {(node["role"], node["name"]) for node in browser.tree()}
+        page.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait(f"!!document.querySelector('.jp-OutputArea .mm-said') && {prompt} === '[1]:'", 300)
+        names = {(node["role"], node["name"]) for node in page.found()}
         assert {
             ("combobox", "A ready sentence"),
             ("textbox", "Or your own"),
             ("button", "Mark the wrong words"),
         } <= names
-        browser.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 60)
+        page.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 60)
         time.sleep(3)
-        browser.run("document.querySelector('.jp-OutputArea select').focus()")
+        page.run("document.querySelector('.jp-OutputArea select').focus()")
         for key in ("Space", "ArrowDown", "Enter"):  # JupyterLab keeps the arrow keys, until the list is open
-            browser.press(key)
+            page.press(key)
             time.sleep(1)  # the open list is a window of its own, which takes a moment
-        browser.wait("document.querySelector('.mm-said').textContent.includes('habit: beaches often have one')", 60)
-        assert "status" in {node["role"] for node in browser.tree()}
-        browser.run("document.querySelector('.jp-OutputArea textarea').select()")
-        browser.run("document.querySelector('.jp-OutputArea textarea').focus()")
-        browser.write("There is a blue ball.")
-        browser.press("Tab")
-        browser.wait("document.querySelector('.mm-said').textContent.includes('the ball is red, not blue')", 60)
+        page.wait("document.querySelector('.mm-said').textContent.includes('habit: beaches often have one')", 60)
+        assert "status" in {node["role"] for node in page.found()}
+        page.run("document.querySelector('.jp-OutputArea textarea').select()")
+        page.run("document.querySelector('.jp-OutputArea textarea').focus()")
+        page.write("There is a blue ball.")
+        page.press("Tab")
+        page.wait("document.querySelector('.mm-said').textContent.includes('the ball is red, not blue')", 60)
         own = f"http://127.0.0.1:{port}"
-        outside = [one for one in browser.requests if not one.startswith((own, "data:", "blob:", "about:"))]
+        outside = [one for one in page.requests() if not one.startswith((own, "data:", "blob:", "about:"))]
         assert not [one for one in outside if "jsdelivr" in one or "unpkg" in one], outside
+        page.close()
     finally:
         lab.terminate()
         lab.wait(60)

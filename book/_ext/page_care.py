@@ -66,6 +66,9 @@ def mend(page: BeautifulSoup) -> None:
             head.name = "td"
     for entry in page.select('[role="doc-biblioentry"]'):  # that role is withdrawn, and the list around it needs items
         entry["role"] = "listitem"
+    for kind, name in (("cell_input", "Code"), ("cell_output", "Output")):  # so that one hears where each begins
+        for cell in page.select(f"div.{kind}"):
+            cell["role"], cell["aria-label"] = "group", name
     for button in page.select("button[title]:not([aria-label])"):
         button["aria-label"] = button["title"]
 

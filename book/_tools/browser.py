@@ -1,12 +1,11 @@
-"""Headless Chromium for checks of the built pages, driven over two pipes: nothing to install but the browser.
+"""Headless Chromium for checks of pages and widgets, driven over two pipes: nothing to install but the browser.
 
 Chromium's DevTools protocol is JSON, one message after another with a zero byte between them. That gives what a
-check needs: every request a page makes, every message it logs, its accessibility tree, and what it looks like.
-All addresses but this machine's own are blocked, so that a page which needs one shows it.
+check needs: real keys, every request a page makes, every message it logs, its accessibility tree, and what it looks
+like. All addresses but this machine's own are blocked, so that a page which needs one shows it.
 """
 
 import base64
-import fcntl
 import json
 import os
 import select
@@ -14,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -27,11 +27,26 @@ NAMED = {
     "button", "checkbox", "combobox", "image", "img", "link", "listbox", "menuitem", "radio", "searchbox", "slider",
     "spinbutton", "switch", "tab", "textbox", "Canvas", "SvgRoot", "graphics-document", "DisclosureTriangle",
 }  # fmt: skip
+KEYS = dict(Tab=9, Enter=13, Space=32, ArrowLeft=37, ArrowUp=38, ArrowRight=39, ArrowDown=40)
 
 
 def find() -> str | None:
-    """The path of a Chromium, or None where there is none."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
+    """The path of a Chromium, or None where there is none, or where it cannot be driven like this: on Windows."""
+    return next((path for path in map(shutil.which, NAMES) if path), None) if os.name == "posix" else None
+
+
+def wait(ready: Callable[[], object], what: str, seconds: float = 60) -> object:
+    """Calls `ready` until it gives something true, and returns that.
+
+    Raises:
+        TimeoutError: when it never does.
+    """
+    end = time.monotonic() + seconds
+    while not (value := ready()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} seconds for: {what}")
+        time.sleep(0.05)
+    return value
 
 
 class Browser:
@@ -39,6 +54,8 @@ class Browser:
 
     def __init__(self, program: str):
         """Starts `program`, its messages on the two pipes that it calls 3 and 4."""
+        import fcntl  # not at the top: Windows has none, and may still ask `find`
+
         self.profile = tempfile.TemporaryDirectory(prefix="mmhallu-browser-", ignore_cleanup_errors=True)
         pipes = []
         for fd in (*os.pipe(), *os.pipe()):
@@ -103,7 +120,7 @@ class Browser:
 
 
 class Page:
-    """One open page; `close` it when done."""
+    """One open page; `close` it when done, or use it in a `with`."""
 
     def __init__(self, browser: Browser, address: str, width: int, height: int, dark: bool):
         self.browser, browser.events = browser, []
@@ -114,6 +131,7 @@ class Page:
             self.call(f"{domain}.enable")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # as if its window were in front
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Page.navigate", url=address)
         until = time.monotonic() + 120
@@ -126,6 +144,12 @@ class Page:
             except RuntimeError as error:  # the page sent its reader on, as index.html does
                 if last or "navigated" not in str(error):
                     raise
+
+    def __enter__(self) -> "Page":
+        return self
+
+    def __exit__(self, *problem) -> None:
+        self.close()
 
     def call(self, method: str, **parameters) -> dict:
         """A method of the protocol, for this page."""
@@ -142,6 +166,27 @@ class Page:
             details = answer["exceptionDetails"]
             raise RuntimeError(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
+
+    def wait(self, script: str, seconds: float = 60) -> object:
+        """Waits until a JavaScript expression is true, and returns its value."""
+        return wait(lambda: self.run(script), script, seconds)
+
+    def press(self, *keys: str) -> None:
+        """Presses and releases keys, as on a keyboard; their names are in `KEYS`."""
+        for key in keys:
+            text = {"Enter": "\r", "Space": " "}.get(key, "")
+            about = {"key": text if key == "Space" else key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **about)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def write(self, text: str) -> None:
+        """Types text where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def requests(self) -> list[str]:
+        """Every address that the page asked for."""
+        asked = [one for one in self.browser.events if one.get("method") == "Network.requestWillBeSent"]
+        return [one["params"]["request"]["url"] for one in asked]
 
     def faults(self) -> list[str]:
         """Requests that failed or left this machine, and errors and warnings in the console."""
@@ -162,14 +207,22 @@ class Page:
                 found.append(" ".join(str(one.get("value", one.get("description"))) for one in what["args"]))
         return found
 
+    def tree(self) -> list[dict]:
+        """The accessibility tree as Chromium gives it: nodes, each with its id and its children's."""
+        return self.call("Accessibility.getFullAXTree")["nodes"]
+
+    def found(self) -> list[dict]:
+        """What a screen reader finds: role, name, value and properties of all that is not ignored."""
+        return [
+            {one["name"]: one["value"].get("value") for one in node.get("properties", [])}
+            | {key: node.get(key, {}).get("value") for key in ("role", "name", "value")}
+            for node in self.tree()
+            if not node["ignored"]
+        ]
+
     def nameless(self) -> list[str]:
         """Controls and graphics of the accessibility tree that have no name, by role."""
-        found = []
-        for node in self.call("Accessibility.getFullAXTree")["nodes"]:
-            role = node.get("role", {}).get("value")
-            if not node["ignored"] and role in NAMED and not node.get("name", {}).get("value", "").strip():
-                found.append(role)
-        return found
+        return [one["role"] for one in self.found() if one["role"] in NAMED and not (one["name"] or "").strip()]
 
     def picture(self, path: Path, width: int) -> None:
         """Writes a PNG of the whole page, `width` pixels wide."""

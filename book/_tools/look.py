@@ -1,9 +1,11 @@
 """Looks at every built page as a reader does: light and dark, on a desktop and on a phone. For maintainers, by hand.
 
     python book/_tools/look.py book/_build/html --axe PATH/axe.min.js --pictures /tmp/pages
+    python book/_tools/look.py book/_build/html --only chapters/count-it --read
 
 It prints requests that leave the page, what the console says, controls and graphics without a name, pages that are
 wider than the window, and with --axe what axe-core finds (get it outside the repository: npm pack axe-core).
+With --read it prints instead what a screen reader finds on each page, in its order, as text.
 The exit status is 1 when anything was found. It needs Chromium, on Linux or macOS.
 """
 
@@ -17,6 +19,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import browser
+from read import reading
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 AXE = """axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(one =>
@@ -64,6 +67,7 @@ def main() -> int:
     parser.add_argument("html", type=Path, help="the folder of the built book")
     parser.add_argument("--axe", type=Path, help="axe.js or axe.min.js of axe-core")
     parser.add_argument("--pictures", type=Path, help="a folder for screenshots of every page")
+    parser.add_argument("--read", action="store_true", help="print each page as a screen reader finds it")
     parser.add_argument("--only", default="", help="only pages whose path has this in it")
     chosen = parser.parse_args()
     program = browser.find()
@@ -74,6 +78,11 @@ def main() -> int:
     pages = [name for name in pages if "_static/" not in name and name != "index.html" and chosen.only in name]
     wrong = 0
     with served(chosen.html) as address, browser.Browser(program) as chromium:
+        if chosen.read:
+            for name in pages:
+                with chromium.open(f"{address}/{name}") as page:
+                    print(f"{'=' * 20} {name}", reading(page.tree()), sep="\n\n", flush=True)
+            return 0
         for name in pages:
             for size, (width, height) in SIZES.items():
                 for dark in (False, True):
