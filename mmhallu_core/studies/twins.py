@@ -39,7 +39,10 @@ from mmhallu_core.types import Answer
 from mmhallu_core.world.vocabulary import KINDS
 
 COMMAND = "python -m mmhallu_core.studies.twins --out results/twins"
-NAMES = ("pope", "mmvp", "hallusionbench", "amber", "crpe", "blink", "mmstar", "counting", "mme", "chair")
+NAMES = (
+    "pope", "mmvp", "hallusionbench", "amber", "crpe", "blink", "mmstar", "counting", "mme", "spatialsense", "rbench",
+    "chair",
+)  # fmt: skip
 SEEDS = (0, 1)
 NEAR = 0.05
 MODEL = "tiny-llava"

@@ -15,7 +15,19 @@ from functools import partial
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.benchmark import Benchmark
-from mmhallu_core.evaluate.twins import amber, blink, chair, counting, crpe, hallusionbench, mme, mmstar, mmvp, pope
+from mmhallu_core.evaluate.twins import (
+    amber,
+    blink,
+    chair,
+    counting,
+    crpe,
+    hallusionbench,
+    mme,
+    mmstar,
+    mmvp,
+    pope,
+    relations,
+)
 from mmhallu_core.evaluate.twins.making import Draft, finished
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.vocabulary import KINDS
@@ -34,6 +46,8 @@ TWINS: dict[str, Callable[[int, int], list[Draft]]] = {
     "mmstar": mmstar.drafts,
     "mmvp": mmvp.drafts,
     "pope": pope.drafts,
+    "rbench": relations.rbench,
+    "spatialsense": relations.spatialsense,
 }
 SUFFIX = "-diorama"
 

@@ -9,7 +9,7 @@ work, here as in CRPE: they stop a habit of letters, not a habit of words; the d
 import random
 
 from mmhallu_core.evaluate.twins import choices
-from mmhallu_core.evaluate.twins.making import Draft, lettered, pool
+from mmhallu_core.evaluate.twins.making import Draft, evenly, lettered, pool
 from mmhallu_core.evaluate.twins.yes_no import ACTORS
 from mmhallu_core.world.vocabulary import KINDS, PEOPLE
 
@@ -26,9 +26,8 @@ def drafts(n: int, seed: int) -> list[Draft]:
     """n questions (a multiple of four): each draw in four circular copies."""
     rng, scenes = random.Random(f"twin/crpe/{seed}"), pool(seed)
     made = []
-    for group, (category, rank) in enumerate(_categories(n // choices.MOST, rng)):
-        make, kinds = MAKERS[category]
-        choice = make(scenes, rng, rng.choice(kinds), rank)
+    for group, (category, kind, rank) in enumerate(_rows(n // choices.MOST, rng)):
+        choice = MAKERS[category][0](scenes, rng, kind, rank)
         for turn in range(choices.MOST):
             options = choice.options[turn:] + choice.options[:turn]
             right = (choice.right - turn) % choices.MOST
@@ -39,8 +38,11 @@ def drafts(n: int, seed: int) -> list[Draft]:
     return made
 
 
-def _categories(n: int, rng: random.Random) -> list[tuple[str, int]]:
-    """The category of each of n questions and the rank of its right option, all ranks alike in each category."""
-    parts = [len(range(number, n, len(MAKERS))) for number in range(len(MAKERS))]
-    rows = [(name, rank) for name, part in zip(MAKERS, parts, strict=True) for rank in choices.ranks(part, rng)]
+def _rows(n: int, rng: random.Random) -> list[tuple[str, str, int]]:
+    """Category, kind, and rank of the right option; ranks are even in each category, and for each kind as can be."""
+    rows = []
+    for number, (category, (_, kinds)) in enumerate(MAKERS.items()):
+        order = rng.sample(kinds, len(kinds))
+        cards = sorted(evenly(kinds, len(range(number, n, len(MAKERS))), rng), key=order.index)
+        rows += [(category, kind, rank) for rank, kind in enumerate(cards)]
     return rng.sample(rows, n)
