@@ -3,8 +3,9 @@
 import itertools
 import json
 import re
+import sys
+from pathlib import Path
 
-import chromium
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -34,9 +35,12 @@ from mmhallu_core.viz import chair_table
 from mmhallu_core.viz.slider import mark, slider
 from mmhallu_core.viz.twins import Twin
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "book" / "_tools"))  # scripts, and no package
+import browser
+
 NAMES = ("photos", "questions", "prompts")
 needs_browser = pytest.mark.skipif(
-    chromium.program() is None, reason=f"needs a browser on the path, one of: {', '.join(chromium.NAMES)}"
+    browser.find() is None, reason=f"needs Linux or macOS, and on the path one of: {', '.join(browser.NAMES)}"
 )
 
 # ---------------------------------------------------------------- a table from counts
@@ -268,6 +272,26 @@ def test_without_the_files_the_nearest_cut_is_shown_and_says_so(photos, monkeypa
     assert how.startswith("RECORDED for 20 words") and rows == photos["lengths"]["20"]["models"]
 
 
+def test_live_makes_the_run_with_the_prompts_again(monkeypatch):
+    monkeypatch.setenv("LIVE", "0")
+    record, how = reproduce_table.prompts_or_recorded()
+    assert record == recorded("reproduce-a-table/prompts") and how.startswith("RECORDED")
+    monkeypatch.setenv("LIVE", "1")
+    monkeypatch.setattr(reproduce_table, "prompts", lambda progress: {"fresh": not progress})
+    assert reproduce_table.prompts_or_recorded() == ({"fresh": True}, "Computed now, because LIVE is set.")
+
+
+@pytest.mark.long
+def test_prompts_are_asked_and_compared_with_the_normal_one():
+    found = reproduce_table.prompts(scenes=6, progress=False)
+    assert set(found["models"]) == {"brief", "normal", "detailed"} and set(found["change"]) == {"brief", "detailed"}
+    rows = {name: one["mean_length"] for name, one in found["models"].items()}
+    assert rows["brief"] < rows["normal"] < rows["detailed"]
+    for prompt, one in found["change"].items():
+        assert one["mean_length"]["difference"] == pytest.approx(rows[prompt] - rows["normal"])
+    assert found["models"]["normal"]["n"] == found["scenes"] == 6
+
+
 def test_longer_is_worse_by_the_rule_that_was_written_down():
     up, down, over = {"ci": [0.01, 0.02]}, {"ci": [-0.02, -0.01]}, {"ci": [-0.01, 0.01]}
 
@@ -321,25 +345,24 @@ def test_the_slider_moves_by_keyboard_and_is_announced(tmp_path):
     body = made().html + made(start=2).html
     text = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Slider</title><body>{body}</body></html>'
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    with chromium.Chromium(tmp_path / "profile") as browser:
-        browser.open((tmp_path / "page.html").as_uri())
-        browser.press("Tab")
-        assert browser.run("document.activeElement.type") == "range"
-        browser.run("window.region = document.querySelector('.mm-said')")
-        browser.press("ArrowRight")
-        (found,) = [node for node in browser.tree() if node["role"] == "slider" and node.get("focused")]
+    with browser.Browser(browser.find()) as chromium, chromium.open((tmp_path / "page.html").as_uri()) as page:
+        page.press("Tab")
+        assert page.run("document.activeElement.type") == "range"
+        page.run("window.region = document.querySelector('.mm-said')")
+        page.press("ArrowRight")
+        (found,) = [node for node in page.found() if node["role"] == "slider" and node.get("focused")]
         assert (found["name"], found["valuetext"]) == ("Words:", "2 words")
-        assert browser.run("region.textContent") == "At 2 <b>." and browser.run("region.isConnected")
+        assert page.run("region.textContent") == "At 2 <b>." and page.run("region.isConnected")
         shown = "[...document.querySelectorAll('.mm-shown')].map((one) => one.textContent)"
-        assert browser.run(shown) == ["table 2", "table 2"], "the other slider did not move"
+        assert page.run(shown) == ["table 2", "table 2"], "the other slider did not move"
         seen = (
             "[...document.querySelectorAll('.mm-slider')[0].querySelectorAll('[data-stop]')]"
             ".filter((one) => getComputedStyle(one).visibility === 'visible').map((one) => one.dataset.stop)"
         )
-        assert browser.run(seen) == ["2", "2"]
-        browser.press("ArrowRight")
-        assert browser.run("region.textContent") == "At 2 <b>.", "the slider ends here"
-        assert not browser.errors and all(one.startswith(("file:", "data:")) for one in browser.requests)
+        assert page.run(seen) == ["2", "2"]
+        page.press("ArrowRight")
+        assert page.run("region.textContent") == "At 2 <b>.", "the slider ends here"
+        assert page.faults() == [] and all(one.startswith(("file:", "data:")) for one in page.requests())
 
 
 def drawn(photos):

@@ -32,6 +32,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from mmhallu_core.config import live
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions
@@ -233,6 +234,14 @@ def or_recorded(measure: Callable[[], dict[str, Any]], name: str) -> tuple[dict[
         record = recorded(f"reproduce-a-table/{name}")
         how = f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\nmmhallu data get pope"
         return record, f"{how}\nmmhallu data get chair\nThe record was made by:\n{record['command']}"
+
+
+def prompts_or_recorded() -> tuple[dict[str, Any], str]:
+    """The record of `prompts`, or with `LIVE=1` that run made again; and a sentence that says which."""
+    if live():
+        return prompts(progress=False), "Computed now, because LIVE is set."
+    record = recorded("reproduce-a-table/prompts")
+    return record, f"RECORDED by:\n{record['command']}"
 
 
 def table_now() -> dict[str, Any]:

@@ -225,7 +225,7 @@ def change_table(models: Rows, change: Rows, scores: Sequence[str], title: str) 
             scale = 1 if score == "mean_length" else 100
             cells.append(shown((one[score], one["ci"][score]), scale))
             moved = change.get(name)
-            cells.append(shown((moved[score]["difference"], moved[score]["ci"]), scale) if moved else "")
+            cells.append(shown((moved[score]["difference"], moved[score]["ci"]), scale, 2) if moved else "")
         rows.append((name, *cells))
     named = {"mean_length": "words", **{score: f"{name}, %" for score, name in NAMES.items()}}
     heads = [head for score in scores for head in (named[score], "change")]
