@@ -6,6 +6,7 @@ import random
 import pytest
 from bench_contract import answered, check
 
+from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.types import CannotRun, RecordError
@@ -106,3 +107,12 @@ def test_a_folder_of_subtasks_is_read_and_the_test_set_refused(tmp_path):
     path.write_text(json.dumps(rows()[0] | {"image_1": "no picture"}), encoding="utf-8")
     with pytest.raises(RecordError, match="neither a picture"):
         blink.read(path)
+
+
+def test_cells_with_pictures(tmp_path):
+    assert picture({"bytes": b"x", "path": "a.png"}, "row 1", tmp_path) == b"x"
+    assert picture({"bytes": None, "path": "a.png"}, "row 1", tmp_path) == "a.png"
+    assert picture(None, "row 1", tmp_path) is picture({"bytes": None, "path": None}, "row 1", tmp_path) is None
+    for cell in ("7", "bm8gcGljdHVyZQ==", 7):
+        with pytest.raises(RecordError, match="row 1: neither a picture"):
+            picture(cell, "row 1", tmp_path)
