@@ -24,7 +24,7 @@ Similarity = Callable[[str, str], int | float]  # Two words to their likeness, a
 
 # Words of the tables that captions mostly use as verbs or adjectives. Without a tagger they would count as things.
 _RARELY_NOUNS = frozenset({"can", "hot", "leave", "sound", "support", "warp", "watch"})
-_DATA = ("tokenizers/punkt_tab", "taggers/averaged_perceptron_tagger_eng", "corpora/wordnet.zip")
+_DATA = ("punkt_tab", "averaged_perceptron_tagger_eng", "wordnet")
 _MODEL = "en_core_web_lg"
 
 
@@ -102,18 +102,17 @@ def official_words() -> tuple[Nouns, Similarity]:
         import nltk
         import spacy
 
-        for name in _DATA:
-            nltk.data.find(name)
-        language = spacy.load(_MODEL)
+        language, lemma = spacy.load(_MODEL), nltk.stem.WordNetLemmatizer().lemmatize
+
+        def nouns(text: str) -> list[str]:
+            return [lemma(word) for word, tag in nltk.pos_tag(nltk.word_tokenize(text)) if tag.startswith("NN")]
+
+        nouns("dogs")  # finds out whether nltk's data is here
     except (ImportError, LookupError, OSError) as error:
-        need = f"nltk with {', '.join(Path(name).stem for name in _DATA)}, and spaCy with {_MODEL}"
         raise CannotRun(
-            f"AMBER's official scores of captions need {need} (`pip install mmhallu[amber]`, `python -m "
-            f"nltk.downloader all-nltk`, `python -m spacy download {_MODEL}`); without them they are left out"
+            f"AMBER's official scores of captions need nltk with {', '.join(_DATA)}, and spaCy with {_MODEL} (`pip "
+            f"install mmhallu[amber]`, `python -m nltk.downloader {' '.join(_DATA)}`, `python -m spacy download "
+            f"{_MODEL}`); without them they are left out"
         ) from error
-    lemma, read_word = nltk.stem.WordNetLemmatizer().lemmatize, cache(language.make_doc)
-
-    def nouns(text: str) -> list[str]:
-        return [lemma(word) for word, tag in nltk.pos_tag(nltk.word_tokenize(text)) if tag.startswith("NN")]
-
+    read_word = cache(language.make_doc)
     return nouns, lambda one, other: read_word(one).similarity(read_word(other))
