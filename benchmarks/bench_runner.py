@@ -3,6 +3,9 @@
 Measured as a ratio: the time of batched generation that reads the picture again for every question (`Vlm.answer`), over
 that of the whole runner, journal and all, on the same POPE questions about Diorama with tiny-llava and the same batch
 size. The two take turns, beginning with the other each time, and medians are compared. Their answers must be equal.
+
+The bound is for batches of 48. A small model in small batches spends its time on calls rather than on numbers, so there
+is less to gain; the ratio at 16 is printed beside it.
 """
 
 import statistics
@@ -20,7 +23,8 @@ from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
 BOUND = 2.0
-ROUNDS, PICTURES, BATCH, TOKENS = 7, 24, 48, 8
+ROUNDS, PICTURES, TOKENS = 7, 24, 8
+BATCH, SMALL_BATCH = 48, 16
 
 
 def pope_questions(folder: Path) -> list[Question]:
@@ -34,38 +38,54 @@ def pope_questions(folder: Path) -> list[Question]:
     return [Question(one.id, one.question, one.label, (str(folder / f"{one.image_id}.png"),)) for one in asked]
 
 
-def with_reuse(questions: list[Question], vlm: Vlm, out: Path) -> dict[str, str]:
+def with_reuse(questions: list[Question], vlm: Vlm, batch: int, out: Path) -> dict[str, str]:
     """The runner's answers."""
-    run(questions, vlm, out, BATCH, TOKENS, progress=False)
+    run(questions, vlm, out, batch, TOKENS, progress=False)
     return {one.id: one.answer for one in read_jsonl(out / "answers.jsonl", Answer)}
 
 
-def without_reuse(questions: list[Question], vlm: Vlm, out: Path) -> dict[str, str]:
+def without_reuse(questions: list[Question], vlm: Vlm, batch: int, out: Path) -> dict[str, str]:
     """The answers of batched generation, a row with a picture for every question."""
     images = [open_image(one.images[0]) for one in questions]
-    texts = vlm.answer(images, [one.prompt for one in questions], TOKENS, BATCH)
+    texts = vlm.answer(images, [one.prompt for one in questions], TOKENS, batch)
     return {one.id: text for one, text in zip(questions, texts, strict=True)}
+
+
+def measure(questions: list[Question], vlm: Vlm, batch: int, folder: Path) -> dict[str, list[float]]:
+    """Seconds of both ways, round by round; stops when their answers differ."""
+    ways = {"with": with_reuse, "without": without_reuse}
+    seconds, answers = {name: [] for name in ways}, {}
+    for number in range(-1, ROUNDS):  # the first round warms up
+        for name in sorted(ways, reverse=bool(number % 2)):
+            started = time.perf_counter()
+            answers[name] = ways[name](questions, vlm, batch, folder / f"{name}-{batch}-{number}")
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - started)
+        if answers["with"] != answers["without"]:
+            sys.exit("the two ways do not give the same answers: the ratio means nothing")
+    return seconds
+
+
+def report(seconds: dict[str, list[float]], batch: int, count: int) -> float:
+    """Prints the ratio of the medians, and returns it."""
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    ratios = [slow / fast for slow, fast in zip(seconds["without"], seconds["with"], strict=True)]
+    ratio = medians["without"] / medians["with"]
+    speeds = " and ".join(f"{count / median:.0f} {name}" for name, median in medians.items())
+    spread = f"rounds from {min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"  {batch} a batch: {ratio:.2f} times as fast ({spread}); here {speeds} reuse, questions per second")
+    return ratio
 
 
 if __name__ == "__main__":
     vlm = Vlm.load("tiny-llava")
-    ways = {"with": with_reuse, "without": without_reuse}
-    seconds, answers = {name: [] for name in ways}, {}
     with tempfile.TemporaryDirectory() as folder:
         questions = pope_questions(Path(folder))
-        for number in range(-1, ROUNDS):  # the first round warms up
-            for name in sorted(ways, reverse=bool(number % 2)):
-                started = time.perf_counter()
-                answers[name] = ways[name](questions, vlm, Path(folder) / f"{name}{number}")
-                if number >= 0:
-                    seconds[name].append(time.perf_counter() - started)
-            if answers["with"] != answers["without"]:
-                sys.exit("the two ways do not give the same answers: the ratio means nothing")
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    ratios = [slow / fast for slow, fast in zip(seconds["without"], seconds["with"], strict=True)]
-    ratio = medians["without"] / medians["with"]
-    spread = f"rounds from {min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"POPE without reading pictures again: {ratio:.2f} times as fast (bound {BOUND}; {spread}), equal answers")
-    speeds = ", ".join(f"{len(questions) / median:.0f} {name}" for name, median in medians.items())
-    print(f"on this machine, {len(questions)} questions, {BATCH} a batch: questions per second {speeds} reuse")
-    sys.exit(ratio < BOUND)
+        print(
+            f"POPE without reading pictures again, equal answers ({len(questions)} questions; bound {BOUND} at {BATCH})"
+        )
+        found = {
+            batch: report(measure(questions, vlm, batch, Path(folder)), batch, len(questions))
+            for batch in (BATCH, SMALL_BATCH)
+        }
+    sys.exit(found[BATCH] < BOUND)
