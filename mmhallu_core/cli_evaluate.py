@@ -13,11 +13,11 @@ app.add_typer(new, name="new")
 # CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
 NAMES = (
     "med-bench", "med-real", "mme", "mmstar", "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative",
-    "amber-generative", "crpe", "mmhal", "spatialsense", "rbench",
+    "amber-generative", "crpe", "mmhal", "spatialsense", "rbench", "rbench-dis", "rbench-instance", "rbench-ref",
 )  # fmt: skip
 TWINS = (
     "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",
-    "mme", "mmstar", "mmvp", "pope",
+    "mme", "mmstar", "mmvp", "pope", "rbench", "spatialsense",
 )  # fmt: skip
 
 Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]

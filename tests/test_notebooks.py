@@ -78,7 +78,9 @@ def test_links_lead_somewhere(name):
 
 # ---------------------------------------------------------------- from MyST to plain Markdown
 
-CHAPTER = HEADER + """# Count
+CHAPTER = (
+    HEADER
+    + """# Count
 
 (here)=
 ## A place
@@ -124,6 +126,7 @@ print("Done" if two == 2 else "Not yet")
 raise RuntimeError("no check may execute this")
 ```
 """
+)
 BIB = (
     "@misc{li2023, author = {Li, Yifan and Du, Yifan and Zhou, Kun}, title = {T}, year = {2023}, url = {https://a.b/c}}"
 )

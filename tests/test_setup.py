@@ -176,13 +176,16 @@ def test_setup_installs_once_and_again_when_the_pins_change(tasks, monkeypatch, 
         tasks.setup()
 
 
-PAGE = HEADER + """# A page
+PAGE = (
+    HEADER
+    + """# A page
 
 ```{{code-cell}} ipython3
 {code}
 ```
 {after}
 """
+)
 
 
 @pytest.mark.slow

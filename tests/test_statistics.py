@@ -30,8 +30,13 @@ def test_ratio_interval_agrees_with_scipys_bootstrap():
     top = random.binomial(bottom, 0.3)
     ours = ratio_interval(top, bottom, draws=4000)
     theirs = stats.bootstrap(
-        (top, bottom), lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), paired=True, vectorized=True,
-        method="percentile", n_resamples=4000, rng=np.random.default_rng(2),
+        (top, bottom),
+        lambda a, b, axis=-1: a.sum(axis) / b.sum(axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=4000,
+        rng=np.random.default_rng(2),
     ).confidence_interval
     assert ours == pytest.approx([theirs.low, theirs.high], abs=0.004)
 

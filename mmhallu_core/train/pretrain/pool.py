@@ -104,9 +104,7 @@ class Pool:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pool.json").unlink(missing_ok=True)
         spec, total = self.spec, self.spec.scenes + 2 * self.spec.pairs
-        images = np.lib.format.open_memmap(
-            folder / "images.npy", "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)
-        )
+        images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3))
         cells = np.full((total, GRID * GRID), NOTHING, np.int8)
         starts = range(0, total, CHUNK)
         workers = min(os.cpu_count() or 1, 8)
