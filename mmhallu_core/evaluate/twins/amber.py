@@ -1,8 +1,8 @@
 """AMBER's twin: yes/no questions about existence, attributes and relations, and scenes to describe.
 
 AMBER's questions of existence are all to be answered with no, two thirds of all its answers are no, and "no" is its
-positive class: a model that always says no has an F1 of 0.8. Here each kind of question has as many yes as no, for each
-object. (F1 still rewards the one who always says no, with two thirds where a coin gets one half; accuracy does not.)
+positive class: a model that always says no has an F1 of 0.8. Here as many answers are yes as no, for each object. (F1
+still rewards the one who always says no, with two thirds where a coin gets one half; accuracy does not.)
 
 The scenes to describe come with what is there and with what one expects to be there and is not: the most typical things
 of the place that are missing. The words that may stand for an object are in `amber_tables`, in the form of AMBER's own
@@ -43,7 +43,8 @@ def questions(n: int, seed: int) -> list[Draft]:
     for number, (name, (_, things)) in enumerate(MAKERS.items()):
         asked += [(name, thing) for thing in evenly(things, len(range(number, n, len(MAKERS))), rng)]
     made = []
-    for number, ((name, thing), truth) in enumerate(zip(asked, fair_labels(asked, rng), strict=True)):
+    labels = fair_labels([thing for _, thing in asked], rng)
+    for number, ((name, thing), truth) in enumerate(zip(asked, labels, strict=True)):
         scene, question = MAKERS[name][0](scenes, rng, thing, truth)
         about = {"kind": name, "object": thing}
         made.append(Draft(f"question/{number:04d}", question.text, words(question.answer), (scene,), about=about))
