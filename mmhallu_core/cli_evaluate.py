@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from mmhallu_core.cli import AsJson, app, command, emit, score, table
+from mmhallu_core.types import CannotRun
 
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
 app.add_typer(new, name="new")
@@ -109,6 +110,8 @@ def evaluate(
         str, typer.Option(help="A shipped model, a folder, or a hub id; the profile's if not given.")
     ] = "",
     profile: Annotated[str, typer.Option(help="tiny, small or full; MMHALLU_PROFILE if not given.")] = "",
+    server: Annotated[str, typer.Option(help="Ask a server: its address; --model is its name for the model.")] = "",
+    calls: Annotated[int | None, typer.Option(help="Calls to the server at most in this run.")] = None,
     questions: Questions = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
     limit: Annotated[int | None, typer.Option(help="Ask only the first so many questions.")] = None,
@@ -118,28 +121,42 @@ def evaluate(
 ) -> None:
     """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
     import json
+    import time
 
-    from accelerate import PartialState
-
-    from mmhallu_core.config import profile as profile_named
     from mmhallu_core.data.answers import read_answers
     from mmhallu_core.data.question import in_folder
     from mmhallu_core.evaluate.benchmark import score as score_answers
     from mmhallu_core.evaluate.benchmarks import benchmark
-    from mmhallu_core.evaluate.runner import run
-    from mmhallu_core.train.sft import load_model
 
-    one = benchmark(bench)
+    began, one = time.monotonic(), benchmark(bench)
     asked = in_folder(one.read(questions), images)[:limit]
-    vlm = load_model(model or (profile_named(profile) if profile else profile_named()).model)
-    ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
-    if not PartialState().is_main_process:  # of several processes one scores
-        return
+    if server:
+        from mmhallu_core.clients.budget import Budget
+        from mmhallu_core.clients.openai_client import OpenAiClient
+        from mmhallu_core.evaluate.served import ask_questions
+
+        if not model:
+            raise CannotRun("--server needs --model, the server's name for the model")
+        client, about = OpenAiClient(server, model, budget=Budget(calls)), {"benchmark": bench}
+        ran = ask_questions(asked, client, out, max_new_tokens, about=about, progress="answers")
+        ran["seconds"] = time.monotonic() - began
+    else:
+        from accelerate import PartialState
+
+        from mmhallu_core.config import profile as profile_named
+        from mmhallu_core.evaluate.runner import run
+        from mmhallu_core.train.sft import load_model
+
+        vlm = load_model(model or profile_named(profile or None).model)
+        ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
+        if not PartialState().is_main_process:  # of several processes one scores
+            return
+        model = vlm.name
     answers = read_answers(out / "answers.jsonl")
-    result = {"model": vlm.name, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
+    result = {"model": model, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
-    emit(result, as_json, f"{vlm.name}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
+    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
     if ran["errors"]:
         raise typer.Exit(1)
 

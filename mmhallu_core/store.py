@@ -8,8 +8,8 @@ Four folders, and no surprise about any of them:
 * results: what was measured, `results/` of the repository; a wheel carries a copy inside the package.
 
 A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's
-back: only `mmhallu data get` and a model named by its hub id open a connection, and `MMHALLU_OFFLINE=1` forbids
-even that.
+back: only `mmhallu data get`, a model named by its hub id, and a server that you name open a connection, and
+`MMHALLU_OFFLINE=1` forbids even that.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """A real server on this machine, `transformers serve` with tiny-llava, says what the model says in this process."""
 
 import io
+import json
 import os
 import socket
 import subprocess
@@ -10,7 +11,9 @@ import time
 import pytest
 import requests
 import torch
+from typer.testing import CliRunner
 
+from mmhallu_core.cli import app
 from mmhallu_core.clients.client import CallFailed, Client, Request
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.local import LocalClient
@@ -106,3 +109,15 @@ def test_what_a_local_model_refuses(local):
     told = local.ask(Request("told", "Is there a dog?", (scene("served/0"),), system="Answer the question."))
     same = local.ask(Request("told", "Answer the question.\n\nIs there a dog?", (scene("served/0"),)))
     assert told == same
+
+
+def test_eval_by_a_server_scores_as_eval_here(server, tmp_path):
+    words = ["eval", "pope-diorama", "--model", MODEL, "--limit", "6", "--json", "--out"]
+    here = CliRunner().invoke(app, [*words, str(tmp_path / "here")])
+    there = CliRunner().invoke(app, [*words, str(tmp_path / "there"), "--server", server])
+    assert (here.exit_code, there.exit_code) == (0, 0), there.stderr
+    scores, theirs = json.loads(here.stdout), json.loads(there.stdout)
+    assert {key: theirs[key] for key in ("n", "official", "strict")} == {
+        key: scores[key] for key in ("n", "official", "strict")
+    }
+    assert (tmp_path / "here" / "answers.jsonl").read_bytes() == (tmp_path / "there" / "answers.jsonl").read_bytes()
