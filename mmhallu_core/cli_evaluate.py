@@ -115,7 +115,7 @@ def evaluate(
     questions: Questions = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
     limit: Annotated[int | None, typer.Option(help="Ask only the first so many questions.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Questions a forward pass; halved when memory runs out.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="Questions a forward pass; halved when memory runs out.")] = 48,
     max_new_tokens: Annotated[int, typer.Option(help="Where to cut an answer that does not end.")] = 120,
     as_json: AsJson = False,
 ) -> None:
@@ -130,6 +130,7 @@ def evaluate(
 
     began, one = time.monotonic(), benchmark(bench)
     asked = in_folder(one.read(questions), images)[:limit]
+    asked = asked if one.draw is None else [one.draw(question) for question in asked]
     if server:
         from mmhallu_core.clients.budget import Budget
         from mmhallu_core.clients.openai_client import OpenAiClient
@@ -141,15 +142,14 @@ def evaluate(
         ran = ask_questions(asked, client, out, max_new_tokens, about=about, progress="answers")
         ran["seconds"] = time.monotonic() - began
     else:
-        from accelerate import PartialState
-
         from mmhallu_core.config import profile as profile_named
-        from mmhallu_core.evaluate.runner import run
+        from mmhallu_core.evaluate.runner import processes, run
         from mmhallu_core.train.sft import load_model
 
+        workers = processes()  # before the model is loaded, so that each process takes its own GPU
         vlm = load_model(model or profile_named(profile or None).model)
         ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
-        if not PartialState().is_main_process:  # of several processes one scores
+        if not workers.is_main_process:  # of several processes one scores
             return
         model = vlm.name
     answers = read_answers(out / "answers.jsonl")

@@ -122,6 +122,7 @@ def test_without_the_files_of_ids_all_questions_are_one_subset(tmp_path):
 def test_the_boxes_that_a_question_speaks_of_are_drawn(tmp_path):
     questions = benchmark("rbench-instance").read(written(tmp_path, "instance"))
     assert questions[0].prompt == "Is the Man holding the red ball in red bounding box?"  # "Man" is not "man"
+    assert with_boxes(questions[0]) is questions[0]  # the picture is not here: the runner will say so
     (tmp_path / "images").mkdir()
     Image.new("RGB", (200, 100), "white").save(tmp_path / "images" / "0.jpg")
     drawn = with_boxes(questions[0])

@@ -9,18 +9,15 @@ Several processes write a journal each, and everyone reads all of them. At the e
 A journal belongs to one configuration: the same weights, processor, questions and limit. Another one is refused.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import PreTrainedModel
-
 from mmhallu_core.data.question import Question
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import Journal, json_sha256
 from mmhallu_core.types import Answer, CannotRun, Record, write_jsonl
 
@@ -72,16 +69,6 @@ def configuration(
         "questions": json_sha256([[one.id, one.prompt, len(one.images)] for one in questions]),
         "max_new_tokens": max_new_tokens,
     }
-
-
-def weights_sha256(model: PreTrainedModel) -> str:
-    """The hash of a model's parameters as they are in memory, adapters included, whatever file they came from."""
-    digest = hashlib.sha256()
-    for name, tensor in model.named_parameters():
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        if not tensor.is_meta:  # accelerate may have left it on disk
-            digest.update(tensor.detach().flatten().contiguous().view(torch.uint8).cpu().numpy())
-    return digest.hexdigest()
 
 
 class AnswerJournal:

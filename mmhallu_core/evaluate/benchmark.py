@@ -74,6 +74,7 @@ class Benchmark:
         chance: what guessing scores on some questions, by the headline metric.
         sha256: of the published files, by name, where they are fixed.
         judge: which judge of `clients.judge` the official rule needs.
+        draw: makes a question's pictures as they are shown, where they are not shown as published.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Benchmark:
     chance: Callable[[Sequence[Question]], float]
     sha256: Mapping[str, str] | None = None
     judge: str | None = None
+    draw: Callable[[Question], Question] | None = None
 
 
 def read_answer(question: Question, text: str) -> Reading:

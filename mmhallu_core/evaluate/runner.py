@@ -66,7 +66,7 @@ def run(
     questions: Sequence[Question],
     vlm: Vlm,
     out: Path,
-    batch_size: int = 32,
+    batch_size: int = 48,
     max_new_tokens: int = 100,
     progress: bool = True,
     about: dict[str, Any] | None = None,

@@ -29,10 +29,10 @@ from typing import Any
 import torch
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answer_journal import weights_sha256
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import results_folder
 from mmhallu_core.types import CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene

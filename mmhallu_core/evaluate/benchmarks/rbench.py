@@ -79,11 +79,17 @@ def _ids(path: Path) -> list[str]:
 
 
 def with_boxes(question: Question) -> Question:
-    """The same question with the two boxes drawn into its picture, as the authors draw them (4 pixels wide)."""
+    """The same question with the two boxes drawn into its picture, as the authors draw them (4 pixels wide).
+
+    A picture that cannot be read stays a path: the runner then refuses this question and says why.
+    """
     from PIL import Image, ImageDraw
 
-    with Image.open(question.images[0]) as opened:
-        picture = opened.convert("RGB")
+    try:
+        with Image.open(question.images[0]) as opened:
+            picture = opened.convert("RGB")
+    except OSError:
+        return question
     for box, colour in zip(question.about["boxes"], COLOURS, strict=True):
         corners = [share * size for share, size in zip(box, 2 * picture.size, strict=True)]
         ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=4)
@@ -139,6 +145,7 @@ def _benchmark(name: str, title: str, level: str) -> Benchmark:
         official=official,
         strict=strict,
         chance=guessing,
+        draw=with_boxes if level == "instance" else None,
     )
 
 
