@@ -152,6 +152,8 @@ def evaluate(
         if not workers.is_main_process:  # of several processes one scores
             return
         model = vlm.name
+    if ran["errors"] == len(asked):
+        raise CannotRun(f"none of the {len(asked)} questions could be asked; {out / 'errors.jsonl'} says why")
     answers = read_answers(out / "answers.jsonl")
     result = {"model": model, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

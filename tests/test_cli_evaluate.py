@@ -115,3 +115,11 @@ def test_eval_of_a_twin_goes_on_where_it_was_and_scores(tmp_path):
     again = json.loads(run(*words)[1])
     assert again["vision_calls"] == result["vision_calls"] and (tmp_path / "answers.jsonl").read_bytes() == before
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["strict"] == result["strict"]
+
+
+@pytest.mark.long
+def test_eval_without_any_picture_says_where_the_reasons_are(files):
+    words = ["eval", "mmvp", "--questions", files / "Questions.csv", "--model", "tiny-llava", "--out", files / "run"]
+    code, _, err = run(*words)
+    assert code == 2 and "none of the 12 questions could be asked" in err
+    assert "there is no picture at" in (files / "run" / "errors.jsonl").read_text(encoding="utf-8")
