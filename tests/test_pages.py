@@ -170,7 +170,7 @@ def test_lesson_plans_add_up():
         if total:
             assert sum(parts) == int(total.group(1)), section.splitlines()[0]
             totals.append(sum(parts))
-    assert totals == [90, 210, 300, 300]  # ninety minutes, half a day, two days
+    assert totals == [90, 210, 300, 360]  # ninety minutes, half a day, two days
 
 
 def test_messages_that_troubleshooting_quotes_are_said_somewhere():
