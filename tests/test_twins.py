@@ -16,9 +16,11 @@ from scene_reader import Told, option_holds, yes_or_no
 from mmhallu_core.data.question import LETTERS
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.twins import TWINS, drafts, twin, twin_benchmark
-from mmhallu_core.evaluate.twins.making import evenly, fair_labels, lettered
+from mmhallu_core.evaluate.twins.making import evenly, fair_labels, finished, lettered
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import TYPICAL
+
+pytestmark = pytest.mark.long
 
 CAPTIONS = ("chair", "amber-generative")
 ASKING = tuple(name for name in TWINS if name not in CAPTIONS)
@@ -31,7 +33,8 @@ cached = cache(drafts)
 @cache
 def asked(name, seed):
     """A thousand questions, without pictures; captions left out."""
-    return [one for one in twin(name, 1000, seed, pictures=False) if one.options or one.truth in ("yes", "no")]
+    rows = finished(cached(name, 1000, seed), pictures=False)
+    return [one for one in rows if one.options or one.truth in ("yes", "no")]
 
 
 # ---------------------------------------------------------------- true
