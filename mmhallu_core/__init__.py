@@ -10,6 +10,7 @@ Rooms, in the order data flows. A room imports only from the rooms above it:
     statistics, comparison, power       intervals, tests of a difference, what a benchmark can show
     world, data                         Diorama (the drawn world), public benchmarks
     models, clients, train, evaluate    the models, judges behind a server, their training, their scores
+    edit                                MED's pipeline: pairs of pictures that differ in one thing
     studies                             lists of runs that answer a question
     viz, tour, doctor, cli              figures, five minutes in a terminal, what runs here, the command `mmhallu`
 

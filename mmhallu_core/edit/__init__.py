@@ -1,0 +1,1 @@
+"""MED's data pipeline, stage by stage: pictures are read, edited, compared, described and written as records."""
