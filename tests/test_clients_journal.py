@@ -246,12 +246,15 @@ def test_kills_repeat_only_what_was_in_flight(path):
             process.kill()
             process.wait()
             assert len(server.calls) == calls
+            first = dict(kept)
             kept |= replies_in(path)
-        assert len(kept) == 8
+        assert (len(first), len(kept)) == (4, 8)
         assert started(server, path, count).wait(timeout=120) == 0
         paid = check_end(server, path, count, kept)
         assert len(server.calls) == count + 6  # those in flight came twice, and no others
-        assert paid == {f"r{i}": int(4 <= i <= 6 or 8 <= i <= 10) for i in range(count)}
+        # Which three of the workers' requests were in flight is theirs to say; how many, and that none was in the
+        # journal by then, is not.
+        assert sum(paid.values()) == 6 and not any(paid[name] for name in first)
 
 
 @posix
