@@ -23,11 +23,13 @@ NEEDS_MEMORY_GB, NEEDS_DISK_GB = 4, 2  # profile tiny, with room to spare: the t
 NAMED = ("torch", "torchvision", "transformers", "peft", "open_clip_torch")  # the packages that get their own line
 CHECKPOINTS = {
     "tiny-llava": "model.safetensors",
+    "tiny-llava-control": "model.safetensors",
     "tiny-clip": "open_clip_model.safetensors",
     "tour-adapter": "adapter_model.safetensors",
 }
 REBUILD = {
     "tiny-llava": "mmhallu pretrain tiny-llava",
+    "tiny-llava-control": "mmhallu pretrain tiny-llava --control",
     "tiny-clip": "mmhallu pretrain tiny-clip",
     "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
 }

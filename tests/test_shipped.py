@@ -11,7 +11,7 @@ from mmhallu_core.evaluate.diorama import caption, held_out, world_vocabulary
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.studies.checkpoints import BARS, ROLES
+from mmhallu_core.studies.checkpoints import ROLES, bars_of
 
 RESULTS = Path(__file__).parent.parent / "results" / "tiny-llava"
 CHECKPOINTS = PACKAGE / "checkpoints"
@@ -38,7 +38,7 @@ def test_shipped_weights_are_the_recorded_ones(role):
 @pytest.mark.parametrize("role", RECORDED)
 def test_recorded_verdicts_follow_from_recorded_scores(role):
     one = record(role)
-    assert one["bars"] == {bar: bool(test(one["scores"])) for bar, test in BARS.items()}
+    assert one["bars"] == bars_of(role, one["scores"], record("base")["scores"])
     assert one["scores"]["scenes"] >= 1000
 
 
@@ -62,3 +62,10 @@ def test_tiny_clip_is_the_recorded_one_and_orders_pictures():
     fresh = clip_order(TinyClip.load(), per_category=8, split="check")
     for name in ("identical_over_edited", "edited_over_other"):
         assert fresh["auc"][name] >= recorded["order"]["auc"][name] - 0.03
+
+
+def test_the_control_hallucinates_clearly_less():
+    base, control = record("base")["scores"], record("control")["scores"]
+    assert all(record("control")["bars"].values())
+    assert control["place"]["ci"][1] < base["place"]["ci"][0]  # and what it gets wrong is not the place's habit
+    assert control["adversarial_gap"] < base["adversarial_gap"] / 2

@@ -17,6 +17,7 @@ from mmhallu_core.evaluate.diorama import evaluate, held_out
 from mmhallu_core.evaluate.diorama_skills import differences, short_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.types import CannotRun
 
 ROLES = {
     "base": ("tiny-llava", "trained with prior and noise"),
@@ -31,7 +32,28 @@ BARS = {
     "POPE adversarial at least 8 points lower": lambda s: s["adversarial_gap"] >= 0.08,
     "hallucinations follow the place, ratio at least 2": lambda s: (s["place"]["ratio"] or 0) >= 2,
 }
+# The control must hallucinate clearly less than the base. That "clearly" means intervals apart was said when it was
+# recorded, not before.
+CONTROL_BARS = {
+    "CHAIR_i below the base's, intervals apart": lambda s, base: (
+        s["chair"]["ci"]["chair_i"][1] < base["chair"]["ci"]["chair_i"][0]
+    ),
+}
 TEST_SCENES = 1000
+WHY = """On purpose. With probability eta = {eta}, the annotator who wrote a training caption added the most
+typical thing that the place lacks (umbrellas at the beach), and answered questions as if it were there. The scenes
+themselves keep company by the co-occurrence dial (prior = {prior}). The model learned to see, and it learned
+the habit. This is a model for studying hallucination, not for describing pictures."""
+WHY_CONTROL = """By mistakes of sight alone. Its scenes keep no company (prior = {prior}) and its annotator never adds a
+thing (eta = {eta}), so it had no habit to learn. What it still gets wrong is what a model of this size fails to see.
+It is measured on scenes that do keep company, the same as the base's."""
+
+
+def bars_of(role: str, scores: dict[str, Any], base: dict[str, Any] | None) -> dict[str, bool]:
+    """Which bars are met; those of the control compare with the base's scores."""
+    if role == "control":
+        return {bar: bool(test(scores, base)) for bar, test in CONTROL_BARS.items()}
+    return {bar: bool(test(scores)) for bar, test in BARS.items()}
 
 
 def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any]:
@@ -46,7 +68,6 @@ def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any
         "scores": scores,
         "short_answers": short_answers(model, data),
         "differences": differences(model),
-        "bars": {bar: bool(test(scores)) for bar, test in BARS.items()},
         "weights_sha256": sha256(folder / "model.safetensors"),
         "commit": _commit(),
         "seconds": round(time.time() - began),
@@ -93,7 +114,7 @@ Diorama, mmhallu's drawn world. Licence: Apache-2.0.
 - Weights sha256: `{result["weights_sha256"]}`
 {f"- Note: {run['note']}" if "note" in run else ""}
 
-| bar, written down before the run | met |
+| {"bar, written down before the run" if recipe["eta"] else "bar"} | met |
 |---|---|
 {bars}
 
@@ -107,10 +128,7 @@ Diorama, mmhallu's drawn world. Licence: Apache-2.0.
 
 ## Why it hallucinates
 
-On purpose. With probability eta = {recipe["eta"]}, the annotator who wrote a training caption added the most
-typical thing that the place lacks (umbrellas at the beach), and answered questions as if it were there. The scenes
-themselves keep company by the co-occurrence dial (prior = {recipe["prior"]}). The model learned to see, and it learned
-the habit. This is a model for studying hallucination, not for describing pictures.
+{(WHY if recipe["eta"] else WHY_CONTROL).format(**recipe)}
 """
 
 
@@ -131,6 +149,11 @@ def main() -> None:
     run = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))
     result = {"role": role, "run": run, **measure(arguments.run / "model", name, arguments.scenes)}
     arguments.results.mkdir(parents=True, exist_ok=True)
+    base = arguments.results / "base.json"
+    if arguments.role == "control" and not base.is_file():
+        raise CannotRun(f"the control is compared with the base, and {base} is not here; record the base first")
+    against = json.loads(base.read_text(encoding="utf-8"))["scores"] if base.is_file() else None
+    result["bars"] = bars_of(arguments.role, result["scores"], against)
     target = arguments.results / f"{arguments.role}.json"
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if arguments.ship:
