@@ -11,6 +11,7 @@ Rooms, in the order data flows. A room imports only from the rooms above it:
     world, data                         Diorama (the drawn world), public benchmarks
     models, clients, train, evaluate    the models, judges behind a server, their training, their scores
     edit                                MED's pipeline: pairs of pictures that differ in one thing
+    methods                             the papers' recipes, every number beside its source
     studies                             lists of runs that answer a question
     viz, tour, doctor, cli              figures, five minutes in a terminal, what runs here, the command `mmhallu`
 

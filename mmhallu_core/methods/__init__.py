@@ -1,0 +1,1 @@
+"""The papers' recipes, one folder each: what they trained, with which numbers, and where those numbers stand."""

@@ -1,0 +1,150 @@
+"""The numbers that MED was fine-tuned with, each beside the row of the table that it stands in.
+
+The paper (arXiv 2506.07227) prints three tables in its appendix C: table 5 for Qwen2-VL and Qwen2.5-VL, table 6 for
+LLaVA, table 7 for Llama. `PRESETS` holds them, one preset for each of the four models, and `Preset.sources` says for
+every field where it stands. What the paper leaves open is in `UNSAID`, with what this library takes; where the paper
+says two things, `disagreements.py` has both.
+
+    >>> PRESETS["qwen2_5_vl"].lr, str(PRESETS["qwen2_5_vl"].sources["lr"])
+    (0.0001, 'arXiv 2506.07227, Table 5, Learning Rate')
+
+Nothing here loads torch. `one_gpu.py` turns a preset into a run on a single GPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+PAPER = "arXiv 2506.07227"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a number stands: paper, table (or section), row (or the words that say it)."""
+
+    paper: str
+    table: str
+    row: str
+
+    def __str__(self) -> str:
+        return f"{self.paper}, {self.table}, {self.row}"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One column of hyperparameters, as printed.
+
+    Attributes:
+        name: the model's family, as in `models.families`.
+        model: the model as the paper names it.
+        hub_id: the weights of that model in transformers' form. The paper gives a name and no id.
+        rank, alpha, dropout: of LoRA.
+        target: which matrices get LoRA; "all" is LLaMA-Factory's word for every linear layer of the parts that learn.
+        gpus: how many, of what kind is in `gpu`.
+        gpu: the kind.
+        batch: "Batch Size", which we read as that of one GPU, see `UNSAID`.
+        accumulation: batches whose gradients are added before a step.
+        warmup: the share of all steps over which the learning rate rises.
+        lr: the highest learning rate.
+        scheduler: how it falls afterwards.
+        vision_tower: whether "Unfreeze Vision Tower" says True.
+        consistency: the mode of `train.med_loss` that the training code runs.
+        sources: for each of the fields above, where it stands.
+    """
+
+    name: str
+    model: str
+    hub_id: str
+    rank: int
+    alpha: int
+    dropout: float
+    target: str
+    gpus: int
+    gpu: str
+    batch: int
+    accumulation: int
+    warmup: float
+    lr: float
+    scheduler: str
+    vision_tower: bool
+    consistency: str
+    sources: Mapping[str, Source]
+
+    @property
+    def effective_batch(self) -> int:
+        """Examples for each step of the optimizer, over all GPUs."""
+        return self.gpus * self.batch * self.accumulation
+
+
+# The row of each field in tables 5, 6 and 7, which have the same rows.
+ROWS = {
+    "rank": "LoRA Rank",
+    "alpha": "LoRA α",
+    "dropout": "LoRA Dropout",
+    "target": "LoRA Target",
+    "gpus": "GPU",
+    "gpu": "GPU",
+    "batch": "Batch Size",
+    "accumulation": "Gradient Accumulation Steps",
+    "warmup": "Warmup Ratio",
+    "lr": "Learning Rate",
+    "scheduler": "Learning Rate Scheduler",
+    "vision_tower": "Unfreeze Vision Tower",
+}
+_SAME = {
+    "rank": 8, "alpha": 16, "dropout": 0.1, "target": "all", "gpus": 8, "gpu": "NVIDIA A800", "accumulation": 8,
+    "warmup": 0.1, "scheduler": "cosine", "consistency": "none",
+}  # fmt: skip
+
+
+def _preset(name: str, model: str, hub_id: str, table: int, **values) -> Preset:
+    """A preset whose numbers all stand in one table."""
+    sources = {
+        **{field: Source(PAPER, f"Table {table}", row) for field, row in ROWS.items()},
+        "name": Source("transformers", "the model's config.json", "model_type"),
+        "model": Source(PAPER, "Section 5.1", "Models include ..."),
+        "hub_id": Source("the model hub", "the model's page", "the id of the transformers form"),
+        "consistency": Source(PAPER, "Section 5.1", "using our SFT loss (Equation 7)"),
+    }
+    return Preset(name=name, model=model, hub_id=hub_id, sources=MappingProxyType(sources), **{**_SAME, **values})
+
+
+_QWEN = {"batch": 16, "lr": 1e-4, "vision_tower": True}
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            _preset("qwen2_vl", "Qwen2-VL-7B", "Qwen/Qwen2-VL-7B-Instruct", 5, **_QWEN),
+            _preset("qwen2_5_vl", "Qwen2.5-VL-7B", "Qwen/Qwen2.5-VL-7B-Instruct", 5, **_QWEN),
+            _preset("llava_next", "LLaVA-V1.6-Vicuna-7B", "llava-hf/llava-v1.6-vicuna-7b-hf", 6,
+                    batch=1, lr=1e-5, vision_tower=False),
+            _preset("mllama", "LLaMA-3.2-Vision-Instruct-11B", "meta-llama/Llama-3.2-11B-Vision-Instruct", 7,
+                    batch=4, accumulation=4, lr=1e-5, vision_tower=True),
+        )
+    }
+)  # fmt: skip
+
+# What neither the paper nor its code says, and what this library takes.
+UNSAID: Mapping[str, str] = MappingProxyType(
+    {
+        "is the batch size one GPU's": (
+            "Yes: LLaMA-Factory asks for it by GPU, and the batch of 1 in table 6 and of 4 in table 7 cannot be shared "
+            "out to 8 GPUs. So a step sees 1,024, 64 or 128 examples."
+        ),
+        "epochs": "One. With 50,000 examples that is 49 steps for Qwen, 782 for LLaVA and 391 for Llama.",
+        "precision": "bfloat16, or float16 where a GPU has no bfloat16.",
+        "weight decay": "None, as transformers' default.",
+        "gradient clipping": "At norm 1, as transformers' default.",
+        "seed": "The caller's; the paper gives none, and no second run.",
+        "longest text": "Nothing is cut: a cut would fall on image tokens.",
+        "size of pictures": (
+            'The paper keeps "the original settings". Two pictures of LLaVA-1.6 have up to 2,928 tokens each, '
+            "more together than the 4,096 that its decoder was trained for, so they must be made smaller or cut; "
+            "the paper does not say which."
+        ),
+        "version of LLaMA-Factory": (
+            'Not given. What "all" covers changed between versions; we take LoRA on every matrix of the layers of the '
+            "decoder and of an unfrozen tower, and none on the connector."
+        ),
+    }
+)
