@@ -243,3 +243,40 @@ def test_bad_features_are_refused():
     with pytest.raises(ValueError, match="finite"):
         measure(first, second)
     assert isinstance(measure(first, first), Features)
+
+
+# ---------------------------------------------------------------- on a model
+
+
+@pytest.mark.long
+def test_on_a_model_the_loss_reaches_the_vision_tower_and_not_the_decoder(tmp_path):
+    from PIL import Image, ImageChops
+
+    from mmhallu_core.models.families import family_of
+    from mmhallu_core.models.tiny_random import build
+    from mmhallu_core.models.vlm import Vlm
+    from mmhallu_core.train.adapt import Adapt, adapt, trainable
+
+    vlm = Vlm.load(build("qwen2_vl", tmp_path / "model"), "cpu")
+    picture = Image.effect_noise((64, 48), 60).convert("RGB")
+    edit = picture.copy()
+    edit.paste((255, 0, 0), (0, 0, 15, 15))  # the top left corner
+    text = vlm.prompt("What differs between the two pictures?", 2, "The second picture shows a boat.")
+    inputs = vlm.encode([[picture, edit]], [text], side="right")
+    rows, cols = vlm.image_tokens(inputs, [[picture, edit]])[0][0].views[0].grid
+    changed = torch.tensor(np.asarray(ImageChops.difference(picture, edit)).any(-1))
+    edited = edited_cells(changed, rows, cols, spread=0).flatten()[None]
+    assert edited[0, 0] and 1 <= edited.sum() < rows * cols
+
+    assert len(inputs["pixel_values"]) == 2 * 4 * rows * cols  # four patches make one token
+
+    model, features = adapt(vlm, Adapt(), tell=None), []
+    connector = family_of(model).connector_module(model)
+    hook = connector.register_forward_hook(lambda module, given, made: features.append(made))
+    model(**inputs)
+    hook.remove()
+    first, second = features[0].view(2, 1, rows * cols, -1)
+    med_loss(torch.tensor(0.0), Consistency("masked", margin=-0.9), first, second, edited).backward()
+    reached = {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+    # LoRA's B is zero at first, so A has no gradient yet.
+    assert reached == {name for name in trainable(model).names["vision_tower"] if ".lora_B." in name}
