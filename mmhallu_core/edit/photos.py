@@ -1,0 +1,211 @@
+"""Micro-edits of real photos without a generative model: one thing is removed, recoloured, doubled or rescaled.
+
+What a diffusion model repaints, it repaints everywhere: the released benchmark's edited photos differ from their
+originals in almost every pixel. Here the difference is one thing and nothing else, and both are checked on every
+edit: outside the mask the bytes are equal, inside it the mean change is at least 8 of 255. An edit that cannot be
+made well is refused with a reason, which is counted, and another thing or operation is tried.
+
+The sentences are templates. They say what was done, not what the thing is, unless the caller names it: nothing here
+knows a cat from a cushion.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool
+
+from mmhallu_core.edit.colours import colour_name, far_hues, recolour
+from mmhallu_core.edit.cutouts import AREA, Mask, Photo, find_things, mask_in_box
+from mmhallu_core.edit.pixels import Edited, inpaint, paste_copy, patch_over, rescale, similar_place, texture
+from mmhallu_core.types import Box
+
+# Operation to MED category, as in Diorama: a kind that is gone is Negation, one more is Counting.
+CATEGORY = {"remove": "Negation", "recolour": "Attribute", "copy": "Counting", "rescale": "Attribute"}
+MIN_CHANGE = 8.0  # mean over the mask and the three channels, of 255
+ALIKE = 34.0  # difference of two places (`similar_place`) up to which one can stand for the other
+CALM = 9.0  # texture of the ground up to which inpainting leaves no smear
+FACTORS = (0.65, 1.4)
+
+
+class Refusal(StrEnum):
+    """Why an edit was not made."""
+
+    NO_THING = "no_thing"  # nothing stands out, or GrabCut finds nothing in the box
+    BAD_SIZE = "bad_size"  # the mask is too small to be seen or too large for a micro-edit
+    BUSY_GROUND = "busy_ground"  # what is behind the thing cannot be made up
+    NO_ROOM = "no_room"  # no similar place for a copy; a larger one would be cut by the frame
+    SAME_COLOUR = "same_colour"  # the new colour would have the old one's name
+    SMALL_CHANGE = "small_change"  # mean change inside the mask under `MIN_CHANGE`
+
+
+class Refused(Exception):
+    """An edit that was not made.
+
+    Attributes:
+        reason: one `Refusal`.
+    """
+
+    def __init__(self, reason: Refusal, found: str) -> None:
+        super().__init__(found)
+        self.reason = reason
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoEdit:
+    """A photo and its edited twin.
+
+    Attributes:
+        operation: a key of `CATEGORY`.
+        category: as MED prints it.
+        image: the photo.
+        edited_image: the same size; equal to the photo outside the mask.
+        mask: where it may differ.
+        change: mean absolute difference inside the mask, of 255.
+        edit_instruction: what was asked.
+        difference: what is different, in one sentence.
+    """
+
+    operation: str
+    category: str
+    image: Photo
+    edited_image: Photo
+    mask: Mask
+    change: float
+    edit_instruction: str
+    difference: str
+
+
+def edit_photo(
+    photo: Photo,
+    operation: str,
+    seed: int,
+    mask: Bool[np.ndarray, "mask_height mask_width"] | None = None,
+    box: Box | None = None,
+    name: str = "thing",
+) -> PhotoEdit:
+    """One edit of one thing: of the mask, of what GrabCut finds in the box, or of what stands out most.
+
+    Args:
+        photo: RGB.
+        operation: a key of `CATEGORY`.
+        seed: of all that is left to chance; the same seed gives the same bytes.
+        mask: the thing.
+        box: around the thing, x0 y0 x1 y1 in pixels, where no mask is given.
+        name: what the thing is called in the sentences.
+
+    Raises:
+        Refused: with a `Refusal`.
+        ValueError: when there is no such operation, or mask or box do not belong to the photo.
+    """
+    if operation not in CATEGORY:
+        raise ValueError(f"no operation {operation!r}; there is {', '.join(CATEGORY)}")
+    if mask is None:
+        things = find_things(photo, seed) if box is None else [mask_in_box(photo, box, seed)]
+        if not things or not things[0].any():
+            raise Refused(Refusal.NO_THING, "nothing stands out from what surrounds it")
+        mask = things[0]
+    if mask.shape != photo.shape[:2]:
+        raise ValueError(f"the mask has {mask.shape} rows and columns, the photo {photo.shape[:2]}")
+    if not AREA[0] / 2 <= mask.mean() <= 2 * AREA[1]:
+        raise Refused(Refusal.BAD_SIZE, f"the mask covers {mask.mean():.1%} of the photo")
+    draw = np.random.default_rng([seed, list(CATEGORY).index(operation)])
+    (edited, changed), instruction, difference = MAKERS[operation](photo, mask, draw, name)
+    return _checked(photo, operation, edited, changed, instruction, difference)
+
+
+def tries(photo: Photo, seed: int, name: str = "thing") -> Iterator[PhotoEdit | Refused]:
+    """Edits and refusals of a photo, one of each operation for each thing found, in an order that the seed decides.
+
+    The first `PhotoEdit` is a photo's edit; what came before says why others were not made.
+    """
+    things = find_things(photo, seed)
+    if not things:
+        yield Refused(Refusal.NO_THING, "nothing stands out from what surrounds it")
+    operations = np.random.default_rng(seed).permutation(list(CATEGORY))
+    for operation in operations:
+        for thing in things:
+            try:
+                yield edit_photo(photo, str(operation), seed, thing, name=name)
+            except Refused as refused:
+                yield refused
+
+
+def _checked(photo: Photo, operation: str, edited: Photo, mask: Mask, instruction: str, difference: str) -> PhotoEdit:
+    """Holds an edit to its two promises.
+
+    Raises:
+        Refused: when too little has changed.
+        AssertionError: when a byte outside the mask has: a fault of the program.
+    """
+    assert np.array_equal(photo[~mask], edited[~mask]), f"{operation} changed pixels outside its mask"
+    change = float(abs(photo[mask].astype(np.int16) - edited[mask]).mean()) if mask.any() else 0.0
+    if change < MIN_CHANGE:
+        raise Refused(Refusal.SMALL_CHANGE, f"the mean change inside the mask is {change:.1f} of 255")
+    return PhotoEdit(operation, CATEGORY[operation], photo, edited, mask, change, instruction, difference)
+
+
+Made = tuple[Edited, str, str]  # pixels and mask, instruction, difference
+
+
+def _without(photo: Photo, mask: Mask) -> Edited:
+    """The photo without a thing: similar ground over it, or inpainted where the ground is calm.
+
+    Raises:
+        Refused: when neither would look right.
+    """
+    busy = texture(photo, mask)
+    if busy <= CALM:
+        return inpaint(photo, mask)
+    place = similar_place(photo, mask, level=False)
+    if place is not None and place[2] <= ALIKE:
+        return patch_over(photo, mask, place[0], place[1])
+    raise Refused(Refusal.BUSY_GROUND, f"the ground has texture {busy:.0f}, and nowhere looks like it")
+
+
+def _remove(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+    thing, place = f"{colour_name(photo, mask)} {name}", where(mask)
+    return _without(photo, mask), f"Remove the {thing} {place}.", f"The {thing} {place} is gone."
+
+
+def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+    old, new = colour_name(photo, mask), str(draw.choice(far_hues(photo, mask)))
+    made = recolour(photo, mask, new)
+    got = colour_name(made[0], mask)
+    if got == old:
+        raise Refused(Refusal.SAME_COLOUR, f"a {old} thing made {new} would still be called {got}")
+    return made, f"Make the {old} {name} {where(mask)} {got}.", f"The {name} {where(mask)} was {old} and is now {got}."
+
+
+def _copy(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+    place = similar_place(photo, mask, level=True)
+    if place is None or place[2] > ALIKE:
+        raise Refused(Refusal.NO_ROOM, "no place at the same height looks like the ground around it")
+    made = paste_copy(photo, mask, place[0], place[1])
+    old, new, thing = where(mask), where(made[1]), f"{colour_name(photo, mask)} {name}"
+    return made, f"Add a second {thing} {new}, like the one {old}.", f"There is one more {thing}: a second one {new}."
+
+
+def _rescale(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+    factor = float(draw.choice(FACTORS))
+    made = rescale(photo, mask, factor, _without(photo, mask))  # refused also where a larger one needs no ground:
+    # what cannot be taken away is seldom a whole thing, and half a thing must not grow
+    edge = np.concatenate([made[1][0], made[1][-1], made[1][:, 0], made[1][:, -1]])
+    if edge.any():
+        raise Refused(Refusal.NO_ROOM, "the rescaled thing would be cut by the frame")
+    thing, word = f"{colour_name(photo, mask)} {name} {where(mask)}", "smaller" if factor < 1 else "larger"
+    return made, f"Make the {thing} {word}.", f"The {thing} is {word} now."
+
+
+MAKERS = {"remove": _remove, "recolour": _recolour, "copy": _copy, "rescale": _rescale}
+
+
+def where(mask: Mask) -> str:
+    """In which ninth of the photo the middle of a mask lies: "at the upper left", "in the middle"."""
+    rows, columns = np.nonzero(mask)
+    down = ("upper ", "", "lower ")[min(2, int(3 * rows.mean() / mask.shape[0]))]
+    across = ("left", "", "right")[min(2, int(3 * columns.mean() / mask.shape[1]))]
+    if not across:
+        return {"upper ": "at the top", "": "in the middle", "lower ": "at the bottom"}[down]
+    return f"at the {down}{across}"
