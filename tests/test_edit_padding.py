@@ -8,6 +8,8 @@ from PIL import Image
 
 from mmhallu_core.edit.padding import RATIOS, plan_padding
 
+pytestmark = pytest.mark.long
+
 SIDES = st.integers(1, 90)
 SHAPES = st.lists(st.sampled_from(RATIOS), min_size=1, max_size=10, unique=True)
 

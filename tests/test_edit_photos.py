@@ -23,6 +23,8 @@ from mmhallu_core.edit.pixels import INPAINT, inpaint, paste_copy, patch_over, r
 from mmhallu_core.types import CATEGORIES, CannotRun  # noqa: E402
 from mmhallu_core.viz.contact_sheet import draw_contact_sheet, show_contact_sheet  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 HEIGHT, WIDTH = 180, 260
 
 
