@@ -4,12 +4,15 @@ What learns is a small addition beside the model's weights, an *adapter* (`adapt
 hundred kilobytes that can be put on the model or left off. As in MED (arXiv 2506.07227, tables 5 and 6) it sits in
 every linear layer of the decoder and of the vision tower, and not in the connector between them; rank 8, alpha 16.
 The learning rate is ours: a model a thousand times smaller takes larger steps.
+
+This file packs many questions about a picture into one sequence, which only tiny-llava reads, and is the fast way to
+the studies in Diorama. Any family is trained by `finetune.py`.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,24 @@ from typing import Any
 import peft
 import torch
 from PIL import Image
-from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainingArguments, set_seed
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
+from mmhallu_core.models.families import plain
+from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.train.adapt import Adapt, adapt, merge, quiet_peft, trainable
+from mmhallu_core.train.adapt import Adapt, How, adapt, merge, quiet_peft, trainable
+from mmhallu_core.train.collapse import Features, measure, verdict
+from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs, picture_means
+from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.types import CannotRun
@@ -49,6 +64,9 @@ class SftSpec:
         rank, alpha: LoRA's size, and its strength relative to `rank`.
         seed: of the adapter's first values. The examples' order is the caller's.
         seconds: stop after this time even if steps are left; None for no limit.
+        vision_tower, decoder: what happens to the part, see `adapt.Adapt`. With no part at "lora" there is no adapter:
+            the whole model is written.
+        consistency: what is asked of the features of pairs, that is, of examples with two pictures.
     """
 
     steps: int
@@ -58,6 +76,18 @@ class SftSpec:
     alpha: int = 16
     seed: int = 0
     seconds: float | None = None
+    vision_tower: How = "lora"
+    decoder: How = "lora"
+    consistency: Consistency = Consistency()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.consistency, dict):  # as it stands in a run.json
+            object.__setattr__(self, "consistency", Consistency(**self.consistency))
+
+    @property
+    def plan(self) -> Adapt:
+        """What is trained."""
+        return Adapt(self.vision_tower, "frozen", self.decoder, self.rank, self.alpha)
 
 
 class _Examples(torch.utils.data.Dataset):
@@ -102,34 +132,40 @@ def fine_tune(
     out: Path,
     command: str,
     progress: Callable[[int, int], None] | None = None,
+    watched: Sequence[tuple[Image.Image, Image.Image]] = (),
 ) -> tuple[Vlm, dict[str, Any]]:
-    """Trains an adapter for a model, and writes it to `out` with the run's record.
+    """Trains an adapter for a model, or the model, and writes it to `out` with the run's record.
 
     Args:
         vlm: the model; it is used up (its layers get the adapter): load it again where both are needed.
         make: example number i, from 0; an example is asked for once.
         spec: the run's numbers.
-        out: folder for `adapter_config.json`, `adapter_model.safetensors` and `run.json`.
+        out: folder for `adapter_config.json`, `adapter_model.safetensors` and `run.json`; for the whole model in the
+            adapter's place where no part is at "lora".
         command: what a reader types to make this run again; recorded.
         progress: called with (step, steps) after each step.
+        watched: pictures and their edits, two pairs at least, that training is not shown in this order: were their
+            features pulled into one point? `collapse.py` says how that is seen. None are looked at by default.
 
     Returns:
         The trained model, and what `run.json` holds: command, spec, seed, versions, data_sha256, base_sha256, sha256
-        (of the adapter), steps, seconds, examples, trainable parameters, and the loss of the first step and of the
-        last quarter.
+        (of the weights), steps, seconds, examples, trainable parameters, the loss of the first step and of the last
+        quarter (with a consistency loss also its parts in the last step), and `collapse` where pairs were watched.
 
     Raises:
-        CannotRun: when the loss stops being a number.
+        CannotRun: when the loss stops being a number, or the plan is none, see `adapt.adapt` and `consistency.Held`.
     """
     base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
     set_seed(spec.seed)
-    plan = Adapt(vision_tower="lora", connector="frozen", decoder="lora", rank=spec.rank, alpha=spec.alpha)
-    model = adapt(vlm, plan, tell=None)
-    llava = model.get_base_model()
+    model = adapt(vlm, spec.plan, tell=None)
+    llava, held = plain(model), Held(model, spec.consistency)
 
     def loss(_, labels, weights, **inputs):
-        hidden = llava.model(**inputs, use_cache=False).last_hidden_state
-        return answer_loss(hidden, llava.lm_head, labels, weights), {}
+        def answers() -> Tensor:
+            hidden = llava.model(**inputs, use_cache=False).last_hidden_state
+            return answer_loss(hidden, llava.lm_head, labels, weights)
+
+        return held(answers, inputs)
 
     tokenizer, pictures = vlm.processor.tokenizer, vlm.processor.image_processor
 
@@ -137,8 +173,10 @@ def fine_tune(
         images = [image for example in examples for image in example.images]
         packed = [pack(list(one.turns), len(one.images), tokenizer) for one in examples]
         pixels = pictures(images, return_tensors="pt")["pixel_values"]
-        return {"pixel_values": pixels, **collate(packed, tokenizer.pad_token_id)}
+        batch = {"pixel_values": pixels, **collate(packed, tokenizer.pad_token_id)}
+        return {**batch, **_pairs(vlm, batch, [one.images for one in examples])} if is_on(spec.consistency) else batch
 
+    before = _look(model, vlm, watched) if watched else None
     examples = _Examples(make, spec.steps * spec.batch)
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=spec.steps, per_device_train_batch_size=spec.batch, learning_rate=spec.lr,
@@ -156,9 +194,8 @@ def fine_tune(
     losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     if not all(map(torch.isfinite, torch.tensor(losses))):
         raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
-    model.peft_config["default"].base_model_name_or_path = base_name  # not a folder of this machine
-    model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
-    (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    weights = _save(model, vlm, base_name, out)
+    parts = {name: trainer.extra[name] for name in ("answers", "consistency") if name in trainer.extra}
     last = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
     record = {
         "command": command,
@@ -168,15 +205,51 @@ def fine_tune(
         "base": base_name,
         "base_sha256": base_sha256,
         "data_sha256": examples.hash.hexdigest(),
-        "sha256": sha256(out / WEIGHTS),
+        "sha256": sha256(weights),
         "steps": trainer.state.global_step,
         "examples": trainer.state.global_step * spec.batch,
         "seconds": round(seconds, 1),
         "trainable": sum(trainable(model).numbers.values()),
-        "loss": {"first": losses[0], "final": sum(last) / len(last)},
+        "loss": {"first": losses[0], "final": sum(last) / len(last), **parts},
     }
+    if before is not None:
+        record["collapse"] = collapse_record(before, _look(model, vlm, watched))
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Vlm(f"{base_name} with {out.name}", merge(model).eval(), vlm.processor), record
+
+
+def collapse_record(before: Features, after: Features) -> dict[str, Any]:
+    """What a run's record says of its features before and after training."""
+    collapsed, sentence = verdict(before, after)
+    return {"before": asdict(before), "after": asdict(after), "collapsed": collapsed, "verdict": sentence}
+
+
+def _save(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base_name: str, out: Path) -> Path:
+    """Writes the adapter, or the whole model where there is none; returns the file of weights."""
+    if not isinstance(model, peft.PeftModel):
+        with quiet_progress():
+            model.save_pretrained(out)
+        vlm.processor.save_pretrained(out)
+        return out / "model.safetensors"
+    model.peft_config["default"].base_model_name_or_path = base_name  # not a folder of this machine
+    model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
+    (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    return out / WEIGHTS
+
+
+def _pairs(vlm: Vlm, inputs: Mapping[str, Any], groups: Sequence[Sequence[Image.Image]]) -> dict[str, Tensor]:
+    """What the consistency loss needs; examples with two pictures are pairs, and what differs in them is the edit."""
+    changed = [changed_pixels(*group) if len(group) == 2 else None for group in groups]
+    return pair_inputs(vlm, inputs, groups, changed)
+
+
+def _look(model: nn.Module, vlm: Vlm, watched: Sequence[tuple[Image.Image, Image.Image]]) -> Features:
+    """Four numbers about the features of some pairs, as the model is now; training goes on as if nothing was."""
+    was_training = model.training
+    inputs = vlm.encode(list(watched), [vlm.prompt("", 2)] * len(watched), side="right")
+    found = measure(*picture_means(model.eval(), {**inputs, **_pairs(vlm, inputs, watched)}))
+    model.train(was_training)
+    return found
 
 
 def with_adapter(vlm: Vlm, folder: Path) -> Vlm:

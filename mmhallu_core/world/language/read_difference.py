@@ -37,7 +37,7 @@ FIXED = {"were": "(?:were|was)", "are": "(?:are|is)", "others": "(?:others|other
 SAME = {" ".join(word.lower() for word in TOKEN.findall(text.rstrip("."))) for text in NO_DIFFERENCE}
 
 
-def _pattern(form: str, template: str) -> re.Pattern[str]:
+def pattern_of(form: str, template: str) -> re.Pattern[str]:
     """The regular expression of a template, over tokens joined by spaces; groups are "slot" or "slot_2"."""
     parts, end, count = [], 0, {}
     template = template.rstrip(".")
@@ -68,7 +68,7 @@ def _pattern(form: str, template: str) -> re.Pattern[str]:
     return re.compile(" ".join(parts))
 
 
-PATTERNS = [(form, _pattern(form, template)) for form, (_, templates) in FORMS.items() for template in templates]
+PATTERNS = [(form, pattern_of(form, template)) for form, (_, templates) in FORMS.items() for template in templates]
 
 
 def difference_form(notes: Notes, tokens: list[Token]) -> bool:

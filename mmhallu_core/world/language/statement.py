@@ -101,14 +101,19 @@ IT = {"man": "him", "woman": "her"}
 
 def write(form: str, slots: Slots, which: int = 0, ids: dict[str, tuple[str, ...]] | None = None) -> Writer:
     """Fills a form's template number `which`; `ids` names the things behind the noun slots."""
+    writer = fill(FORMS[form][1][which], slots, ids)
+    writer.capital(0 if writer.pieces[0] else 1)
+    return writer
+
+
+def fill(template: str, slots: Slots, ids: dict[str, tuple[str, ...]] | None = None) -> Writer:
+    """Fills any template with slots like those of `FORMS`."""
     writer, end = Writer(), 0
-    template = FORMS[form][1][which]
     for match in SLOT.finditer(template):
         writer.add(template[end : match.start()])
         _fill(writer, slots, *match.groups(), (ids or {}).get(match[1], ()))
         end = match.end()
     writer.add(template[end:])
-    writer.capital(0 if writer.pieces[0] else 1)
     return writer
 
 
