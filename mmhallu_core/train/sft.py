@@ -66,7 +66,7 @@ class SftSpec:
         seconds: stop after this time even if steps are left; None for no limit.
         vision_tower, decoder: what happens to the part, see `adapt.Adapt`. With no part at "lora" there is no adapter:
             the whole model is written.
-        consistency: what is asked of the features of pairs, that is, of examples with two pictures.
+        consistency: what is asked of the features of pairs, that is, of examples with two pictures; or its fields.
     """
 
     steps: int
@@ -78,10 +78,10 @@ class SftSpec:
     seconds: float | None = None
     vision_tower: How = "lora"
     decoder: How = "lora"
-    consistency: Consistency = Consistency()
+    consistency: Consistency | Mapping[str, Any] = Consistency()
 
     def __post_init__(self) -> None:
-        if isinstance(self.consistency, dict):  # as it stands in a run.json
+        if isinstance(self.consistency, Mapping):  # as it stands in a run.json
             object.__setattr__(self, "consistency", Consistency(**self.consistency))
 
     @property

@@ -1,0 +1,215 @@
+"""MED's consistency loss on a running model: which tokens are a pair's, which of them the edit touched, and the sum.
+
+`med_loss.py` says what the loss is, of given features. Here the features come from the very forward pass whose answer
+is trained on: what enters the decoder's first layer holds, at a picture's tokens, what the connector made of it. So
+one way serves every family whose pictures are tokens. Llama's pictures are not: see `require_tokens`.
+
+A collator adds what `pair_inputs` gives to a batch; `Held` is the loss of such a batch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image, ImageChops
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from mmhallu_core.models.families import family_of, plain
+from mmhallu_core.models.image_tokens import ImageTokens
+from mmhallu_core.models.record import Recording, record
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.adapt import trainable
+from mmhallu_core.train.med_loss import Consistency, edited_cells, med_loss, similarity
+from mmhallu_core.types import CannotRun
+
+SAME = 8  # of 255: a difference of colour up to here is a file format's rounding and no edit
+PREFIX = "pair_"
+_Pair = tuple[Float[Tensor, "pairs cells width"], Float[Tensor, "pairs cells width"]]
+_Means = tuple[Float[Tensor, "pairs width"], Float[Tensor, "pairs width"]]
+
+
+def is_on(rule: Consistency) -> bool:
+    """Whether the rule asks for anything beside the answers' loss."""
+    return rule.mode != "none" and rule.weight > 0
+
+
+def require_tokens(vlm: Vlm) -> None:
+    """Raises when a model's pictures are not tokens, so that there are no features to hold together.
+
+    Raises:
+        CannotRun: for Llama's Vision models, whose decoder looks at pictures by cross-attention.
+    """
+    if vlm.family.image_positions is None:
+        raise CannotRun(
+            f"{vlm.name} looks at pictures by cross-attention and has no image tokens in its decoder, so a "
+            "consistency loss has no features to compare: train it with --consistency none"
+        )
+
+
+def changed_pixels(
+    first: Image.Image, second: Image.Image, mask: Image.Image | None = None
+) -> Bool[Tensor, "height width"]:
+    """True at pixels that an edit changed: where the mask is white, or, without one, where the pictures differ.
+
+    Args:
+        first, second: the two pictures, RGB and of one size.
+        mask: white where the edit may have changed pixels; of any size.
+
+    Raises:
+        ValueError: when the pictures differ in size.
+    """
+    if first.size != second.size:
+        raise ValueError(f"the two pictures of a pair have {first.size} and {second.size} pixels; make them alike")
+    if mask is not None:
+        return torch.from_numpy(np.asarray(mask.convert("L").resize(first.size, Image.Resampling.NEAREST)) > 127)
+    return torch.from_numpy((np.asarray(ImageChops.difference(first, second)) > SAME).any(-1))
+
+
+def pair_inputs(
+    vlm: Vlm,
+    inputs: Any,
+    groups: Sequence[Sequence[Image.Image]],
+    changed: Sequence[Bool[Tensor, "..."] | None],
+    names: Sequence[str] | None = None,
+) -> dict[str, Tensor]:
+    """What `Held` needs to know of a batch, under names that begin with `PREFIX`.
+
+    Args:
+        vlm: the model, of a family with image tokens.
+        inputs: what the processor made of the batch, with `input_ids` and the pictures.
+        groups: the pictures of each sample.
+        changed: for each sample that is a pair the pixels that its edit changed, None for the others.
+        names: what to call the samples in an error.
+
+    Returns:
+        `pair_row`: each pair's row of the batch; `pair_first` and `pair_second`: where in that row the tokens of its
+        two pictures stand; `pair_edited`: whether the edit touched them; `pair_real`: False where a row is filled up.
+        Tokens that stand for no place, such as line breaks, are left out. Without any pair, nothing.
+
+    Raises:
+        CannotRun: when the two pictures of a pair become different grids of tokens.
+    """
+    rows = [row for row, pixels in enumerate(changed) if pixels is not None]
+    if not rows:
+        return {}
+    sizes = [[(image.height, image.width) for image in group] for group in groups]
+    tokens = vlm.family.image_positions(vlm.processor, inputs, sizes, names)
+    firsts, seconds, edits = [], [], []
+    for row in rows:
+        first, second = tokens[row]
+        firsts.append(_places(first))
+        seconds.append(_places(second))
+        edits.append(torch.cat([edited_cells(changed[row], *view.grid, view.box).flatten() for view in first.views]))
+        if [view.grid for view in first.views] != [view.grid for view in second.views]:
+            name = row if names is None else names[row]
+            raise CannotRun(f"sample {name}: its two pictures become different grids of tokens; give them one size")
+    real = [torch.ones(len(one), dtype=torch.bool) for one in firsts]
+    named = {"first": firsts, "second": seconds, "edited": edits, "real": real}
+    filled = {PREFIX + name: pad_sequence(parts, batch_first=True) for name, parts in named.items()}
+    return {PREFIX + "row": torch.tensor(rows), **filled}
+
+
+class Held:
+    """The loss of a batch with its consistency part.
+
+    Args:
+        model: with the plan of `adapt` on it, before its first step: what it is now is what `floor` is taken of.
+        rule: the consistency loss.
+
+    Raises:
+        CannotRun: when nothing learns between a picture and its tokens, so that the loss could move nothing.
+    """
+
+    def __init__(self, model: nn.Module, rule: Consistency) -> None:
+        self.model, self.rule = model, rule
+        learns = trainable(model).names
+        names = (*learns["vision_tower"], *learns["connector"])
+        if is_on(rule) and not names:
+            raise CannotRun("a consistency loss trains the vision tower, which is frozen here: set it to lora or full")
+        kept = set(names) if is_on(rule) and rule.mode == "global" else set()
+        self.initial = {name: value.detach().clone() for name, value in model.named_parameters() if name in kept}
+
+    def __call__(self, answers: Callable[[], Tensor], inputs: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
+        """The whole loss of a batch, and its parts to log.
+
+        Args:
+            answers: runs the model on the batch and gives the mean loss of the answers' tokens.
+            inputs: the batch; what `pair_inputs` gave is taken out of it, before `answers` is called.
+        """
+        pairs = {name: inputs.pop(PREFIX + name, None) for name in ("row", "first", "second", "edited", "real")}
+        if not is_on(self.rule) or pairs["row"] is None:
+            return answers(), {}
+        with record(self.model, layers=(), gradients=True) as seen:
+            caption = answers()
+        floor = None
+        if self.rule.mode == "global":
+            floor = similarity(*_features(self._before(inputs), pairs), pairs["real"])
+        first, second = _features(seen.embeddings, pairs)
+        total = med_loss(caption, self.rule, first, second, pairs["edited"], floor, pairs["real"])
+        held = (total - caption).item() / self.rule.weight
+        return total, {"answers": caption.item(), "consistency": held}
+
+    @torch.no_grad()
+    def _before(self, inputs: Mapping[str, Any]) -> Float[Tensor, "batch tokens width"]:
+        """What the decoder would read under the vision tower and the connector as they were before training."""
+        return embeddings(self.model, inputs, self.initial)
+
+
+def embeddings(
+    model: nn.Module, inputs: Mapping[str, Any], parameters: dict[str, Tensor] | None = None
+) -> Float[Tensor, "batch tokens width"]:
+    """What enters the decoder's first layer; the layers themselves do not run.
+
+    Args:
+        model: of a known family, with or without an adapter.
+        inputs: what the model reads; labels are of no use and no harm.
+        parameters: values to take instead of the model's own, by name.
+    """
+    seen = Recording()
+
+    def stop(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        seen.embedding_calls.append(args[0] if args else kwargs["hidden_states"])
+        raise _Enough
+
+    read = {name: value for name, value in inputs.items() if name not in ("labels", "weights")}
+    hook = family_of(model).layers(model)[0].register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        torch.func.functional_call(model, parameters or {}, (), {**read, "use_cache": False})
+    except _Enough:
+        return seen.embeddings
+    finally:
+        hook.remove()
+    raise RuntimeError(f"{type(plain(model)).__name__} never called its first decoder layer")
+
+
+@torch.no_grad()
+def picture_means(model: nn.Module, inputs: Mapping[str, Any]) -> _Means:
+    """The mean feature of the first and of the second picture of each pair in a batch, as `collapse.measure` wants it.
+
+    Args:
+        model: of a known family, with or without an adapter.
+        inputs: what the model reads, with what `pair_inputs` gave.
+    """
+    pairs = {name: inputs[PREFIX + name] for name in ("row", "first", "second", "real")}
+    read = {name: value for name, value in inputs.items() if not name.startswith(PREFIX)}
+    first, second = _features(embeddings(model, read), pairs)
+    kept = pairs["real"][..., None]
+    return tuple(features.masked_fill(~kept, 0).sum(1) / kept.sum(1) for features in (first, second))
+
+
+class _Enough(Exception):
+    """Ends a forward pass whose first half was all that was wanted."""
+
+
+def _places(tokens: ImageTokens) -> Int[Tensor, " tokens"]:
+    """Where in the prompt the tokens of one picture stand, view after view, line breaks left out."""
+    return torch.cat([view.positions.flatten() for view in tokens.views])
+
+
+def _features(read: Float[Tensor, "batch tokens width"], pairs: dict[str, Tensor]) -> _Pair:
+    """The features of the two pictures of each pair, in float32: a cosine near 1 needs the digits."""
+    row = pairs["row"][:, None]
+    return read[row, pairs["first"]].float(), read[row, pairs["second"]].float()
