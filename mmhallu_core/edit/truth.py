@@ -1,0 +1,88 @@
+"""A picture that carries its own truth: the scene behind a Diorama picture, in a text chunk of its PNG file.
+
+The oracle answers about a picture as a perfect model would, so it must know what the picture shows. The scene could be
+looked up by an id or drawn again from a seed, but the edited picture depends on what the plan said, and a stage may run
+in another process or on another machine than the one that drew the picture. So the truth travels in the file itself,
+where no reader of pixels sees it. `bare` takes it out again: a picture of a data set must not carry its own answer.
+"""
+
+import io
+import json
+import struct
+from functools import lru_cache
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mmhallu_core.world.edits import Edit
+from mmhallu_core.world.edits_change import Change
+from mmhallu_core.world.edits_table import TABLE
+from mmhallu_core.world.scene import Scene
+
+KEY = "diorama"
+SIGNATURE = 8  # bytes before the first chunk of a PNG file
+
+
+def picture_with_truth(image: Image.Image, scene: Scene, planned: Edit | None = None) -> bytes:
+    """A PNG with its scene inside, and the edit that the scene was made for, where there is one."""
+    truth = {"scene": scene.to_dict()}
+    if planned is not None:
+        truth |= {"category": planned.category, "after": planned.after.to_dict()}
+    notes = PngInfo()
+    notes.add_text(KEY, json.dumps(truth), zip=True)
+    return png(image, notes)
+
+
+def png(image: Image.Image, notes: PngInfo | None = None) -> bytes:
+    """The bytes of a PNG file; packed fast, because drawn pictures are small anyway."""
+    out = io.BytesIO()
+    image.save(out, "PNG", pnginfo=notes, compress_level=1)
+    return out.getvalue()
+
+
+@lru_cache(maxsize=512)
+def _truth(picture: bytes) -> tuple[Scene, str | None, Scene | None] | None:
+    with Image.open(io.BytesIO(picture)) as image:
+        text = image.info.get(KEY)
+    if text is None:
+        return None
+    truth = json.loads(text)
+    after = Scene.from_dict(truth["after"]) if "after" in truth else None
+    return Scene.from_dict(truth["scene"]), truth.get("category"), after
+
+
+def scene_in(picture: bytes) -> Scene | None:
+    """The scene that a picture shows; None when it carries none."""
+    found = _truth(picture)
+    return None if found is None else found[0]
+
+
+def planned_in(picture: bytes) -> Edit | None:
+    """The edit that a picture's scene was made for; None when it carries none."""
+    found = _truth(picture)
+    if found is None or found[2] is None:
+        return None
+    before, category, after = found
+    return Edit.between(category, "planned", before, after)
+
+
+def edit_between(before: Scene, after: Scene) -> Edit | None:
+    """The micro-edit that leads from one scene to another; None when they differ by none of the eleven, or by several.
+
+    The same change can be claimed by one category only (`edits.classify`).
+    """
+    change = Change.between(before, after)
+    names = [row.category for row in TABLE if row.holds(change)]
+    return Edit.between(names[0], "between", before, after) if len(names) == 1 else None
+
+
+def bare(picture: bytes) -> bytes:
+    """The same PNG file without the truth; its pixels are the same bytes."""
+    kept, at = [picture[:SIGNATURE]], SIGNATURE
+    while at < len(picture):
+        (length,) = struct.unpack(">I", picture[at : at + 4])
+        end = at + 12 + length  # length, name, content, checksum
+        if not (picture[at + 4 : at + 8] == b"zTXt" and picture[at + 8 : end].startswith(KEY.encode() + b"\0")):
+            kept.append(picture[at:end])
+        at = end
+    return b"".join(kept)
