@@ -58,11 +58,13 @@ class Pipeline(NamedTuple):
         source: of drafts.
         stages: by name, in order.
         clients: those that stages ask and whose replies must be kept.
+        settings: whatever else the results depend on, as JSON values.
     """
 
     source: Source
     stages: Sequence[tuple[str, Stage]]
     clients: tuple[ChunkClient, ...] = ()
+    settings: dict[str, Any] = {}
 
 
 # Makes the pipeline in the process that works: it must be picklable, what it makes need not be. A plain tuple of source
@@ -89,13 +91,14 @@ class Work:
 
     def about(self) -> dict[str, Any]:
         """What identifies a run: two with equal values write the same bytes."""
-        source, stages, clients = self.pipeline
+        source, stages, clients, settings = self.pipeline
         return {
             "version": mmhallu_core.__version__,
             "n": len(source),
             "chunk": self.size,
             "source": source.about,
             "stages": [name for name, _ in stages],
+            "settings": settings,
             "clients": [client.gate.about for client in clients],
         }
 
