@@ -14,7 +14,8 @@ app.add_typer(new, name="new")
 # CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
 NAMES = (
     "med-bench", "med-real", "med-tiny", "med-tiny-real", "med-tiny-same", "med-tiny-swapped", "mme", "mmstar",
-    "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal", "spatialsense", "rbench", "rbench-dis", "rbench-instance", "rbench-ref",
+    "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal",
+    "spatialsense", "rbench", "rbench-dis", "rbench-instance", "rbench-ref",
 )  # fmt: skip
 TWINS = (
     "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",

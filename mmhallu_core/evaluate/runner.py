@@ -12,7 +12,6 @@ Process k of N takes every N-th set of pictures and keeps its own journal in the
 """
 
 import hashlib
-import io
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm.auto import tqdm
 
 from mmhallu_core.data.question import Question
@@ -201,23 +200,12 @@ def _open(batch: list[Group], journal: AnswerJournal) -> Opened:
     opened = []
     for one in batch:
         try:
-            pictures = [_picture(given) for given in one.questions[0].images]
+            pictures = [open_image(given) for given in one.questions[0].images]
         except CannotRun as error:
             journal.refuse((question.id for question in one.questions), str(error))
         else:
             opened.append((one, pictures))
     return opened
-
-
-def _picture(given: Picture) -> Image.Image:
-    """Opens a picture given by path or by the bytes of its file; raises CannotRun when it cannot be read."""
-    if isinstance(given, str):
-        return open_image(given)
-    try:
-        with Image.open(io.BytesIO(given)) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise CannotRun(f"the {len(given)} bytes given as a picture cannot be read as one ({error})") from None
 
 
 def _answers(

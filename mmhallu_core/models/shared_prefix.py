@@ -102,9 +102,15 @@ def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], texts: li
         looks at pictures by cross-attention, so that they are not in the prefix; a picture stands behind the
         question in the chat form; or the processor writes the end of a prompt otherwise than the tokenizer does.
     """
+    return plan_prompts(
+        vlm, groups, owners, [vlm.prompt(text, len(groups[i])) for i, text in zip(owners, texts, strict=True)]
+    )
+
+
+def plan_prompts(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], prompts: list[str]) -> Plan | None:
+    """The same for prompts that are in the model's chat form already, with answers behind them or without."""
     if vlm.family.image_positions is None or len(owners) <= len(groups) or not all(groups):
         return None
-    prompts = [vlm.prompt(text, len(groups[owner])) for owner, text in zip(owners, texts, strict=True)]
     rows = vlm.processor.tokenizer(prompts)["input_ids"]  # each picture is still one token
     length = common_length(rows)
     tails = [row[length:] for row in rows]

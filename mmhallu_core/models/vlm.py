@@ -6,6 +6,7 @@ looking inside and changing what is there is in `record.py`. What a chapter does
 family of `families.py`.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,26 +20,29 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 from mmhallu_core.models.families import Family, family_of
 from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
-from mmhallu_core.types import CannotRun
+from mmhallu_core.types import CannotRun, Picture
 
 __all__ = ["SHIPPED", "Pictures", "Vlm", "batches", "open_image", "pick_device"]
 
 Pictures = Image.Image | Sequence[Image.Image]  # those of one prompt
 
 
-def open_image(path: Path | str) -> Image.Image:
-    """Reads a picture as RGB.
+def open_image(given: Path | Picture) -> Image.Image:
+    """Reads a picture as RGB, from a path or from the bytes of a file.
 
     Raises:
         CannotRun: when the file is missing or is not a complete picture.
     """
+    held = isinstance(given, bytes)
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(given) if held else given) as image:
             return image.convert("RGB")
     except FileNotFoundError:
-        raise CannotRun(f"there is no picture at {path}") from None
+        raise CannotRun(f"there is no picture at {given}") from None
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise CannotRun(f"{path} cannot be read as a picture ({error}); save it again as PNG or JPEG") from None
+        if held:
+            raise CannotRun(f"the {len(given)} bytes given as a picture cannot be read as one ({error})") from None
+        raise CannotRun(f"{given} cannot be read as a picture ({error}); save it again as PNG or JPEG") from None
 
 
 @dataclass

@@ -1,0 +1,83 @@
+"""Several answers about the same pictures score as each does alone, and the likeliest option is taken."""
+
+import io
+
+import pytest
+import torch
+from PIL import Image
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.answers import LETTER, strict_letter
+from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood
+from mmhallu_core.models.score import score
+from mmhallu_core.models.score_shared import score_shared
+from mmhallu_core.models.tiny_random import build
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.types import CannotRun
+
+pytestmark = pytest.mark.long
+TEXTS = (["The dog was red.", "The cat was red and is now blue.", "A dog."], ["No.", "There is no difference."])
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """Loads a tiny random model of a family."""
+    return lambda family: Vlm.load(build(family, tmp_path_factory.mktemp(family)), device="cpu")
+
+
+def picture(seed):
+    noise = torch.randint(0, 255, (56, 56, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return Image.fromarray(noise.numpy())
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_vl", "mllama"])
+def test_shared_scores_are_those_of_one_by_one(load, family):
+    vlm = load(family)
+    images = [[picture(0), picture(1)], [picture(2)]]
+    asked = ["What is different between the two images?", "What changed?"]
+    found = score_shared(vlm, images, asked, TEXTS)
+    for pictures, question, texts, rows in zip(images, asked, TEXTS, found, strict=True):
+        alone = score(vlm, [pictures] * len(texts), [question] * len(texts), texts, batch_size=1)
+        for one, other in zip(rows, alone, strict=True):
+            assert one.token_ids.tolist() == other.token_ids.tolist() and one.tokens == other.tokens
+            assert torch.allclose(one.log_probs, other.log_probs, atol=1e-4)
+
+
+def test_without_pictures_and_with_one_answer(load):
+    vlm = load("llava")
+    for images in ([[]], [[picture(0)]]):
+        [[one]] = score_shared(vlm, images, ["What changed?"], [["Nothing changed."]])
+        [other] = score(vlm, images, ["What changed?"], ["Nothing changed."])
+        assert one.total == pytest.approx(other.total, abs=1e-4)
+    for bad in ([[]], [[""]], [["a"], ["b"]]):
+        with pytest.raises(ValueError, match="lists of answers"):
+            score_shared(vlm, [[]], ["What changed?"], bad)
+
+
+def question(name="q"):
+    file = io.BytesIO()
+    picture(3).save(file, "PNG")
+    options = ("The dog became a cat.", "No.", "All the dogs are now red.")
+    return Question(name, "with options", "B", (file.getvalue(),) * 2, options, {"question": "What changed?"})
+
+
+def test_the_likeliest_option_by_sum_and_by_mean(load):
+    vlm, one = load("llava"), question()
+    [weighed] = likelihood(vlm, [one])
+    pictures = [picture(3)] * 2
+    alone = score(vlm, [pictures] * 3, ["What changed?"] * 3, one.options)
+    assert weighed.sums == pytest.approx([found.total for found in alone], abs=1e-3)
+    assert weighed.means == pytest.approx([float(found.log_probs.mean()) for found in alone], abs=1e-3)
+    assert weighed.letter("sum") == "ABC"[max(range(3), key=lambda i: alone[i].total)]
+    two = Weighed("q", sums=(-9.0, -2.0, -8.0), means=(-3.0, -2.0, -1.0))
+    assert [two.letter(by) for by in ("sum", "mean")] == ["B", "C"]
+    [said] = choices([two], "mean")
+    assert said.id == "q"
+    assert strict_letter(said.answer, one.choices) == LETTER["MED"](said.answer, one.choices) == "C"
+
+
+def test_a_question_without_options_or_without_its_text_is_refused(load):
+    vlm = load("llava")
+    for about, options in (({}, ("a", "b")), ({"question": "What?"}, ())):
+        with pytest.raises(CannotRun, match="q1 needs options"):
+            likelihood(vlm, [Question("q1", "with options", "A", (), options, about)])
