@@ -161,9 +161,8 @@ def quick(*arguments):
 
     The checks of shapes and types at run time are left to `test`: they make the word-by-word code several times slower.
     """
-    unchecked = ("-o", "addopts=--strict-markers")
     chosen = ("-m", "not slow and not long and not kernel and not gpu")
-    return run(installed("ruff"), "check", ".") or test(*TWO_PROCESSES, *chosen, *unchecked, *arguments)
+    return run(installed("ruff"), "check", ".") or test(*TWO_PROCESSES, *chosen, "--no-shape-checks", *arguments)
 
 
 def lab(*arguments):

@@ -3,8 +3,10 @@
 import os
 import random
 import socket
+from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -15,6 +17,24 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # The same examples each time, and no time limit for one: a busy machine must not fail a test.
 hypothesis.settings.register_profile("mmhallu", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mmhallu")
+
+LIBRARY = Path(__file__).parent.parent / "mmhallu_core"
+
+
+def pytest_addoption(parser):
+    """`--no-shape-checks`, for the quick run."""
+    parser.addoption("--no-shape-checks", action="store_true", help="do not check shapes and types at run time")
+
+
+def pytest_configure(config):
+    """Checks every call of the modules that say shapes in their signatures.
+
+    The others write and read sentences, word by word; checking each of those calls too takes ten times as long.
+    """
+    if not config.getoption("--no-shape-checks"):
+        files = [file for file in LIBRARY.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
+        names = [".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts) for file in files]
+        jaxtyping.install_import_hook([name.removesuffix(".__init__") for name in names], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,16 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from page_header import HEADER
+
+from mmhallu_core.train.collapse import alignment
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "mmhallu_core"
@@ -345,3 +349,11 @@ def test_broad_exceptions_are_not_swallowed():
                 raises = any(isinstance(child, ast.Raise) for child in ast.walk(node))
                 broad = caught in ("everything", "Exception", "BaseException")
                 assert raises or not broad, f"{path.relative_to(ROOT)}:{node.lineno} swallows {caught}"
+
+
+def test_shapes_are_checked_while_tests_run(request):
+    if request.config.getoption("--no-shape-checks"):
+        pytest.skip("this run leaves shapes unchecked")
+    rows, more = torch.zeros(2, 3), torch.zeros(3, 3)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        alignment(rows, more)
