@@ -14,7 +14,7 @@ from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.jobs import Job
 from mmhallu_core.edit.replies import Malformed
-from mmhallu_core.types import Picture
+from mmhallu_core.edit.truth import bare
 
 AGAIN = "#again"  # ends the id of a second request: it is another question, so a journal keeps both
 BETWEEN = "\n--- asked again ---\n"  # between the two replies in a quarantined text
@@ -26,7 +26,7 @@ class Case:
 
     draft: Draft
     data: dict[str, str]
-    images: tuple[Picture, ...] = ()
+    images: tuple[bytes, ...] = ()
 
 
 def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: type[StrEnum]) -> list[Any]:
@@ -45,6 +45,8 @@ def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: ty
     Raises:
         Stopped: when no further request should be made.
     """
+    show = _as_it_is if _is_oracle(client) else bare
+    cases = [replace(case, images=tuple(map(show, case.images))) for case in cases]
     first = [_request(job, case) for case in cases]
     outcomes = [_read(job, outcome) for outcome in _ask_all(client, first)]
     odd = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, _Unread)]
@@ -88,6 +90,15 @@ class _Unread(Exception):
     def __init__(self, text: str, why: str) -> None:
         super().__init__(why)
         self.text: str | None = text
+
+
+def _is_oracle(client: Client) -> bool:
+    """Whether the pictures' own truth may be seen; a journal before the oracle changes nothing."""
+    return client.about.get("client", client.about).get("kind") == "oracle"
+
+
+def _as_it_is(picture: bytes) -> bytes:
+    return picture
 
 
 def _request(job: Job, case: Case, again: bool = False) -> Request:

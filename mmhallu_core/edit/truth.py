@@ -3,7 +3,8 @@
 The oracle answers about a picture as a perfect model would, so it must know what the picture shows. The scene could be
 looked up by an id or drawn again from a seed, but the edited picture depends on what the plan said, and a stage may run
 in another process or on another machine than the one that drew the picture. So the truth travels in the file itself,
-where no reader of pixels sees it. `bare` takes it out again: a picture of a data set must not carry its own answer.
+where no reader of pixels sees it. `bare` takes it out again, for every annotator but the oracle, and at the end: a
+picture of a data set must not carry its own answer.
 """
 
 import io
@@ -20,7 +21,7 @@ from mmhallu_core.world.edits_table import TABLE
 from mmhallu_core.world.scene import Scene
 
 KEY = "diorama"
-SIGNATURE = 8  # bytes before the first chunk of a PNG file
+PNG = b"\x89PNG\r\n\x1a\n"  # how a PNG file begins
 
 
 def picture_with_truth(image: Image.Image, scene: Scene, planned: Edit | None = None) -> bytes:
@@ -77,8 +78,10 @@ def edit_between(before: Scene, after: Scene) -> Edit | None:
 
 
 def bare(picture: bytes) -> bytes:
-    """The same PNG file without the truth; its pixels are the same bytes."""
-    kept, at = [picture[:SIGNATURE]], SIGNATURE
+    """The same file without the truth, its pixels the same bytes; a file of another format as it is."""
+    if not picture.startswith(PNG):
+        return picture
+    kept, at = [PNG], len(PNG)
     while at < len(picture):
         (length,) = struct.unpack(">I", picture[at : at + 4])
         end = at + 12 + length  # length, name, content, checksum
