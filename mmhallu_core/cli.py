@@ -161,7 +161,16 @@ def score_pope_command(
 
 
 # The other commands, one file per room; importing a file puts its commands on `app`, so this stands last.
-from mmhallu_core import cli_data, cli_evaluate, cli_judge, cli_med, cli_models, cli_pretrain, cli_world  # noqa: E402, F401
+from mmhallu_core import (  # noqa: E402, F401
+    cli_data,
+    cli_evaluate,
+    cli_judge,
+    cli_med,
+    cli_med_bench,
+    cli_models,
+    cli_pretrain,
+    cli_world,
+)
 
 if __name__ == "__main__":  # `python -m mmhallu_core.cli`: the commands are on the app of the imported module
     import mmhallu_core.cli
