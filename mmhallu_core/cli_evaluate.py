@@ -22,6 +22,8 @@ TWINS = (
     "mme", "mmstar", "mmvp", "pope", "rbench", "spatialsense",
 )  # fmt: skip
 
+BY = {"letter": "", "likelihood": "sum", "likelihood-mean": "mean"}  # how a model answers, see `evaluate.likelihood`
+
 Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]
 Questions = Annotated[Path | None, typer.Option(help="The benchmark's published file; the data folder's if not given.")]
 Verdicts = Annotated[Path | None, typer.Option(help="A judge's verdicts by id, where the official rule needs them.")]
@@ -118,6 +120,10 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="Ask only the first so many questions.")] = None,
     batch_size: Annotated[int, typer.Option(help="Questions a forward pass; halved when memory runs out.")] = 48,
     max_new_tokens: Annotated[int, typer.Option(help="Where to cut an answer that does not end.")] = 120,
+    by: Annotated[
+        str,
+        typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
+    ] = "letter",
     as_json: AsJson = False,
 ) -> None:
     """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
@@ -129,6 +135,10 @@ def evaluate(
     from mmhallu_core.evaluate.benchmark import score as score_answers
     from mmhallu_core.evaluate.benchmarks import benchmark
 
+    if by not in BY:
+        raise CannotRun(f"no way to answer {by!r}; choose one of {', '.join(BY)}")
+    if server and by != "letter":
+        raise CannotRun("a server does not tell how likely it finds an option; use --by letter")
     began, one = time.monotonic(), benchmark(bench)
     asked = in_folder(one.read(questions), images)[:limit]
     asked = asked if one.draw is None else [one.draw(question) for question in asked]
@@ -149,7 +159,12 @@ def evaluate(
 
         workers = processes()  # before the model is loaded, so that each process takes its own GPU
         vlm = load_model(model or profile_named(profile or None).model)
-        ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
+        if by == "letter":
+            ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
+        else:
+            from mmhallu_core.evaluate.likelihood import run_likelihood
+
+            ran = run_likelihood(asked, vlm, out, BY[by])
         if not workers.is_main_process:  # of several processes one scores
             return
         model = vlm.name

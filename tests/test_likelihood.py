@@ -1,12 +1,17 @@
 """Several answers about the same pictures score as each does alone, and the likeliest option is taken."""
 
 import io
+import json
 
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from mmhallu_core.cli import app
 from mmhallu_core.data.question import Question
+from mmhallu_core.edit.benchmark import write_benchmark
+from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood
 from mmhallu_core.models.score import score
@@ -81,3 +86,27 @@ def test_a_question_without_options_or_without_its_text_is_refused(load):
     for about, options in (({}, ("a", "b")), ({"question": "What?"}, ())):
         with pytest.raises(CannotRun, match="q1 needs options"):
             likelihood(vlm, [Question("q1", "with options", "A", (), options, about)])
+
+
+def test_eval_by_letter_and_by_likelihood(tmp_path):
+    write_benchmark(squares.questions("med-tiny/test", 4), tmp_path / "bench", "med-tiny", {})
+    for by in ("letter", "likelihood", "likelihood-mean"):
+        words = ["eval", "med-tiny", "--questions", tmp_path / "bench", "--model", "tiny-llava", "--limit", 8]
+        words += ["--out", tmp_path / by, "--by", by, "--json"]
+        shown = CliRunner().invoke(app, list(map(str, words)))
+        result = json.loads(shown.stdout)
+        assert shown.exit_code == 0 and (result["n"], result["errors"]) == (8, 0)
+        assert {"macro_accuracy", "accuracy", "unparsed", "object"} <= set(result["strict"])
+        if by != "letter":
+            assert result["strict"]["unparsed"] == 0 == result["official"]["drawn"]
+            assert result["answered_by"] == f"likelihood, by {'mean' if by.endswith('mean') else 'sum'}"
+            rows = [json.loads(line) for line in (tmp_path / by / "likelihoods.jsonl").read_text("utf-8").splitlines()]
+            assert [len(row["sums"]) for row in rows] == [4] * 8
+        scored = ["score", "med-tiny", "--questions", tmp_path / "bench", "--answers", tmp_path / by / "answers.jsonl"]
+        again = json.loads(CliRunner().invoke(app, [*map(str, scored), "--subset", "--json"]).stdout)
+        assert again["strict"] == result["strict"]
+    for wrong, told in ((["--by", "magic"], "no way to answer"), (["--by", "likelihood", "--server", "x"], "a server"),
+                        (["--by", "likelihood"], "another --out")):  # fmt: skip
+        words = ["eval", "med-tiny", "--questions", tmp_path / "bench", "--limit", 8, "--out", tmp_path / "letter"]
+        shown = CliRunner().invoke(app, [*map(str, words), *wrong])
+        assert shown.exit_code == 2 and told in shown.stderr

@@ -9,15 +9,20 @@ two choices: by the sum of the log-probabilities of an option's tokens, and by t
 is the score by letters: it stands under a name of its own, `likelihood`.
 """
 
+import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.models.score_shared import score_shared
 from mmhallu_core.models.vlm import Vlm, open_image
-from mmhallu_core.types import Answer, CannotRun
+from mmhallu_core.types import Answer, CannotRun, write_jsonl
 
 BY = ("sum", "mean")
+WEIGHTS = "likelihoods.jsonl"
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,31 @@ def likelihood(
 def choices(weighed: Sequence[Weighed], by: str) -> list[Answer]:
     """The likeliest options as answers that every rule for letters reads; `by` is "sum" or "mean"."""
     return [Answer(one.id, f"Answer: {one.letter(by)}") for one in weighed]
+
+
+def run_likelihood(questions: Sequence[Question], vlm: Vlm, out: Path, by: str, batch_size: int = 16) -> dict[str, Any]:
+    """Weighs the options and writes the likeliest as `answers.jsonl`, and all weights as `likelihoods.jsonl`.
+
+    Args:
+        questions: see `likelihood`.
+        vlm: the model.
+        out: folder; made when it is not there.
+        by: "sum" or "mean".
+        batch_size: see `likelihood`.
+
+    Returns:
+        `model, n, errors` (always 0), `seconds` and `answered_by`.
+
+    Raises:
+        CannotRun: see `likelihood`; also when the folder holds answers that a model wrote.
+    """
+    if (out / "answers.jsonl").exists() and not (out / WEIGHTS).exists():
+        raise CannotRun(f"{out} holds answers that a model wrote; the likeliest options need another --out")
+    began = time.monotonic()
+    weighed = likelihood(vlm, questions, batch_size, progress="options")
+    out.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(one)) + "\n" for one in weighed)
+    (out / WEIGHTS).write_text("".join(lines), encoding="utf-8", newline="\n")
+    write_jsonl(out / "answers.jsonl", choices(weighed, by))
+    about = {"model": vlm.name, "n": len(weighed), "errors": 0, "answered_by": f"likelihood, by {by}"}
+    return {**about, "seconds": time.monotonic() - began}
