@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,7 +27,7 @@ from mmhallu_core.edit.annotate import noted
 from mmhallu_core.edit.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.models.tiny_clip import TinyClip
-from mmhallu_core.types import CannotRun, Picture
+from mmhallu_core.types import CannotRun, Number, Picture
 
 DIGITS = 4  # rounded before it is compared, so that what is written is what was judged
 
@@ -53,6 +53,7 @@ class SimilarityReason(StrEnum):
     BAD_PICTURE = "bad_picture"
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Turns pictures into vectors.
 
@@ -124,10 +125,10 @@ class ClipEmbedder:
 class Threshold:
     """How alike two pictures must be."""
 
-    value: float
+    value: Number
     rule: Rule = Rule.AT_LEAST
 
-    def __call__(self, similarity: float) -> bool:
+    def __call__(self, similarity: Number) -> bool:
         return similarity > self.value or (self.rule == Rule.AT_LEAST and similarity == self.value)
 
 
