@@ -47,11 +47,11 @@ def words(seed: str) -> dict[str, Any]:
     return audit(squares.questions(seed, PER_CATEGORY, pictures=False))
 
 
-def blind(seed: str, vlm: Vlm) -> dict[str, Any]:
+def blind(seed: str, vlm: Vlm, n: int = PER_CATEGORY) -> dict[str, Any]:
     """The model with grey pictures: `letters`, and `likelihood` by sum and by mean, each with accuracy and interval."""
     grey = io.BytesIO()
     blank((squares.SIZE, squares.SIZE)).save(grey, "PNG")
-    asked = squares.questions(seed, PER_CATEGORY, pictures=False)
+    asked = squares.questions(seed, n, pictures=False)
     asked = [replace(one, images=(grey.getvalue(),) * 2) for one in asked]
     weighed = likelihood(vlm, asked, progress="likelihood without pictures")
     found: dict[str, Any] = {"letters": no_image(asked, vlm), "likelihood": {}}
@@ -61,9 +61,9 @@ def blind(seed: str, vlm: Vlm) -> dict[str, Any]:
     return found
 
 
-def looked(vlm: Vlm, seed: str = SEED) -> dict[str, Any]:
+def looked(vlm: Vlm, n: int = PER_CATEGORY, seed: str = SEED) -> dict[str, Any]:
     """The model with the pictures: scores by letters and by likelihood, each in both orders, and one picture twice."""
-    asked, bench = squares.questions(seed, PER_CATEGORY), benchmark("med-tiny")
+    asked, bench = squares.questions(seed, n), benchmark("med-tiny")
     turned, same = swapped(asked), same_twice(asked)
     said = {"letters": (_answers(vlm, asked, LETTER), _answers(vlm, turned, LETTER))}
     weighed = [likelihood(vlm, rows, progress="likelihood") for rows in (asked, turned)]
