@@ -147,47 +147,55 @@ WHOLE = pytest.param(None, id="all batches", marks=pytest.mark.slow)
 @pytest.mark.parametrize("accumulation", [QUICK, WHOLE])
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_of_the_preset_moves_exactly_what_it_should(name, accumulation, tmp_path):
+    """The way of `mmhallu train sft --preset`: its numbers, its talks, its Trainer, its file."""
     import torch
     from PIL import Image
-    from transformers import Trainer, TrainingArguments
+    from safetensors import safe_open
 
+    from mmhallu_core.methods.med.lessons import Lessons
+    from mmhallu_core.methods.med.sft import Sft, spec_of
     from mmhallu_core.models.tiny_random import build
     from mmhallu_core.models.vlm import Vlm
-    from mmhallu_core.train.adapt import adapt
+    from mmhallu_core.train.finetune import finetune
+    from mmhallu_core.types import EditSample
 
     form = one_gpu(name, 40)
-    settings = form.arguments() | {"warmup_steps": 0}  # the only step of a rise would be at rate zero
-    if accumulation is not None:
-        settings["gradient_accumulation_steps"] = accumulation
-    examples = form.batch * settings["gradient_accumulation_steps"]
-    vlm = Vlm.load(build(name, tmp_path / name), "cpu", dtype=form.dtype)
-    pair = [Image.effect_noise((32, 32), 60).convert("RGB") for _ in range(2)]
-    text = vlm.prompt("What differs between the two pictures?", 2, "The second picture shows a boat.")
-    inputs = vlm.encode([pair] * form.batch, [text] * form.batch, side="right")
-    hidden = inputs["input_ids"] >= 400 if name == "mllama" else inputs["input_ids"] == vlm.processor.image_token_id
-    batch = {**inputs, "labels": inputs["input_ids"].masked_fill(hidden, -100)}
+    vlm = Vlm.load(build(name, tmp_path / name), "cpu")
+    for place in "ab":
+        Image.effect_noise((32, 32), 60).convert("RGB").save(tmp_path / f"{place}.png")
+    samples = [
+        EditSample("s", "a.png", "b.png", "Object", "Add a boat.", "A beach.", "A boat.", "A boat.", "What differs?",
+                   "The second picture shows a boat.")
+    ]  # fmt: skip
+    lessons = Lessons(samples, tmp_path)
+    spec = spec_of(Sft(preset=name, card=40, accumulation=accumulation, steps=1), vlm, len(lessons))
+    assert (spec.batch, spec.lr, spec.dtype, spec.checkpointing) == (form.batch, form.preset.lr, form.dtype, True)
+    assert spec.adapt == plan(form.preset) and spec.scheduler == "cosine" and spec.warmup == 0.1
+    assert spec.effective_batch == (form.batch * accumulation if accumulation else form.preset.effective_batch)
 
-    model = adapt(vlm, plan(form.preset), tell=None)
     wanted = {
-        f"base_model.model.{layer}.{path}.lora_{matrix}.default.weight"
+        f"{layer}.{path}.lora_{matrix}.default.weight"
         for layer, paths in TRAINED[name].items() for path in paths for matrix in "AB"
     }  # fmt: skip
-    assert {n for n, p in model.named_parameters() if p.requires_grad} == wanted
-    assert {p.dtype for n, p in model.named_parameters() if p.requires_grad} == {torch.float32}
-    assert {p.dtype for n, p in model.named_parameters() if not p.requires_grad} == {torch.bfloat16}
-
-    start = {n: p.detach().clone() for n, p in model.named_parameters()}
+    start = {n: p.detach().clone() for n, p in vlm.model.named_parameters()}
     seen = []
-    model.register_forward_pre_hook(lambda *_: seen.append(form.batch))
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "run"), max_steps=1, use_cpu=True, report_to="none", save_strategy="no",
-        remove_unused_columns=False, dataloader_pin_memory=False, disable_tqdm=True, logging_steps=1,
-        **settings,
-    )  # fmt: skip
-    trainer = Trainer(model=model, args=arguments, train_dataset=range(examples), data_collator=lambda _: dict(batch))
-    trainer.train()
-    assert sum(seen) == (examples if accumulation else form.preset.effective_batch)  # one step, all of its examples
-    assert trainer.state.global_step == 1
-    assert math.isfinite(trainer.state.log_history[0]["loss"])
-    moved = {n for n, p in model.named_parameters() if not torch.equal(p, start[n])}
+
+    def counted(i):
+        seen.append(i)
+        return lessons(i)
+
+    record = finetune(vlm, counted, spec, tmp_path / "run", "a test", {"sha256": "0" * 64})
+    assert seen == list(range(spec.effective_batch)) and record["steps"] == 1  # one step, all of its examples
+    assert math.isfinite(record["loss"]["final"])
+
+    now = dict(vlm.model.named_parameters())  # the adapter is in its layers
+    assert {n for n, p in now.items() if p.requires_grad} == wanted
+    assert {now[n].dtype for n in wanted} == {torch.float32}
+    frozen = {n.replace(".base_layer", ""): p for n, p in now.items() if n not in wanted}
+    assert {p.dtype for p in frozen.values()} == {torch.bfloat16}
+    assert set(frozen) == set(start)
+    assert all(torch.equal(p, start[n].to(torch.bfloat16)) for n, p in frozen.items())
+    moved = {n for n in wanted if ".lora_B." in n and now[n].any()}
     assert moved == {n for n in wanted if ".lora_B." in n}  # B is zero at first, so A gets its gradient a step later
+    with safe_open(tmp_path / "run" / "adapter_model.safetensors", "pt") as written:
+        assert set(written.keys()) == {f"base_model.model.{n.replace('.default', '')}" for n in wanted}

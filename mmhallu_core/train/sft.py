@@ -20,9 +20,8 @@ from typing import Any
 import peft
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
-    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
@@ -31,18 +30,15 @@ from transformers import (
 )
 
 from mmhallu_core.models.families import plain
-from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.train.adapt import Adapt, How, adapt, merge, quiet_peft, trainable
-from mmhallu_core.train.collapse import Features, measure, verdict
-from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs, picture_means
+from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs
 from mmhallu_core.train.med_loss import Consistency
+from mmhallu_core.train.outcome import WEIGHTS, collapse_record, look, save_weights, weights_sha256
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.types import CannotRun
-
-WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,7 @@ def fine_tune(
     Raises:
         CannotRun: when the loss stops being a number, or the plan is none, see `adapt.adapt` and `consistency.Held`.
     """
-    base_name, base_sha256 = vlm.name, _weights_sha256(vlm)
+    base_name, base_sha256 = vlm.name, weights_sha256(vlm)
     set_seed(spec.seed)
     model = adapt(vlm, spec.plan, tell=None)
     llava, held = plain(model), Held(model, spec.consistency)
@@ -176,7 +172,7 @@ def fine_tune(
         batch = {"pixel_values": pixels, **collate(packed, tokenizer.pad_token_id)}
         return {**batch, **_pairs(vlm, batch, [one.images for one in examples])} if is_on(spec.consistency) else batch
 
-    before = _look(model, vlm, watched) if watched else None
+    before = look(model, vlm, watched) if watched else None
     examples = _Examples(make, spec.steps * spec.batch)
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=spec.steps, per_device_train_batch_size=spec.batch, learning_rate=spec.lr,
@@ -194,7 +190,7 @@ def fine_tune(
     losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     if not all(map(torch.isfinite, torch.tensor(losses))):
         raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
-    weights = _save(model, vlm, base_name, out)
+    weights = save_weights(model, vlm, base_name, out)
     parts = {name: trainer.extra[name] for name in ("answers", "consistency") if name in trainer.extra}
     last = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
     record = {
@@ -213,43 +209,15 @@ def fine_tune(
         "loss": {"first": losses[0], "final": sum(last) / len(last), **parts},
     }
     if before is not None:
-        record["collapse"] = collapse_record(before, _look(model, vlm, watched))
+        record["collapse"] = collapse_record(before, look(model, vlm, watched))
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Vlm(f"{base_name} with {out.name}", merge(model).eval(), vlm.processor), record
-
-
-def collapse_record(before: Features, after: Features) -> dict[str, Any]:
-    """What a run's record says of its features before and after training."""
-    collapsed, sentence = verdict(before, after)
-    return {"before": asdict(before), "after": asdict(after), "collapsed": collapsed, "verdict": sentence}
-
-
-def _save(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base_name: str, out: Path) -> Path:
-    """Writes the adapter, or the whole model where there is none; returns the file of weights."""
-    if not isinstance(model, peft.PeftModel):
-        with quiet_progress():
-            model.save_pretrained(out)
-        vlm.processor.save_pretrained(out)
-        return out / "model.safetensors"
-    model.peft_config["default"].base_model_name_or_path = base_name  # not a folder of this machine
-    model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
-    (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
-    return out / WEIGHTS
 
 
 def _pairs(vlm: Vlm, inputs: Mapping[str, Any], groups: Sequence[Sequence[Image.Image]]) -> dict[str, Tensor]:
     """What the consistency loss needs; examples with two pictures are pairs, and what differs in them is the edit."""
     changed = [changed_pixels(*group) if len(group) == 2 else None for group in groups]
     return pair_inputs(vlm, inputs, groups, changed)
-
-
-def _look(model: nn.Module, vlm: Vlm, watched: Sequence[tuple[Image.Image, Image.Image]]) -> Features:
-    """Four numbers about the features of some pairs, as the model is now; training goes on as if nothing was."""
-    was_training = model.training
-    inputs = vlm.encode(list(watched), [vlm.prompt("", 2)] * len(watched), side="right")
-    found = measure(*picture_means(model.eval(), {**inputs, **_pairs(vlm, inputs, watched)}))
-    model.train(was_training)
-    return found
 
 
 def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
@@ -263,7 +231,7 @@ def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     if record["sha256"] != sha256(folder / WEIGHTS):
         raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
-    if record["base_sha256"] != _weights_sha256(vlm):
+    if record["base_sha256"] != weights_sha256(vlm):
         raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
     with quiet_peft():
         model = merge(peft.PeftModel.from_pretrained(vlm.model, str(folder)))
@@ -281,14 +249,3 @@ def load_model(name: str, device: str | None = None) -> Vlm:
         return Vlm.load(name, device)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return with_adapter(Vlm.load(record["base"], device), folder)
-
-
-def _weights_sha256(vlm: Vlm) -> str:
-    """The hash of a model's file of weights, or of its tensors where the file is elsewhere (a hub's cache)."""
-    file = Path(vlm.model.name_or_path) / "model.safetensors"
-    if file.is_file():
-        return sha256(file)
-    digest = hashlib.sha256()
-    for name, tensor in sorted(vlm.model.state_dict().items()):
-        digest.update(name.encode("utf-8") + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

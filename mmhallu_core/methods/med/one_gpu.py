@@ -51,6 +51,14 @@ class Load:
         logits = 10 * self.tokens * self.vocabulary
         return (2 * self.parameters + 2e9 + batch * (2 * entering + 2 * max(layer, vision_layer) + logits)) / 1e9
 
+    def operations(self) -> float:
+        """Floating-point operations that one example costs: forwards, once more for checkpointing, and backwards.
+
+        Each multiplies and adds every weight once for a token; the gradients of frozen weights are not taken.
+        """
+        tower = self.vision_layers * (4 * self.vision_width**2 + 2 * self.vision_width * self.vision_inner)
+        return 3 * 2 * ((self.parameters - tower) * self.tokens + tower * self.patches)
+
 
 # Qwen: pictures of up to 768 x 768 pixels, a token for 28 x 28. LLaVA: filled to what the decoder reads. Llama: four
 # tiles of 1,601 patches a picture, looked at by cross-attention, so that only the text counts in the decoder.
@@ -64,6 +72,9 @@ LOADS = {
 BATCHES: dict[str, dict[Card, int]] = {
     "qwen2_vl": {40: 2, 80: 8}, "qwen2_5_vl": {40: 2, 80: 8}, "llava_next": {40: 2, 80: 8}, "mllama": {40: 1, 80: 4},
 }  # fmt: skip
+
+
+SPEED = 312e12 * 0.4  # operations a second: an A100's in bfloat16 as its maker gives them, and a usual share of them
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,12 @@ class OneGpu:
     def effective_batch(self) -> int:
         """Examples for each step of the optimizer."""
         return self.batch * self.accumulation
+
+    def estimate(self, steps: int) -> dict[str, float]:
+        """Memory in 1e9 bytes and seconds on an A100 for so many steps, reckoned from published sizes, not measured."""
+        load = LOADS[self.preset.name]
+        seconds = steps * self.effective_batch * load.operations() / SPEED
+        return {"memory_gb": round(load.gigabytes(self.batch), 1), "seconds": round(seconds)}
 
     def arguments(self) -> dict[str, Any]:
         """The settings of `transformers.TrainingArguments` that follow; steps, seed and folders are the caller's."""

@@ -1,0 +1,356 @@
+"""Fine-tuning any family: labels on answers alone, whole steps, runs that survive a kill, and clear errors."""
+
+import dataclasses
+import json
+
+import numpy as np
+import peft
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+from typer.testing import CliRunner
+
+from mmhallu_core.cli import app
+from mmhallu_core.data.chats import Chat, read_training_file
+from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
+from mmhallu_core.models.tiny_random import build
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.adapt import Adapt
+from mmhallu_core.train.finetune import RunSpec, answers_loss, finetune, prepare
+from mmhallu_core.train.med_loss import Consistency
+from mmhallu_core.train.outcome import WEIGHTS
+from mmhallu_core.train.pretrain.branches import IGNORE
+from mmhallu_core.train.sft import load_model
+from mmhallu_core.train.talks import Talk, encode_talks, write
+from mmhallu_core.types import CannotRun, EditSample, write_jsonl
+
+pytestmark = pytest.mark.long
+
+
+def picture(seed, size=(40, 40)):
+    random = np.random.default_rng(seed)
+    return Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Makes a tiny random model of a family once."""
+    root, made = tmp_path_factory.mktemp("families"), {}
+
+    def folder(family):
+        if family not in made:
+            made[family] = build(family, root / family)
+        return made[family]
+
+    return folder
+
+
+# ---------------------------------------------------------------- which tokens are learned
+
+ANSWERS = ("A red dog.", "There are three people in front of the house, and a cat.")
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_vl", "llava_next", "mllama", "idefics3", "internvl"])
+def test_exactly_the_answers_are_learned(family, folders):
+    vlm = Vlm.load(folders(family), "cpu")
+    talks = [
+        Talk("one", (picture(1),), (("<image>What is this?", ANSWERS[0]),)),
+        Talk("two", (picture(1), picture(2)), (("<image><image>What differs?", ANSWERS[1]), ("And now?", ANSWERS[0]))),
+    ]
+    inputs = encode_talks(vlm, talks)
+    labels = inputs["labels"]
+    for row, said in enumerate([ANSWERS[:1], (ANSWERS[1], ANSWERS[0])]):
+        here = labels[row] != IGNORE
+        assert torch.equal(labels[row][here], inputs["input_ids"][row][here])
+        runs, last = [], -2  # runs of neighbouring learned tokens: one for each answer
+        for place in here.nonzero()[:, 0].tolist():
+            if place != last + 1:
+                runs.append([])
+            runs[-1].append(int(labels[row, place]))
+            last = place
+        texts = [vlm.processor.tokenizer.decode(run) for run in runs]
+        assert [vlm.processor.tokenizer.decode(run, skip_special_tokens=True).strip() for run in runs] == list(said)
+        assert texts[-1].strip() != said[-1], "a model must also learn to stop"
+    if vlm.family.image_positions is not None:
+        assert not (labels == vlm.processor.image_token_id).any()
+
+
+def test_a_template_without_an_end_gets_one(folders):
+    vlm = Vlm.load(folders("llava"), "cpu")
+    vlm.processor.chat_template = (
+        "{% for message in messages %}{{ message['role'] | upper }}: {% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+    )
+    text, spans = write(vlm, Talk("a", (picture(1),), (("<image>What?", "A dog."),)))
+    assert text == f"USER: <image>What? ASSISTANT: A dog.{vlm.processor.tokenizer.eos_token}"
+    assert text[slice(*spans[0])] == f" A dog.{vlm.processor.tokenizer.eos_token}"
+
+
+def test_nothing_is_cut_and_the_error_names_the_sample(folders):
+    vlm = Vlm.load(folders("qwen2_vl"), "cpu")
+    short, long = Talk("short", (picture(1),), (("<image>What?", "A dog."),)), "a word " * 1500
+    with pytest.raises(CannotRun, match="sample too-long: 1 pictures .* reads 2048"):
+        encode_talks(vlm, [short, Talk("too-long", (picture(1),), (("<image>What?", long),))])
+    with pytest.raises(CannotRun, match="sample marked"):
+        encode_talks(vlm, [Talk("marked", (picture(1),), (("<image>What?", "A <|image_pad|> dog."),))])
+
+
+def test_the_loss_is_that_of_transformers(folders):
+    """Against the model's own loss over all positions; and parts of a step add up to the whole."""
+    vlm = Vlm.load(folders("qwen2_vl"), "cpu")
+    talks = [Talk(str(i), (picture(i),), (("<image>What?", answer),)) for i, answer in enumerate(ANSWERS)]
+    inputs = encode_talks(vlm, talks)
+    labels = inputs.pop("labels")
+    whole = answers_loss(vlm.model, inputs, labels, None)
+    torch.testing.assert_close(whole, vlm.model(**inputs, labels=labels).loss)
+    count, parts = (labels != IGNORE).sum(), []
+    for talk in talks:
+        one = encode_talks(vlm, [talk])
+        parts.append(answers_loss(vlm.model, one, one.pop("labels"), count))
+    torch.testing.assert_close(sum(parts), whole)
+
+
+# ---------------------------------------------------------------- runs
+
+PLAN = Adapt(dropout=0.1)
+SPEC = RunSpec(steps=4, adapt=PLAN, batch=2, lr=3e-3, save_every=2)
+DATA = {"sha256": "0" * 64}
+
+
+def make(i):
+    return Talk(f"t{i}", (picture(i), picture(i + 1)), (("<image><image>What differs?", ANSWERS[i % 2]),))
+
+
+def run(folder, out, spec=SPEC, make=make, **more):
+    return finetune(Vlm.load(folder, "cpu"), make, spec, out, "a test", DATA, **more)
+
+
+class Killed(BaseException):
+    """What stops a run at a moment of the test's choice."""
+
+
+def killed(i):
+    if i == 6:  # in the fourth step, after the point to go back to
+        raise Killed
+    return make(i)
+
+
+@pytest.mark.parametrize("plan", [PLAN, Adapt("full", "frozen", "full")], ids=["lora", "full"])
+def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(plan, folders, tmp_path):
+    spec = dataclasses.replace(SPEC, adapt=plan)
+    with pytest.raises(Killed):
+        run(folders("llava"), tmp_path / "broken", spec, killed)
+    with pytest.raises(CannotRun, match="belongs to another run"):
+        run(folders("llava"), tmp_path / "broken", dataclasses.replace(spec, lr=1e-3))
+    second = run(folders("llava"), tmp_path / "broken", spec)
+    whole = run(folders("llava"), tmp_path / "whole", spec)
+    assert second["resumed"] and not whole["resumed"] and second["steps"] == whole["steps"] == 4
+    assert second["sha256"] == whole["sha256"] and second["loss"] == whole["loss"]
+    assert not (tmp_path / "broken" / "checkpoints").exists()
+    with pytest.raises(CannotRun, match="holds a finished run"):
+        run(folders("llava"), tmp_path / "whole", spec)
+
+
+def test_only_the_product_of_batch_and_accumulation_matters(folders, tmp_path):
+    spec = dataclasses.replace(SPEC, adapt=Adapt(), steps=1, batch=4)
+    one = run(folders("qwen2_vl"), tmp_path / "one", spec)
+    two = run(folders("qwen2_vl"), tmp_path / "two", dataclasses.replace(spec, batch=1, accumulation=4))
+    assert one["loss"]["final"] == pytest.approx(two["loss"]["final"], abs=1e-4)
+    first, second = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
+    moved = [name for name in first if "lora_B" in name]
+    close = [torch.allclose(first[name], second[name], atol=2e-3) for name in moved]  # Adam turns rounding into steps
+    assert sum(close) > 0.9 * len(close)
+
+
+def test_an_adapter_loads_in_plain_peft(folders, tmp_path):
+    record = run(folders("qwen2_vl"), tmp_path / "run", dataclasses.replace(SPEC, steps=2))
+    base = AutoModelForImageTextToText.from_pretrained(folders("qwen2_vl")).eval()
+    inputs = encode_talks(Vlm.load(folders("qwen2_vl"), "cpu"), [make(0)])
+    with torch.no_grad():
+        before = base(**inputs).loss
+        tuned = peft.PeftModel.from_pretrained(base, str(tmp_path / "run")).eval()
+        after = tuned(**inputs).loss
+        ours = load_model(str(tmp_path / "run"), "cpu").model(**inputs).loss
+    assert after != before
+    torch.testing.assert_close(after, ours, atol=1e-5, rtol=0)
+    assert (
+        record["trainable"]["connector"] == 0 < record["trainable"]["vision_tower"] < record["trainable"]["decoder"] * 2
+    )
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"adapter_config.json", WEIGHTS, "run.json", "about.jsonl"}
+
+
+def pair(i):
+    first = picture(i)
+    second = first.copy()
+    second.paste((255, 0, 0), (0, 0, 16, 16))
+    changed = torch.zeros(40, 40, dtype=torch.bool)
+    changed[:16, :16] = True
+    return Talk(f"p{i}", (first, second), (("<image><image>What differs?", ANSWERS[0]),), changed)
+
+
+def test_consistency_at_weight_0_is_not_there_and_else_it_is(folders, tmp_path):
+    rules = {"none": Consistency(), "zero": Consistency("masked", weight=0.0), "masked": Consistency("masked", 1.0),
+             "global": Consistency("global", weight=100.0)}  # fmt: skip
+    watched = [pair(i).images for i in range(3)]
+    runs = {}
+    for name, rule in rules.items():
+        spec = dataclasses.replace(SPEC, steps=2, consistency=rule, accumulation=2)
+        runs[name] = run(folders("qwen2_vl"), tmp_path / name, spec, pair, watched=watched)
+    assert runs["none"]["sha256"] == runs["zero"]["sha256"]
+    assert len({one["sha256"] for one in runs.values()}) == 3
+    assert runs["masked"]["loss"]["consistency"] > 0
+    assert runs["none"]["collapse"]["before"] == runs["masked"]["collapse"]["before"]
+    assert runs["masked"]["collapse"]["before"] != runs["masked"]["collapse"]["after"]
+
+
+def test_what_cannot_be_trained_says_so(folders):
+    with pytest.raises(CannotRun, match="cross-attention"):
+        prepare(Vlm.load(folders("mllama"), "cpu"), dataclasses.replace(SPEC, consistency=Consistency("masked")))
+    with pytest.raises(CannotRun, match="float16 needs a GPU"):
+        prepare(Vlm.load(folders("llava"), "cpu"), dataclasses.replace(SPEC, dtype="float16"))
+
+
+# ---------------------------------------------------------------- from a terminal, on somebody's own data
+
+
+def sample(name, folder, **changes):
+    for place, image in (("a", picture(1)), ("b", picture(2))):
+        image.save(folder / f"{name}-{place}.png")
+    fields = dict(
+        id=name, image=f"{name}-a.png", edited_image=f"{name}-b.png", category="Object", edit_instruction="Add a cup.",
+        caption="A table.", edited_caption="A table with a cup.", difference="A cup is new.",
+        question="What is different between the two images?", answer="There is a new cup.",
+    )  # fmt: skip
+    return EditSample(**{**fields, **changes})
+
+
+def call(*words):
+    return CliRunner().invoke(app, ["train", "sft", *map(str, words)])
+
+
+def test_from_a_terminal_on_edit_samples(folders, tmp_path):
+    write_jsonl(tmp_path / "edits.jsonl", [sample(f"s{i}", tmp_path) for i in range(3)])
+    words = ["--model", folders("qwen2_vl"), "--data", tmp_path / "edits.jsonl", "--steps", 2, "--batch", 2, "--json"]
+    planned = call(*words, "--plan")
+    assert planned.exit_code == 0, planned.output
+    found = json.loads(planned.stdout)
+    assert found["effective_batch"] == 2 and found["steps"] == 2 and found["memory_gb"] >= 0 and found["seconds"] > 0
+    assert not (tmp_path / "out").exists()
+    result = call(*words, "--consistency", "masked", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert json.loads(result.stdout.splitlines()[-1]) == record
+    assert record["trainable"] == found["trainable"] and record["parameters"] == found["parameters"]
+    assert record["command"].startswith("mmhallu train sft --model") and "--consistency masked" in record["command"]
+    assert record["spec"]["consistency"]["mode"] == "masked" and "collapsed" in record["collapse"]
+    assert record["data"]["epoch"]["captions"] == 6 and record["data"]["file"] == "edits.jsonl"
+    again = call(*words, "--out", tmp_path / "out")
+    assert again.exit_code == 2 and "finished run" in again.output
+
+
+def test_from_a_terminal_on_talks(folders, tmp_path):
+    picture(1).save(tmp_path / "a.png")
+    talk = {"id": "k", "images": ["a.png", "a.png"], "question": "What changed?", "answer": "A cup is gone."}
+    (tmp_path / "talks.jsonl").write_text(json.dumps(talk) + "\n", encoding="utf-8")
+    words = ["--model", folders("mllama"), "--data", tmp_path / "talks.jsonl", "--steps", 1, "--batch", 1]
+    result = call(*words, "--out", tmp_path / "out")
+    assert result.exit_code == 0 and "1 steps of 1 examples" in result.output, result.output
+    refused = call(*words, "--consistency", "global", "--out", tmp_path / "other")
+    assert refused.exit_code == 2 and "needs pairs" in refused.output
+
+
+def test_presets_and_options_that_do_not_fit_are_clear_errors(folders, tmp_path):
+    reckoned = call("--preset", "qwen2_5_vl", "--plan", "--json")
+    found = json.loads(reckoned.stdout)
+    assert (found["effective_batch"], found["steps"], found["measured"]) == (1024, 49, False)
+    assert found["memory_gb"] < 80 and found["seconds"] > 3600
+    for words, message in (
+        (["--out", tmp_path], "what should be learned"),
+        (["--vision-tower", "half", "--out", tmp_path], "--vision-tower is frozen, lora, full"),
+        (["--plan"], "a plan needs --data"),
+    ):
+        result = call(*words)
+        assert result.exit_code == 2 and message in result.output, result.output
+    vlm = Vlm.load(folders("llava"), "cpu")
+    with pytest.raises(CannotRun, match="is for Qwen2-VL-7B; .* is of llava"):
+        spec_of(Sft(preset="qwen2_vl"), vlm, 10)
+    vlm = Vlm.load(folders("qwen2_vl"), "cpu")
+    with pytest.raises(CannotRun, match="take a batch that divides"):
+        spec_of(Sft(preset="qwen2_vl", batch=3), vlm, 10)
+    spec = spec_of(Sft(preset="qwen2_vl", batch=16), vlm, 50_000)
+    assert (spec.batch, spec.accumulation, spec.steps, spec.lr) == (16, 64, 49, 1e-4)
+    assert plan_run(Sft(preset="mllama"))["effective_batch"] == 128
+    with pytest.raises(CannotRun, match="which model"):
+        write_jsonl(tmp_path / "e.jsonl", [sample("s", tmp_path)])
+        train(Sft(data=tmp_path / "e.jsonl"), tmp_path / "x", "a test")
+
+
+SHAREGPT = {
+    "messages": [
+        {"role": "user", "content": "<image>\n<image>What changed?"},
+        {"role": "assistant", "content": "A cup is gone."},
+        {"role": "user", "content": "Which?"},
+        {"role": "assistant", "content": "The red one."},
+    ],
+    "images": ["a.png", "a.png"],
+}
+
+
+def test_both_forms_of_talks_are_read(tmp_path):
+    picture(1).save(tmp_path / "a.png")
+    older = {
+        "conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A dog."}], "images": ["a.png"],
+    }  # fmt: skip
+    (tmp_path / "list.json").write_text(json.dumps([SHAREGPT, older]), encoding="utf-8")
+    first, second = read_training_file(tmp_path / "list.json")
+    assert first.turns == (("<image>\n<image>What changed?", "A cup is gone."), ("Which?", "The red one."))
+    assert second == Chat("list-2", ("a.png",), (("<image>What?", "A dog."),))
+    plain = {"images": ["a.png"], "question": "What?", "answer": "A dog."}
+    (tmp_path / "x.jsonl").write_text(json.dumps(plain) + "\n\n" + json.dumps(SHAREGPT) + "\n", encoding="utf-8")
+    assert [chat.id for chat in read_training_file(tmp_path / "x.jsonl")] == ["x-1", "x-3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not a JSON object"),
+        ("[1]", "line 2: expected a JSON object"),
+        ('{"images": [], "question": "What?"}', "line 2: the answer must be a text"),
+        ('{"images": ["b.png"], "question": "What?", "answer": "A dog."}', "line 2: there is no picture b.png"),
+        (
+            '{"images": ["a.png"], "question": "<image><image>?", "answer": "A."}',
+            "1 pictures, and <image> stands 2 times",
+        ),
+        ('{"images": ["a.png"], "question": "?", "answer": "<image>"}', "line 2: an answer holds <image>"),
+        ('{"messages": [{"role": "system", "content": "x"}], "images": []}', "message 1 must be of the user"),
+        ('{"id": "one", "images": ["a.png"], "question": "?", "answer": "A."}', "id 'one' was already used in line 1"),
+        ('{"text": "x"}', "line 2: needs `question` and `answer`"),
+        ('{"images": [7], "question": "?", "answer": "A."}', "line 2: a picture is a path"),
+    ],
+)
+def test_bad_data_is_told_with_its_line(line, message, tmp_path):
+    picture(1).save(tmp_path / "a.png")
+    good = json.dumps({"id": "one", "images": ["a.png"], "question": "What?", "answer": "A dog."})
+    (tmp_path / "talks.jsonl").write_text(f"{good}\n{line}\n", encoding="utf-8")
+    with pytest.raises(CannotRun) as caught:
+        read_training_file(tmp_path / "talks.jsonl")
+    assert message in str(caught.value) and "talks.jsonl" in str(caught.value)
+
+
+def test_bad_edit_samples_are_told_with_their_line(tmp_path):
+    samples = [sample("one", tmp_path), sample("two", tmp_path)]
+    write_jsonl(tmp_path / "edits.jsonl", samples)
+    (tmp_path / "two-b.png").unlink()
+    with pytest.raises(CannotRun, match="line 2: there is no picture two-b.png"):
+        read_training_file(tmp_path / "edits.jsonl")
+    bad = dataclasses.replace(samples[1]).to_dict() | {"category": "Colour"}
+    (tmp_path / "edits.jsonl").write_text(json.dumps(samples[0].to_dict()) + "\n" + json.dumps(bad), encoding="utf-8")
+    with pytest.raises(CannotRun, match="line 2: `category` must be one of .*data check"):
+        read_training_file(tmp_path / "edits.jsonl")
+    (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
+    with pytest.raises(CannotRun, match="has no records"):
+        read_training_file(tmp_path / "empty.jsonl")
