@@ -1,4 +1,4 @@
-"""`mmhallu train`: fine-tuning, on your own data and with your own model if you like."""
+"""`mmhallu train` and `mmhallu data export`: fine-tuning here, on your own data if you like, or with another tool."""
 
 import shlex
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.cli import AsJson, app, command, data, emit
 from mmhallu_core.types import CannotRun
 
 train = typer.Typer(no_args_is_help=True, help="Train a model; --plan says what it would cost.")
@@ -17,11 +17,41 @@ app.add_typer(train, name="train")
 HOW = ("frozen", "lora", "full")
 
 
+@command(data, "export")
+def data_export(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: edit samples, or talks about pictures.")],
+    form: Annotated[str, typer.Option("--as", help="llamafactory or datasets.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    same: Annotated[float, typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="llamafactory: of the order and of what changes places.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
+    _among("--as", form, ("llamafactory", "datasets"))
+    from mmhallu_core.data.chats import Chat, read_training_file
+    from mmhallu_core.data.exports import to_datasets, to_llamafactory
+
+    records = read_training_file(file)
+    if form == "datasets":
+        found = to_datasets(records, file.parent, out)
+        emit(found, as_json, f"{found['n']} records are in {out}; datasets.load_dataset({str(out)!r}) reads them")
+        return
+    from mmhallu_core.methods.med.lessons import Lessons
+
+    chats: Any = records
+    if not isinstance(records[0], Chat):
+        lessons = Lessons(records, file.parent, seed, same)
+        chats = (lessons.chat(i) for i in range(len(lessons)))
+    found = to_llamafactory(chats, file.parent, out)
+    said = f"{found['n']} talks are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
+    emit(found, as_json, said)
+
+
 @command(train, "sft")
 def train_sft(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
-    data: Annotated[Path | None, typer.Option(help="JSON Lines: edit samples, or talks about pictures.")] = None,
+    file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or talks.")] = None,
     preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
     card: Annotated[int, typer.Option(help="With a preset: the GPU's memory, 40 or 80 GB.")] = 80,
     steps: Annotated[int | None, typer.Option(min=1, help="One epoch when not given.")] = None,
@@ -49,7 +79,7 @@ def train_sft(
     from mmhallu_core.methods.med.sft import train as run
 
     ask = Sft(
-        model=model, data=data, preset=preset, card=card, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
+        model=model, data=file, preset=preset, card=card, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
         dtype=dtype, checkpointing=checkpointing, vision_tower=vision_tower, decoder=decoder, consistency=consistency,
         weight=weight, same=same, seed=seed, save_every=save_every,
     )  # fmt: skip

@@ -72,19 +72,21 @@ class Lessons:
         Raises:
             CannotRun: when a picture cannot be used.
         """
-        epoch, place = divmod(i, len(self))
-        number, view = divmod(_order(len(self), f"{self.seed}/{epoch}")[place], self.views)
-        sample = self.samples[number]
-        rng = random.Random(f"{self.seed}/{epoch}/{sample.id}/{view}")
-        if view:
-            picture, caption = ((sample.image, sample.caption), (sample.edited_image, sample.edited_caption))[view - 1]
-            question = rng.choice(DESCRIBE)
-            return Talk(f"{sample.id}, picture {view}", (self._open(picture, sample),), _one_turn(1, question, caption))
-        return self._pair(sample, rng)
+        chat, sample, kind = self._drawn(i)
+        images = tuple(self._open(picture, sample) for picture in chat.images)
+        changed = None
+        if self.masks and len(images) == 2:
+            mask = sample.provenance.get("mask") if kind != "same" else None
+            changed = changed_pixels(*images, None if mask is None else self._open(mask, sample, "L"))
+        return Talk(chat.id, images, chat.turns, changed)
+
+    def chat(self, i: int) -> Chat:
+        """Talk number i with the names of its pictures, none of which is opened."""
+        return self._drawn(i)[0]
 
     def counts(self) -> dict[str, int]:
         """How many talks of the first epoch are of which kind; the last two kinds are among the differences."""
-        found: Counter[str] = Counter(captions=len(self) - len(self.samples))
+        found = Counter(captions=len(self) - len(self.samples), same=0, differences=0)
         for sample in self.samples:
             kind = _kind(self, sample, random.Random(f"{self.seed}/0/{sample.id}/0"))
             found["same" if kind == "same" else "differences"] += 1
@@ -101,21 +103,24 @@ class Lessons:
         some = self.samples[:most]
         return [(self._open(one.image, one), self._open(one.edited_image, one)) for one in some]
 
-    def _pair(self, sample: EditSample, rng: random.Random) -> Talk:
-        """The talk about both pictures of a sample."""
-        kind = _kind(self, sample, rng)
-        first, second = self._open(sample.image, sample), self._open(sample.edited_image, sample)
-        mask = sample.provenance.get("mask")
-        white = self._open(mask, sample, "L") if mask is not None and kind != "same" else None
+    def _drawn(self, i: int) -> tuple[Chat, EditSample, str]:
+        """Talk number i, its sample, and what was done with the two pictures ("alone" when only one is shown)."""
+        epoch, place = divmod(i, len(self))
+        number, view = divmod(_order(len(self), f"{self.seed}/{epoch}")[place], self.views)
+        sample = self.samples[number]
+        rng = random.Random(f"{self.seed}/{epoch}/{sample.id}/{view}")
+        if view:
+            picture, caption = ((sample.image, sample.caption), (sample.edited_image, sample.edited_caption))[view - 1]
+            turns = _one_turn(1, rng.choice(DESCRIBE), caption)
+            return Chat(f"{sample.id}, picture {view}", (picture,), turns), sample, "alone"
+        kind, images = _kind(self, sample, rng), (sample.image, sample.edited_image)
         answer = difference_of(sample)
         if kind == "same":
-            first = second = rng.choice((first, second))
-            answer = no_difference(rng).text
+            images, answer = (rng.choice(images),) * 2, no_difference(rng).text
         elif kind == "swapped":
-            first, second, answer = second, first, way_back(sample)
-        changed = changed_pixels(first, second, white) if self.masks else None
+            images, answer = images[::-1], way_back(sample)
         question = sample.question if sample.options is None else "What is different between the two images?"
-        return Talk(sample.id, (first, second), _one_turn(2, question, answer), changed)
+        return Chat(sample.id, images, _one_turn(2, question, answer)), sample, kind
 
     def _open(self, picture: Any, sample: EditSample, mode: str = "RGB") -> Image.Image:
         """One picture of a sample."""

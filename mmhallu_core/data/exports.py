@@ -1,0 +1,189 @@
+"""Training data in the forms that other tools read: LLaMA-Factory's, and Hugging Face's `datasets`.
+
+LLaMA-Factory reads a folder with `dataset_info.json`, where each data set has its entry, and pictures by path from that
+folder. `datasets` reads a folder with Parquet files; a note in their schema says which columns are pictures, and the
+pictures travel in the file as they are. Neither tool is needed to write these.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from mmhallu_core.data.chats import Chat
+from mmhallu_core.data.pictures import BadPicture, read_picture
+from mmhallu_core.types import CannotRun, EditSample, RecordError
+
+NAME = "mmhallu"
+ROWS = 500  # in one Parquet file: with photos some 100 MB
+PICTURES = ("image", "edited_image", "mask")
+
+
+def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = NAME) -> dict[str, Any]:
+    """Writes talks as LLaMA-Factory's sharegpt form with several pictures, and the entry that names them.
+
+    Args:
+        chats: the talks.
+        folder: where the paths of their pictures start.
+        out: the folder to write; LLaMA-Factory's `dataset_dir`.
+        name: of the data set; the `dataset` of its configuration. Other entries of the folder stay.
+
+    Returns:
+        `name`, `n`, `images` (files written) and `file`.
+
+    Raises:
+        CannotRun: when a picture cannot be read, or the folder's `dataset_info.json` is damaged.
+    """
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    index, written, count = out / "dataset_info.json", set(), 0
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    except ValueError as error:
+        raise CannotRun(f"{index} is not JSON ({error}); repair it or use a new --out") from error
+    with open(out / f"{name}.jsonl", "w", encoding="utf-8", newline="\n") as lines:
+        for chat in chats:
+            paths = []
+            for picture in chat.images:
+                content = _bytes(picture, folder, chat.id)
+                paths.append(f"images/{hashlib.sha256(content).hexdigest()[:24]}{_ending(content)}")
+                if paths[-1] not in written:
+                    (out / paths[-1]).write_bytes(content)
+                    written.add(paths[-1])
+            row = {"id": chat.id, "messages": _messages(chat), "images": paths}
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    entries[name] = {
+        "file_name": f"{name}.jsonl",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages", "images": "images"},
+        "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"},
+    }
+    index.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {"name": name, "n": count, "images": len(written), "file": str(out / f"{name}.jsonl")}
+
+
+def to_datasets(records: Iterable[EditSample] | Iterable[Chat], folder: Path, out: Path) -> dict[str, Any]:
+    """Writes records as a folder that `datasets.load_dataset` reads, with columns of pictures.
+
+    Edit samples keep their fields, with the mask beside the two pictures and `provenance` as JSON text. Talks become
+    `id`, `images` and `messages`.
+
+    Args:
+        records: all of one kind.
+        folder: where the paths of their pictures start.
+        out: the folder to write; it must hold no Parquet files yet.
+
+    Returns:
+        `n`, `files` and `folder`.
+
+    Raises:
+        CannotRun: when a picture cannot be read, there is no record, or the folder is in use.
+    """
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    if any((out / "data").glob("*.parquet")):
+        raise CannotRun(f"{out / 'data'} holds Parquet files already: use a new --out")
+    count, files = 0, []
+    for rows in _pieces(records):
+        is_chat = isinstance(rows[0], Chat)
+        table = [_chat_row(row, folder) if is_chat else _sample_row(row, folder) for row in rows]
+        path = out / "data" / f"train-{len(files):05}.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table, schema=_schema(is_chat)), path)
+        files.append(path.name)
+        count += len(rows)
+    if not files:
+        raise CannotRun("there is no record to write")
+    return {"n": count, "files": files, "folder": str(out)}
+
+
+def _messages(chat: Chat) -> list[dict[str, str]]:
+    """A talk's turns as messages."""
+    return [
+        {"role": role, "content": text}
+        for turn in chat.turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+
+
+def _pieces(records: Iterable[Any]) -> Iterator[list[Any]]:
+    """The records, ROWS at a time."""
+    rows: list[Any] = []
+    for record in records:
+        rows.append(record)
+        if len(rows) == ROWS:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _sample_row(sample: EditSample, folder: Path) -> dict[str, Any]:
+    """An edit sample as a row."""
+    row = {entry.name: getattr(sample, entry.name) for entry in fields(sample)}
+    row["options"] = None if sample.options is None else list(sample.options)
+    row["mask"] = sample.provenance.get("mask")
+    row["provenance"] = json.dumps(sample.provenance, ensure_ascii=False)
+    return row | {name: _image(row[name], folder, sample.id) for name in PICTURES}
+
+
+def _chat_row(chat: Chat, folder: Path) -> dict[str, Any]:
+    """A talk as a row."""
+    images = [_image(picture, folder, chat.id) for picture in chat.images]
+    return {"id": chat.id, "images": images, "messages": _messages(chat)}
+
+
+def _image(picture: Any, folder: Path, owner: str) -> dict[str, Any] | None:
+    """A picture as `datasets` keeps it: the bytes of its file, and its name."""
+    if picture is None:
+        return None
+    return {"bytes": _bytes(picture, folder, owner), "path": picture if isinstance(picture, str) else None}
+
+
+def _bytes(picture: Any, folder: Path, owner: str) -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+        CannotRun: when it cannot be read.
+    """
+    try:
+        return picture if isinstance(picture, bytes) else read_picture(picture, folder)
+    except BadPicture as bad:
+        raise CannotRun(f"sample {owner}: {bad}") from bad
+
+
+def _ending(content: bytes) -> str:
+    """The ending of a file's name that fits its content.
+
+    Raises:
+        RecordError: when it is none of the formats that training tools read.
+    """
+    signs = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
+    for sign, ending in signs.items():
+        if content.startswith(sign):
+            return ending
+    raise RecordError("a picture is no PNG, JPEG, WebP, GIF or BMP file; save it again as PNG")
+
+
+def _schema(is_chat: bool) -> pyarrow.Schema:
+    """The columns, with the note by which `datasets` knows its features."""
+    text, image = pyarrow.string(), pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    words, picture = {"dtype": "string", "_type": "Value"}, {"_type": "Image"}
+    if is_chat:
+        message = pyarrow.struct([("role", text), ("content", text)])
+        columns = {"id": text, "images": pyarrow.list_(image), "messages": pyarrow.list_(message)}
+        features: dict[str, Any] = {
+            "id": words, "images": {"feature": picture, "_type": "List"},
+            "messages": {"feature": {"role": words, "content": words}, "_type": "List"},
+        }  # fmt: skip
+    else:
+        columns = {entry.name: text for entry in fields(EditSample)}
+        columns |= {"options": pyarrow.list_(text), "similarity": pyarrow.float64(), **dict.fromkeys(PICTURES, image)}
+        features = {name: picture if name in PICTURES else words for name in columns}
+        features["options"] = {"feature": words, "_type": "List"}
+        features["similarity"] = {"dtype": "float64", "_type": "Value"}
+    note = json.dumps({"info": {"features": features}})
+    return pyarrow.schema(list(columns.items()), metadata={"huggingface": note})

@@ -1,0 +1,129 @@
+"""Training data in the forms of other tools: what is written is read back, by their own readers where they are here."""
+
+import io
+import json
+
+import pyarrow.parquet
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mmhallu_core.cli import app
+from mmhallu_core.data import exports
+from mmhallu_core.data.chats import Chat, read_training_file
+from mmhallu_core.data.exports import to_datasets, to_llamafactory
+from mmhallu_core.types import CannotRun, EditSample, write_jsonl
+
+
+@pytest.fixture
+def edits(tmp_path):
+    """A file of two edit samples, one of them with a mask, options and a similarity."""
+    for name, colour in (("a", "red"), ("b", "blue"), ("m", "white")):
+        Image.new("RGB", (40, 32), colour).save(tmp_path / f"{name}.png")
+    fields = dict(
+        image="a.png", edited_image="b.png", category="Object", edit_instruction="Add.", caption="Ein süßer Tisch.",
+        edited_caption="A table with a cup.", difference="A cup is new.", question="What differs?",
+    )  # fmt: skip
+    write_jsonl(
+        tmp_path / "edits.jsonl",
+        [
+            EditSample(id="one", answer="There is a new cup.", **fields),
+            EditSample(
+                id="two", answer="B", options=("a dog", "a cup"), similarity=0.9, provenance={"mask": "m.png"}, **fields
+            ),
+        ],
+    )
+    return tmp_path / "edits.jsonl"
+
+
+def export(*words):
+    result = CliRunner().invoke(app, ["data", "export", *map(str, words), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_llamafactory_reads_what_train_sft_would_train_on(edits, tmp_path):
+    from mmhallu_core.methods.med.lessons import Lessons
+
+    out = tmp_path / "out"
+    (out).mkdir()
+    (out / "dataset_info.json").write_text('{"other": {"file_name": "x.json"}}', encoding="utf-8")
+    assert export(edits, "--as", "llamafactory", "--out", out) | {"file": ""} == {
+        "name": "mmhallu", "n": 6, "images": 2, "file": "",
+    }  # fmt: skip
+    info = json.loads((out / "dataset_info.json").read_text(encoding="utf-8"))
+    assert set(info) == {"other", "mmhallu"}
+    entry = info["mmhallu"]
+    assert entry["formatting"] == "sharegpt" and entry["columns"] == {"messages": "messages", "images": "images"}
+    rows = [json.loads(line) for line in (out / entry["file_name"]).read_text(encoding="utf-8").splitlines()]
+    role, content = entry["tags"]["role_tag"], entry["tags"]["content_tag"]
+    for row in rows:
+        said = [message[content] for message in row["messages"]]
+        assert [message[role] for message in row["messages"]] == [
+            entry["tags"]["user_tag"],
+            entry["tags"]["assistant_tag"],
+        ]
+        assert said[0].count("<image>") == len(row["images"])
+        for path in row["images"]:
+            assert Image.open(out / path).size == (40, 32)
+    assert any("süß" in row["messages"][1]["content"] for row in rows)
+    # The tool's own form is one that we read, and it says what we would train on.
+    back = read_training_file(out / "mmhallu.jsonl")
+    lessons = Lessons(read_training_file(edits), edits.parent)
+    assert [(chat.id, chat.turns) for chat in back] == [(c.id, c.turns) for c in map(lessons.chat, range(len(lessons)))]
+    for chat, ours in zip(back, map(lessons.chat, range(len(lessons))), strict=True):
+        for mine, theirs in zip(ours.images, chat.images, strict=True):
+            assert (edits.parent / mine).read_bytes() == (out / theirs).read_bytes()
+
+
+def test_datasets_reads_edit_samples_with_their_pictures(edits, tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "ROWS", 1)
+    found = export(edits, "--as", "datasets", "--out", tmp_path / "out")
+    assert found["n"] == 2 and found["files"] == ["train-00000.parquet", "train-00001.parquet"]
+    tables = [pyarrow.parquet.read_table(tmp_path / "out" / "data" / name) for name in found["files"]]
+    rows = pyarrow.concat_tables(tables).to_pylist()
+    for row, sample in zip(rows, read_training_file(edits), strict=True):
+        for name in ("id", "category", "caption", "edited_caption", "difference", "question", "answer", "similarity"):
+            assert row[name] == getattr(sample, name)
+        assert row["options"] == (None if sample.options is None else list(sample.options))
+        assert json.loads(row["provenance"]) == sample.provenance
+        assert row["image"]["bytes"] == (edits.parent / "a.png").read_bytes() and row["image"]["path"] == "a.png"
+    assert rows[0]["mask"] is None and Image.open(io.BytesIO(rows[1]["mask"]["bytes"])).size == (40, 32)
+    again = CliRunner().invoke(app, ["data", "export", str(edits), "--as", "datasets", "--out", str(tmp_path / "out")])
+    assert again.exit_code == 2 and "use a new --out" in again.output
+
+
+@pytest.mark.long
+def test_hugging_faces_own_reader_sees_pictures(edits, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")
+    export(edits, "--as", "datasets", "--out", tmp_path / "out")
+    read = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert isinstance(read.features["image"], datasets.Image) and isinstance(read.features["mask"], datasets.Image)
+    assert read[0]["image"].getpixel((0, 0)) == (255, 0, 0) and read[1]["edited_image"].getpixel((0, 0)) == (0, 0, 255)
+    assert read[1]["options"] == ["a dog", "a cup"] and read[0]["mask"] is None and read[1]["similarity"] == 0.9
+    read.save_to_disk(str(tmp_path / "disk"))
+    assert datasets.load_from_disk(str(tmp_path / "disk"))[1]["mask"].size == (40, 32)
+    chats = [Chat("k", ("a.png", "b.png"), (("<image><image>What?", "A cup."),))]
+    to_datasets(chats, edits.parent, tmp_path / "chats")
+    row = datasets.load_dataset(str(tmp_path / "chats"), split="train", cache_dir=str(tmp_path / "cache2"))[0]
+    assert row["images"][1].getpixel((0, 0)) == (0, 0, 255)
+    assert row["messages"] == [
+        {"role": "user", "content": "<image><image>What?"},
+        {"role": "assistant", "content": "A cup."},
+    ]
+
+
+def test_what_cannot_be_exported_says_so(edits, tmp_path):
+    (edits.parent / "odd.png").write_bytes(b"words")
+    chats = [Chat("k", ("odd.png",), (("<image>What?", "A cup."),))]
+    with pytest.raises(CannotRun, match="no PNG, JPEG"):
+        to_llamafactory(chats, edits.parent, tmp_path / "out")
+    (tmp_path / "out" / "dataset_info.json").write_text("{", encoding="utf-8")
+    with pytest.raises(CannotRun, match="is not JSON"):
+        to_llamafactory([], edits.parent, tmp_path / "out")
+    with pytest.raises(CannotRun, match="sample k: gone.png is not there"):
+        to_datasets([Chat("k", ("gone.png",), (("<image>What?", "A."),))], edits.parent, tmp_path / "d")
+    with pytest.raises(CannotRun, match="no record"):
+        to_datasets([], edits.parent, tmp_path / "e")
+    result = CliRunner().invoke(app, ["data", "export", str(edits), "--as", "csv", "--out", str(tmp_path / "f")])
+    assert result.exit_code == 2 and "--as is llamafactory, datasets" in result.output
