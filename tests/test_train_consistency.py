@@ -182,3 +182,18 @@ def test_a_run_moves_the_parts_of_its_plan_and_comes_back(tower, decoder, moved,
     assert (tmp_path / "run" / "model.safetensors").exists() == ("lora" not in (tower, decoder))
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again[name], value, atol=1e-6, rtol=0)
+
+
+def test_another_kind_of_adapter_learns_as_many_numbers(tmp_path):
+    spec = dataclasses.replace(SPEC, steps=2)
+    lora = fine_tune(Vlm.load("tiny-llava", "cpu"), example, spec, tmp_path / "lora", "test")[1]
+    tuned, loha = fine_tune(
+        Vlm.load("tiny-llava", "cpu"), example, dataclasses.replace(spec, kind="loha"), tmp_path / "loha", "test"
+    )
+    assert loha["trainable"] == lora["trainable"] and loha["sha256"] != lora["sha256"]
+    assert loha["loss"]["first"] == pytest.approx(lora["loss"]["first"], abs=1e-5), "both begin as the base model"
+    again = load_model(str(tmp_path / "loha"), "cpu").model.state_dict()
+    for name, value in tuned.model.state_dict().items():
+        torch.testing.assert_close(again[name], value, atol=1e-6, rtol=0)
+    with pytest.raises(CannotRun, match="must be even"):
+        adapt(Vlm.load("tiny-llava", "cpu"), Adapt(rank=7, kind="loha"), tell=None)

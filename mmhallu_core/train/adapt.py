@@ -28,6 +28,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
 How = Literal["frozen", "lora", "full"]
+Kind = Literal["lora", "loha"]
 PARTS = ("vision_tower", "connector", "decoder")
 CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)  # peft can hold none of them whole
 
@@ -43,6 +44,9 @@ class Adapt:
         rank: rows of A and columns of B.
         alpha: B A is multiplied by alpha / rank.
         dropout: share of A's inputs set to zero in training.
+        kind: what stands beside a matrix where the part says "lora". "loha" (Hyeon-Woo et al., arXiv 2108.06098) takes
+            the product, number by number, of two pairs B A of half the rank each: as many numbers learn, and what they
+            add can have a rank of up to (rank / 2) squared.
     """
 
     vision_tower: How = "lora"
@@ -51,6 +55,7 @@ class Adapt:
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
+    kind: Kind = "lora"
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ def adapt(
     full = {name for part in PARTS if how[part] == "full" for name in _parameters(model, family)[part]}
     full -= set(_inside(model, family.unread(model)))
     matrices = sorted(name for part in PARTS if how[part] == "lora" for name in _matrices(model, family)[part])
+    if plan.kind == "loha" and (plan.rank % 2 or plan.alpha % 2 or plan.dropout):
+        raise CannotRun("a loha adapter halves rank and alpha, which must be even, and knows no dropout of inputs")
     if not full and not matrices:
         raise CannotRun('nothing would be trained: set a part of the plan to "lora" or "full"')
     if not matrices:
@@ -114,7 +121,7 @@ def adapt(
                 'with "lora", or no part with "lora"'
             )
         modules, left = _cover(model, "", full)
-        expected = {f"base_model.model.{name}" for name in _in_adapter(model, matrices, modules)}
+        expected = {f"base_model.model.{name}" for name in _in_adapter(model, plan.kind, matrices, modules)}
         tuned = _with_lora(model, plan, matrices, modules)
     _check(tuned, expected)
     if tell is not None:
@@ -126,10 +133,11 @@ def adapt(
 
 def _with_lora(model: PreTrainedModel, plan: Adapt, matrices: list[str], modules: list[str]) -> peft.PeftModel:
     """The peft model with exactly these matrices adapted and these modules trained."""
-    config = peft.LoraConfig(
-        r=plan.rank, lora_alpha=plan.alpha, lora_dropout=plan.dropout, target_modules=matrices,
-        modules_to_save=modules or None,
-    )  # fmt: skip
+    where = {"target_modules": matrices, "modules_to_save": modules or None}
+    if plan.kind == "loha":
+        config = peft.LoHaConfig(r=plan.rank // 2, alpha=plan.alpha // 2, **where)
+    else:
+        config = peft.LoraConfig(r=plan.rank, lora_alpha=plan.alpha, lora_dropout=plan.dropout, **where)
     with quiet_peft():
         tuned = peft.get_peft_model(model, config)
     tuned.peft_config["default"].target_modules = matrices  # peft shortened the names; whole ones tell a reader more
@@ -144,7 +152,7 @@ def trainable(model: nn.Module) -> Trainable:
     head = _head(base)
     for name, parameter in model.named_parameters():
         part = _part(_without_peft(name), family, head)
-        added = ".lora_" in name or ".modules_to_save." in name
+        added = any(mark in name for mark in (".lora_", ".hada_", ".modules_to_save."))
         sizes[part] += 0 if added else parameter.numel()
         if parameter.requires_grad:
             names[part].append(name)
@@ -252,11 +260,14 @@ def _cover(module: nn.Module, path: str, wanted: Collection[str]) -> tuple[list[
     return modules, loose
 
 
-def _in_adapter(model: nn.Module, matrices: list[str], modules: list[str]) -> Iterator[str]:
+def _in_adapter(model: nn.Module, kind: Kind, matrices: list[str], modules: list[str]) -> Iterator[str]:
     """The names under which peft should hold what is trained, said without asking peft."""
+    pieces = {
+        "lora": ("lora_A.default.weight", "lora_B.default.weight"),
+        "loha": tuple(f"hada_w{pair}_{matrix}.default" for pair in (1, 2) for matrix in "ab"),
+    }
     for name in matrices:
-        yield f"{name}.lora_A.default.weight"
-        yield f"{name}.lora_B.default.weight"
+        yield from (f"{name}.{piece}" for piece in pieces[kind])
     for path in modules:
         for name, _ in model.get_submodule(path).named_parameters():
             yield f"{path}.modules_to_save.default.{name}"

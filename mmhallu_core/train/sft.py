@@ -32,7 +32,7 @@ from transformers import (
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.train.adapt import Adapt, How, adapt, merge, quiet_peft, trainable
+from mmhallu_core.train.adapt import Adapt, How, Kind, adapt, merge, quiet_peft, trainable
 from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.outcome import WEIGHTS, collapse_record, look, save_weights, weights_sha256
@@ -62,6 +62,7 @@ class SftSpec:
         seconds: stop after this time even if steps are left; None for no limit.
         vision_tower, decoder: what happens to the part, see `adapt.Adapt`. With no part at "lora" there is no adapter:
             the whole model is written.
+        kind: of adapter, see `adapt.Adapt`.
         consistency: what is asked of the features of pairs, that is, of examples with two pictures; or its fields.
     """
 
@@ -75,6 +76,7 @@ class SftSpec:
     vision_tower: How = "lora"
     decoder: How = "lora"
     consistency: Consistency | Mapping[str, Any] = Consistency()
+    kind: Kind = "lora"
 
     def __post_init__(self) -> None:
         if isinstance(self.consistency, Mapping):  # as it stands in a run.json
@@ -83,7 +85,7 @@ class SftSpec:
     @property
     def plan(self) -> Adapt:
         """What is trained."""
-        return Adapt(self.vision_tower, "frozen", self.decoder, self.rank, self.alpha)
+        return Adapt(self.vision_tower, "frozen", self.decoder, self.rank, self.alpha, kind=self.kind)
 
 
 class _Examples(torch.utils.data.Dataset):
