@@ -1,4 +1,4 @@
-"""How alike CLIP finds the two pictures of a micro-edit, by category and by kind of embedding, and what the filter keeps.
+"""How alike CLIP finds the two pictures of a micro-edit, by category and by kind of embedding; what the filter keeps.
 
 `python -m mmhallu_core.studies.med_similarity --out results/med-pipeline` takes the drafts that Diorama's source makes
 for MED's pipeline, each with the edit that its scene was made for, and writes `similarity.json`: quantiles, and the
@@ -40,7 +40,7 @@ def kept(values: list[float], line: Threshold) -> dict[str, Any]:
 
 
 def measure(per_category: int = PER_CATEGORY, seed: int = SEED, progress: bool = True) -> dict[str, Any]:
-    """Mode to category (and "all") to `quantiles`, and `kept` at the line for training and at that for the benchmark."""
+    """Mode to category (and "all") to `quantiles`, and what the lines for `training` and for the `benchmark` keep."""
     n = per_category * len(CATEGORIES)
     source = WorldSource(seed, n)
     edits = [source.edit(i) for i in tqdm(range(n), desc="edits", disable=not progress)]
@@ -51,9 +51,9 @@ def measure(per_category: int = PER_CATEGORY, seed: int = SEED, progress: bool =
     found: dict[str, Any] = {}
     for mode in Mode:
         values = similarities(TinyClipEmbedder(mode), pairs)
-        rows = {
-            name: [v for v, edit in zip(values, edits, strict=True) if edit.category == name] for name in CATEGORIES
-        }
+        rows: dict[str, list[float]] = {name: [] for name in CATEGORIES}
+        for value, edit in zip(values, edits, strict=True):
+            rows[edit.category].append(value)
         found[str(mode)] = {
             name: {
                 "quantiles": [round(float(one), 4) for one in np.quantile(row, QUANTILES)],
@@ -80,8 +80,8 @@ def main() -> None:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     versions = {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "pillow", "torch")}}
     about = {"kind": "diorama", "command": COMMAND, "commit": done.stdout.strip() or "unknown", "versions": versions}
-    weights = checkpoint_folder("tiny-clip") / "model.safetensors"
-    about["inputs"] = {"checkpoints/tiny-clip/model.safetensors": sha256(weights)}
+    weights = checkpoint_folder("tiny-clip") / "open_clip_model.safetensors"
+    about["inputs"] = {"checkpoints/tiny-clip/open_clip_model.safetensors": sha256(weights)}
     record = about | found | {"seconds": round(time.monotonic() - began)}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1) + "\n"
