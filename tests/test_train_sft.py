@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import peft
@@ -18,7 +19,7 @@ from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import Adapt
-from mmhallu_core.train.finetune import RunSpec, answers_loss, finetune, prepare
+from mmhallu_core.train.finetune import CHECKPOINTING, RunSpec, answers_loss, finetune, prepare
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.outcome import WEIGHTS
 from mmhallu_core.train.pretrain.branches import IGNORE
@@ -143,6 +144,9 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(plan, folders,
     spec = dataclasses.replace(SPEC, adapt=plan)
     with pytest.raises(Killed):
         run(folders("llava"), tmp_path / "broken", spec, killed)
+    half = tmp_path / "broken" / "checkpoints" / "checkpoint-3"  # as a kill leaves it in the middle of writing
+    shutil.copytree(half.with_name("checkpoint-2"), half)
+    (half / "trainer_state.json").write_text('{"global_step": 3, "log', encoding="utf-8")
     with pytest.raises(CannotRun, match="belongs to another run"):
         run(folders("llava"), tmp_path / "broken", dataclasses.replace(spec, lr=1e-3))
     second = run(folders("llava"), tmp_path / "broken", spec)
@@ -205,6 +209,27 @@ def test_consistency_at_weight_0_is_not_there_and_else_it_is(folders, tmp_path):
     assert runs["masked"]["loss"]["consistency"] > 0
     assert runs["none"]["collapse"]["before"] == runs["masked"]["collapse"]["before"]
     assert runs["masked"]["collapse"]["before"] != runs["masked"]["collapse"]["after"]
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "llava_next"])
+def test_checkpointing_changes_nothing(family, folders, tmp_path):
+    """Also for the consistency loss, whose features are caught inside a checkpointed layer."""
+    rule = Consistency("masked", weight=1.0)
+    losses, gradients = [], []
+    for checkpointing in (False, True):
+        spec = dataclasses.replace(SPEC, adapt=Adapt(), consistency=rule, checkpointing=checkpointing)
+        ready = prepare(Vlm.load(folders(family), "cpu"), spec)
+        if checkpointing:
+            ready.model.gradient_checkpointing_enable(CHECKPOINTING["gradient_checkpointing_kwargs"])
+        ready.model.train()
+        total, parts = ready.loss(ready.model, **ready.collate([pair(0), pair(1)]))
+        total.backward()
+        losses.append((total.item(), parts["consistency"]))
+        gradients.append({name: value.grad for name, value in ready.model.named_parameters() if value.grad is not None})
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5) and losses[0][1] > 0
+    assert set(gradients[0]) == set(gradients[1])
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(value, gradients[1][name], atol=1e-5, rtol=1e-3)
 
 
 def test_what_cannot_be_trained_says_so(folders):

@@ -239,7 +239,7 @@ def finetune(
         trainer.remove_callback(talkative)
     if progress:
         trainer.add_callback(Bar())
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    last = newest_whole(checkpoints)
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
     losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
@@ -247,7 +247,8 @@ def finetune(
         raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
     weights = save_weights(model, vlm, base, out)
     latest = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
-    parts = {name: trainer.extra[name] for name in ("answers", "consistency") if name in trainer.extra}
+    told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
+    parts = {name: told[name] for name in ("answers", "consistency") if name in told}
     record = {
         "command": command,
         "spec": asdict(spec),
@@ -268,6 +269,23 @@ def finetune(
     }
     if before is not None:
         record["collapse"] = collapse_record(before, look(model, vlm, watched))
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    part = out / "run.json.part"
+    part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    part.replace(out / "run.json")  # there whole or not at all
     shutil.rmtree(checkpoints, ignore_errors=True)
     return record
+
+
+def newest_whole(checkpoints: Path) -> str | None:
+    """The newest checkpoint that was written to its end, None where there is none; what a kill left half is deleted.
+
+    The Trainer writes `trainer_state.json` last.
+    """
+    while checkpoints.is_dir() and (newest := get_last_checkpoint(str(checkpoints))) is not None:
+        try:
+            json.loads((Path(newest) / "trainer_state.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(newest)
+        else:
+            return newest
+    return None
