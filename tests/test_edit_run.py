@@ -297,6 +297,34 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch, name):
     assert name == "manifest.json" or result["resumed"] > 0
 
 
+def test_a_full_disk_between_calls_leaves_a_journal_that_can_be_read(tmp_path, monkeypatch):
+    """Four requests are in flight; one line finds no room, and there is room again for the lines of the others."""
+    opened, writes = open, []
+
+    class FullOnce(io.FileIO):
+        def write(self, data):
+            writes.append(data)
+            if len(writes) == 8:
+                super().write(bytes(data)[: len(data) // 2])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.name))
+            return super().write(data)
+
+    def small(file, mode="r", *rest, **options):
+        if mode == "ab" and "calls" in Path(file).parts:
+            return FullOnce(str(file), mode)
+        return opened(file, mode, *rest, **options)
+
+    out = tmp_path / "out"
+    with FaultyServer(seconds=0.05) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr("builtins.open", small)
+            with pytest.raises(CannotRun, match="is full"):
+                build(Paid(35, server.url, in_flight=4), out, workers=0)
+        result = build(Paid(35, server.url, in_flight=4), out, workers=0)
+        repeated = len(server.calls) - result["samples"]
+    assert 0 < repeated <= result["spent"]["possibly_paid_twice"] <= 4
+
+
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def closed(path, content):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
