@@ -38,6 +38,7 @@ from mmhallu_core.types import CannotRun
 
 TRY_AGAIN = (408, 409, 425, 429)  # and every 5xx
 NOT_FOR_US = (401, 402, 403, 404)  # the key, the account or the address is wrong: no request will do better
+NOT_FOR_US_IN_WORDS = ("insufficient_quota", "API key not valid")  # the same under 429 (OpenAI) and 400 (Gemini)
 _LOOP_LOCK = threading.Lock()
 NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # causes, by the names that httpx gives them
 
@@ -80,6 +81,8 @@ class OpenAiClient:
         CannotRun: when the address is not one, or `MMHALLU_OFFLINE` is set and it is not on this machine.
     """
 
+    KEY = "MMHALLU_API_KEY"  # the variable that holds the key
+
     def __init__(
         self,
         base_url: str,
@@ -92,14 +95,14 @@ class OpenAiClient:
     ) -> None:
         import openai  # here: it takes a second, and whoever uses a local model needs none of it
 
-        _require_address(base_url)
+        _require_address(base_url, self.KEY)
         self.patience = patience or Patience()
         self.budget = budget or Budget()
         self.about: dict[str, Any] = {"kind": "openai", "base_url": base_url, "model": model}
         self._model, self._limit_field, self._sleep = model, limit_field, sleep
         self._openai = openai.AsyncOpenAI(
             base_url=base_url,
-            api_key=api_key or os.environ.get("MMHALLU_API_KEY") or "none",  # local servers want none, the package one
+            api_key=api_key or os.environ.get(self.KEY) or "none",  # local servers want none, the package one
             max_retries=0,
             timeout=openai.Timeout(self.patience.read, connect=self.patience.connect),
         )
@@ -113,7 +116,7 @@ class OpenAiClient:
         """
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-        body = request_body(request, self._model, self._limit_field)
+        body = self._body(request)
         key = json_sha256([self._model, request.fingerprint()])
         attempts = possibly_paid = 0
         back_off = wait_random_exponential(multiplier=1, max=self.patience.longest_pause)
@@ -123,7 +126,7 @@ class OpenAiClient:
             self.budget.take()
             attempts += 1
             try:
-                text, usage = read_reply(self._post(body, key))
+                text, usage = self._read(self._post(body, key))
             except CallFailed as failure:
                 possibly_paid += failure.reason in MAY_BE_PAID
                 raise
@@ -162,23 +165,45 @@ class OpenAiClient:
         """Makes one call and gives the body of its reply."""
         return asyncio.run_coroutine_threadsafe(self._call(body, key), _loop()).result()
 
+    def _body(self, request: Request) -> dict[str, Any]:
+        """The JSON body of a request."""
+        return request_body(request, self._model, self._limit_field)
+
+    def _read(self, content: bytes) -> tuple[str, dict[str, int]]:
+        """Text and tokens of a reply."""
+        return read_reply(content)
+
+    async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> bytes:
+        """Sends a body, and waits for the whole reply."""
+        create = self._openai.chat.completions.with_raw_response.create
+        return (await create(**body, extra_headers=headers)).http_response.content
+
     async def _call(self, body: dict[str, Any], key: str) -> bytes:
         import openai
 
-        create = self._openai.chat.completions.with_raw_response.create
         try:
             async with asyncio.timeout(self.patience.total):
-                raw = await create(**body, extra_headers={"Idempotency-Key": key})
-                return raw.http_response.content
+                return await self._send(body, {"Idempotency-Key": key})
         except TimeoutError as error:
             raise CallFailed(TIMEOUT, f"no whole reply within {self.patience.total:g} seconds") from error
         except openai.APIStatusError as error:
-            raise _refusal(error.status_code, error.response.headers, error.message) from error
+            raise self._refusal(error) from error
         except openai.APIConnectionError as error:  # time-outs, too
             cause = type(error.__cause__).__name__
             timed_out = isinstance(error, openai.APITimeoutError)
             reason = UNAVAILABLE if cause in NEVER_SENT else TIMEOUT if timed_out else DROPPED
             raise CallFailed(reason, f"{self.about['base_url']}: {cause}: {error.__cause__}") from error
+
+    def _refusal(self, error: Any) -> CallFailed | Stopped:
+        """What a status other than 200 (an `openai.APIStatusError`) means for this request, or for the run."""
+        status, headers, message = error.status_code, error.response.headers, error.message
+        said = f"status {status}: {message[:SHOWN]}"
+        if status in NOT_FOR_US or any(words in message for words in NOT_FOR_US_IN_WORDS):
+            advice = f"Check the address, the model's name, the key in {self.KEY} and the account"
+            return Stopped(f"the server will not serve us ({said}). {advice}; then run the same command again.")
+        if status in TRY_AGAIN or status >= 500:
+            return CallFailed(UNAVAILABLE, said, retry_after=retry_after(headers))
+        return CallFailed(BAD_REQUEST, said)
 
 
 @functools.cache
@@ -193,17 +218,6 @@ def _loop() -> asyncio.AbstractEventLoop:
     """The one loop, also when several threads want it first: connections of two loops do not mix."""
     with _LOOP_LOCK:
         return _only_loop()
-
-
-def _refusal(status: int, headers: Any, message: str) -> Exception:
-    """What a status other than 200 means for this request, or for the run."""
-    said = f"status {status}: {message[:SHOWN]}"
-    if status in NOT_FOR_US or "insufficient_quota" in message:
-        advice = "Check the address, the model's name, the key in MMHALLU_API_KEY and the account"
-        return Stopped(f"the server will not serve us ({said}). {advice}; then run the same command again.")
-    if status in TRY_AGAIN or status >= 500:
-        return CallFailed(UNAVAILABLE, said, retry_after=retry_after(headers))
-    return CallFailed(BAD_REQUEST, said)
 
 
 def retry_after(headers: Any) -> float | None:
@@ -225,13 +239,13 @@ def retry_after(headers: Any) -> float | None:
     return None if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
 
 
-def _require_address(base_url: str) -> None:
+def _require_address(base_url: str, key: str) -> None:
     """Raises unless it is an address without a password in it, and one that may be reached."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CannotRun(f"{base_url!r} is not the address of a server, such as http://127.0.0.1:8000/v1")
     if parts.password:
-        raise CannotRun("put the key into MMHALLU_API_KEY, not into the address: addresses are written to journals")
+        raise CannotRun(f"put the key into {key}, not into the address: addresses are written to journals")
     here = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
     if os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0") and not here:
         raise CannotRun(

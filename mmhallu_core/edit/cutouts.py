@@ -26,10 +26,10 @@ Mask = Bool[np.ndarray, "height width"]
 
 WORKING_SIDE = 240  # pixels of the longer side while searching; outlines are then scaled up
 COLOURS = (4, 7, 10)  # coarse, middle, fine: a bus is one patch in the first, its stripe in the last
-AREA = (0.003, 0.12)  # of the photo: smaller is not seen, larger is no micro-edit
+AREA = (0.005, 0.12)  # of the photo: smaller is not seen, larger is no micro-edit
 COMPACT = 0.55  # area over the area of the convex hull; a letter L has 0.6
-CONTRAST = 20.0  # least distance to the ring around it, in 8-bit Lab units
-LIGHT = (28, 235)  # mean of 255: a deep shadow is no thing, nor is an overexposed window or sky
+CONTRAST = 35.0  # least distance to the ring around it, in 8-bit Lab units; at 20, a third of edits was hard to see
+LIGHT = (28, 220)  # mean of 255: a deep shadow is no thing, nor is an overexposed window or sky
 CANDIDATES = 10
 
 

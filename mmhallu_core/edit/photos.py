@@ -12,11 +12,12 @@ knows a cat from a cushion.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
-from mmhallu_core.edit.colours import colour_name, far_hues, recolour
+from mmhallu_core.edit.colours import HUES, colour_name, far_hues, recolour
 from mmhallu_core.edit.cutouts import AREA, Mask, Photo, find_things, mask_in_box
 from mmhallu_core.edit.pixels import Edited, inpaint, paste_copy, patch_over, rescale, similar_place, texture
 from mmhallu_core.types import Box
@@ -24,6 +25,7 @@ from mmhallu_core.types import Box
 # Operation to MED category, as in Diorama: a kind that is gone is Negation, one more is Counting.
 CATEGORY = {"remove": "Negation", "recolour": "Attribute", "copy": "Counting", "rescale": "Attribute"}
 MIN_CHANGE = 8.0  # mean over the mask and the three channels, of 255
+MIN_SEEN = 0.35  # the same mean over the whole photo: a strong change of a speck is not seen, nor a weak one of a wall
 ALIKE = 34.0  # difference of two places (`similar_place`) up to which one can stand for the other
 CALM = 9.0  # texture of the ground up to which inpainting leaves no smear
 FACTORS = (0.65, 1.4)
@@ -33,11 +35,12 @@ class Refusal(StrEnum):
     """Why an edit was not made."""
 
     NO_THING = "no_thing"  # nothing stands out, or GrabCut finds nothing in the box
-    BAD_SIZE = "bad_size"  # the mask is too small to be seen or too large for a micro-edit
+    BAD_SIZE = "bad_size"  # the mask, or what would change, is too small or too large for a micro-edit
     BUSY_GROUND = "busy_ground"  # what is behind the thing cannot be made up
     NO_ROOM = "no_room"  # no similar place for a copy; a larger one would be cut by the frame
     SAME_COLOUR = "same_colour"  # the new colour would have the old one's name
     SMALL_CHANGE = "small_change"  # mean change inside the mask under `MIN_CHANGE`
+    UNCLEAR = "unclear"  # nobody would see it: under `MIN_SEEN`, or a new colour that has no hue
 
 
 class Refused(Exception):
@@ -63,6 +66,7 @@ class PhotoEdit:
         edited_image: the same size; equal to the photo outside the mask.
         mask: where it may differ.
         change: mean absolute difference inside the mask, of 255.
+        thing: what is edited, as it was: "red thing at the left".
         edit_instruction: what was asked.
         difference: what is different, in one sentence.
     """
@@ -73,7 +77,17 @@ class PhotoEdit:
     edited_image: Photo
     mask: Mask
     change: float
+    thing: str
     edit_instruction: str
+    difference: str
+
+
+class Made(NamedTuple):
+    """What an operation made: pixels and mask, what the thing was called before, the instruction, the difference."""
+
+    edited: Edited
+    thing: str
+    instruction: str
     difference: str
 
 
@@ -111,8 +125,7 @@ def edit_photo(
     if not AREA[0] / 2 <= mask.mean() <= 2 * AREA[1]:
         raise Refused(Refusal.BAD_SIZE, f"the mask covers {mask.mean():.1%} of the photo")
     draw = np.random.default_rng([seed, list(CATEGORY).index(operation)])
-    (edited, changed), instruction, difference = MAKERS[operation](photo, mask, draw, name)
-    return _checked(photo, operation, edited, changed, instruction, difference)
+    return _checked(photo, operation, MAKERS[operation](photo, mask, draw, name))
 
 
 def tries(photo: Photo, seed: int, name: str = "thing") -> Iterator[PhotoEdit | Refused]:
@@ -132,21 +145,26 @@ def tries(photo: Photo, seed: int, name: str = "thing") -> Iterator[PhotoEdit | 
                 yield refused
 
 
-def _checked(photo: Photo, operation: str, edited: Photo, mask: Mask, instruction: str, difference: str) -> PhotoEdit:
-    """Holds an edit to its two promises.
+def _checked(photo: Photo, operation: str, made: Made) -> PhotoEdit:
+    """Holds an edit to its promises.
 
     Raises:
-        Refused: when too little has changed.
+        Refused: when too little has changed, or too much.
         AssertionError: when a byte outside the mask has: a fault of the program.
     """
+    edited, mask = made.edited
     assert np.array_equal(photo[~mask], edited[~mask]), f"{operation} changed pixels outside its mask"
     change = float(abs(photo[mask].astype(np.int16) - edited[mask]).mean()) if mask.any() else 0.0
+    share = float(mask.mean())
     if change < MIN_CHANGE:
         raise Refused(Refusal.SMALL_CHANGE, f"the mean change inside the mask is {change:.1f} of 255")
-    return PhotoEdit(operation, CATEGORY[operation], photo, edited, mask, change, instruction, difference)
-
-
-Made = tuple[Edited, str, str]  # pixels and mask, instruction, difference
+    if change * share < MIN_SEEN:
+        raise Refused(Refusal.UNCLEAR, f"a mean change of {change:.0f} in {share:.1%} of the photo")
+    if share > 1.5 * AREA[1]:
+        raise Refused(Refusal.BAD_SIZE, f"{share:.1%} of the photo would change")
+    return PhotoEdit(
+        operation, CATEGORY[operation], photo, edited, mask, change, made.thing, made.instruction, made.difference
+    )
 
 
 def _without(photo: Photo, mask: Mask) -> Edited:
@@ -165,8 +183,8 @@ def _without(photo: Photo, mask: Mask) -> Edited:
 
 
 def _remove(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
-    thing, place = f"{colour_name(photo, mask)} {name}", where(mask)
-    return _without(photo, mask), f"Remove the {thing} {place}.", f"The {thing} {place} is gone."
+    thing = f"{colour_name(photo, mask)} {name} {where(mask)}"
+    return Made(_without(photo, mask), thing, f"Remove the {thing}.", f"The {thing} is gone.")
 
 
 def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
@@ -175,7 +193,10 @@ def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) ->
     got = colour_name(made[0], mask)
     if got == old:
         raise Refused(Refusal.SAME_COLOUR, f"a {old} thing made {new} would still be called {got}")
-    return made, f"Make the {old} {name} {where(mask)} {got}.", f"The {name} {where(mask)} was {old} and is now {got}."
+    if got not in HUES and (got, new) not in (("brown", "orange"), ("brown", "red")):
+        raise Refused(Refusal.UNCLEAR, f"a {old} thing made {new} would be called {got}")
+    thing, place = f"{old} {name} {where(mask)}", where(mask)
+    return Made(made, thing, f"Make the {thing} {got}.", f"The {name} {place} was {old} and is now {got}.")
 
 
 def _copy(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
@@ -184,7 +205,8 @@ def _copy(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Mad
         raise Refused(Refusal.NO_ROOM, "no place at the same height looks like the ground around it")
     made = paste_copy(photo, mask, place[0], place[1])
     old, new, thing = where(mask), where(made[1]), f"{colour_name(photo, mask)} {name}"
-    return made, f"Add a second {thing} {new}, like the one {old}.", f"There is one more {thing}: a second one {new}."
+    asked = f"Add a second {thing} {new}, like the one {old}."
+    return Made(made, f"{thing} {old}", asked, f"There is one more {thing}: a second one {new}.")
 
 
 def _rescale(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
@@ -195,7 +217,7 @@ def _rescale(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> 
     if edge.any():
         raise Refused(Refusal.NO_ROOM, "the rescaled thing would be cut by the frame")
     thing, word = f"{colour_name(photo, mask)} {name} {where(mask)}", "smaller" if factor < 1 else "larger"
-    return made, f"Make the {thing} {word}.", f"The {thing} is {word} now."
+    return Made(made, thing, f"Make the {thing} {word}.", f"The {thing} is {word} now.")
 
 
 MAKERS = {"remove": _remove, "recolour": _recolour, "copy": _copy, "rescale": _rescale}
