@@ -99,7 +99,7 @@ class Run:
     Attributes:
         samples: the drafts that came through all stages.
         ended: the others.
-        judged: (difference and captions right?, first verdict, second verdict) of every draft that both judges read.
+        judged: (difference right?, first verdict, second verdict) of every draft whose two verdicts could be read.
         wrong: draft to its wrong replies.
     """
 
