@@ -226,6 +226,7 @@ def _serve(make: Make, out: Path, size: int, slot: int, pipe: Connection) -> Non
                 pipe.send(("done", works[0].do(number)))
         except Exception as error:  # every one ends the run, in the first process
             pipe.send(report(error))
+            raise SystemExit(1) from error
 
 
 def _hear(pipe: Connection, heard: "queue.Queue[int | None]", works: list[Work]) -> None:
