@@ -379,3 +379,15 @@ def test_bad_edit_samples_are_told_with_their_line(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
     with pytest.raises(CannotRun, match="has no records"):
         read_training_file(tmp_path / "empty.jsonl")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_on_a_gpu_in_every_precision(dtype, folders, tmp_path):
+    spec = dataclasses.replace(SPEC, dtype=dtype, checkpointing=True, consistency=Consistency("global"))
+    vlm = Vlm.load(folders("qwen2_5_vl"), "cuda")
+    record = finetune(vlm, pair, spec, tmp_path / "run", "a test", DATA, watched=[pair(i).images for i in range(3)])
+    assert record["steps"] == 4 and np.isfinite(record["loss"]["final"])
+    adapter = load_file(tmp_path / "run" / WEIGHTS)
+    assert all(value.isfinite().all() for value in adapter.values())
+    assert any(value.any() for name, value in adapter.items() if "lora_B" in name)
