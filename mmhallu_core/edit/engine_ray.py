@@ -20,6 +20,10 @@ from mmhallu_core.edit.work import Make, Work
 from mmhallu_core.types import CannotRun
 
 
+class Told(Exception):
+    """What went wrong in an actor, as `engine_local.report` has it: plain values travel, exceptions may not."""
+
+
 class RayWorker:
     """What lives in an actor.
 
@@ -33,23 +37,32 @@ class RayWorker:
     def __init__(self, make: Make, out: Path, size: int, token: str) -> None:
         self._args, self._token, self._work = (make, out, size), token, None
 
-    def ready(self) -> tuple[str, Any]:
-        """Makes the pipeline; gives what the run is about, or what is wrong."""
+    def ready(self) -> dict[str, Any]:
+        """Makes the pipeline; gives what the run is about.
+
+        Raises:
+            Told: when it cannot be made, or this machine does not see the folder.
+        """
         mark = self._args[1] / "locks" / "token"
         if not mark.is_file() or mark.read_text(encoding="ascii") != self._token:
-            return "cannot run", f"a machine of the cluster does not see the folder {self._args[1]}: use a shared one"
+            said = f"a machine of the cluster does not see the folder {self._args[1]}: use a shared one"
+            raise Told("cannot run", said)
         try:
             self._work = Work(*self._args)
-            return "ready", self._work.about()
-        except Exception as error:  # every one ends the run, where it was started
-            return report(error)
+            return self._work.about()
+        except Exception as error:
+            raise Told(*report(error)) from error
 
-    def do(self, chunk: int) -> tuple[str, Any]:
-        """Works on a chunk; gives its journal line, or what is wrong."""
+    def do(self, chunk: int) -> dict[str, Any]:
+        """Works on a chunk; gives its journal line.
+
+        Raises:
+            Told: when it cannot.
+        """
         try:
-            return "done", self._work.do(chunk)
-        except Exception as error:  # as above
-            return report(error)
+            return self._work.do(chunk)
+        except Exception as error:
+            raise Told(*report(error)) from error
 
 
 class Ray:
@@ -125,15 +138,15 @@ class Ray:
         (promise,), _ = self._ray.wait(list(self._working), num_returns=1)
         actor, chunk = self._working.pop(promise)
         try:
-            kind, value = self._ray.get(promise)
+            value = self._ray.get(promise)
         except self._ray.exceptions.RayActorError as death:
             self._bury(chunk, death)
             return []
-        if kind not in ("ready", "done"):
+        except self._ray.exceptions.RayTaskError as fault:
             self._ray.kill(actor)
-            raise error_of(kind, value)
+            raise (error_of(*fault.cause.args) if isinstance(fault.cause, Told) else fault) from None
         self._idle.append(actor)
-        if kind == "done":
+        if chunk is not None:
             return [value]
         self.about = self.about or value
         if value != self.about:
