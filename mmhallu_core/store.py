@@ -146,12 +146,22 @@ class Journal:
             raise JournalError(f"{self.path} belongs to another run; use a new --out.\n{difference}")
 
     def append(self, record: dict[str, Any]) -> None:
-        """Adds one record; when this returns, a power cut cannot lose it."""
+        """Adds one record; when this returns, a power cut cannot lose it.
+
+        Raises:
+            OSError: when the disk is full, for instance; the journal is then as it was before.
+        """
         line = json.dumps({"sha256": json_sha256(record), "record": record}, ensure_ascii=False) + "\n"
-        with open(self.path, "ab") as out:
-            out.write(line.encode("utf-8"))
-            out.flush()
-            os.fsync(out.fileno())
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with open(self.path, "ab") as out:
+                out.write(line.encode("utf-8"))
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError:  # half a line in the middle of a journal would spoil it
+            if self.path.exists():
+                os.truncate(self.path, size)
+            raise
 
     def records(self) -> list[dict[str, Any]]:
         """All finished records in the order in which they were added."""

@@ -1,5 +1,6 @@
 """Files are found or explained, downloads are checked, and a journal survives a kill at any byte."""
 
+import errno
 import hashlib
 import http.server
 import json
@@ -163,3 +164,20 @@ def test_journal_lines_are_plain_json(tmp_path):
     Journal(tmp_path / "j", {"seed": 1}).append({"a": 1})
     lines = (tmp_path / "j").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["record"] for line in lines] == [{"seed": 1}, {"a": 1}]
+
+
+def test_an_append_that_fails_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "j.jsonl", {"seed": 0})
+    journal.append({"n": 1})
+    before = journal.path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.append({"n": 2})
+    assert journal.path.read_bytes() == before
+    journal.append({"n": 3})
+    assert Journal(journal.path, {"seed": 0}).records() == [{"n": 1}, {"n": 3}]

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mmhallu_core.clients.client import MAY_PASS, CallFailed, Client, Reply, Request, Stopped
 from mmhallu_core.clients.journaled import BROKEN, FAILURES_IN_A_ROW, JournaledClient
@@ -76,8 +75,6 @@ class ChunkClient(JournaledClient):
     def __init__(self, client: Client, workers: int = 4) -> None:
         self.gate, self.workers = Gate(client), workers
         self._open = False
-        self._writing = threading.Lock()
-        self._torn: OSError | None = None
 
     @contextmanager
     def at(self, path: Path, chunk: int) -> Iterator[None]:
@@ -87,7 +84,7 @@ class ChunkClient(JournaledClient):
             JournalError: when the journal is of another client or chunk, or damaged.
         """
         super().__init__(self.gate, path, {"chunk": chunk}, self.workers)
-        self._open, self._torn = True, None
+        self._open = True
         try:
             yield
         finally:
@@ -118,15 +115,3 @@ class ChunkClient(JournaledClient):
             cost["calls"] += record.get("reply", record).get("attempts", 0)
             cost.update(record.get("reply", {}).get("usage", {}))
         return cost
-
-    def _write(self, record: dict[str, Any]) -> None:
-        """Writes one line. After one that found no room nothing more is written: half a line may stand at the end,
-        where the next run cuts it off; in the middle it would spoil the journal."""
-        with self._writing:
-            if self._torn is not None:
-                raise self._torn
-            try:
-                super()._write(record)
-            except OSError as error:
-                self._torn = error
-                raise
