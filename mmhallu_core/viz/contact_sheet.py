@@ -5,17 +5,35 @@ No number says that an edit looks like an edit; somebody has to look.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from textwrap import fill
 
+import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mmhallu_core.edit.photos import PhotoEdit
+from mmhallu_core.types import EditSample, read_jsonl
 from mmhallu_core.viz.twins import Twin, table, with_twin
 
 HEADINGS = ("before", "after", "mask")
+PER_SHEET, MOST_SHEETS = 20, 10
+THUMB = 360  # pixels of the longer side on a sheet of a run
 
 
-def draw_contact_sheet(edits: Sequence[PhotoEdit], columns: int = 2) -> Figure:
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A sample of a run, small, as a sheet shows it; `mask` is grey, the size of the change, where nobody gave one."""
+
+    image: np.ndarray
+    edited_image: np.ndarray
+    mask: np.ndarray
+    category: str
+    difference: str
+
+
+def draw_contact_sheet(edits: Sequence[PhotoEdit | Shown], columns: int = 2) -> Figure:
     """Draws each edit as before, after and mask, with its category and its sentence above.
 
     Args:
@@ -55,3 +73,40 @@ def show_contact_sheet(edits: Sequence[PhotoEdit], columns: int = 2) -> Twin:
     ]
     names = ("what changed", "category", "operation", "share of the photo", "mean change inside (of 255)")
     return with_twin(figure, alt, table(names, rows, "What each edit changes"))
+
+
+def write_contact_sheets(out: Path) -> list[Path]:
+    """Draws the samples of a finished run beside them: `contact-sheet-01.png` and so on, twenty edits on each.
+
+    A run may have more samples than anybody looks at: after ten sheets it is enough.
+
+    Args:
+        out: the run's folder, with `samples.jsonl`.
+
+    Returns:
+        The files; none when the run has no samples.
+    """
+    samples = read_jsonl(out / "samples.jsonl", EditSample)[: PER_SHEET * MOST_SHEETS]
+    sheets = []
+    for start in range(0, len(samples), PER_SHEET):
+        path = out / f"contact-sheet-{start // PER_SHEET + 1:02d}.png"
+        shown = [_shown(out, sample) for sample in samples[start : start + PER_SHEET]]
+        draw_contact_sheet(shown).savefig(path, dpi=150)
+        sheets.append(path)
+    return sheets
+
+
+def _shown(out: Path, sample: EditSample) -> Shown:
+    before, after = (_small(out / name, "RGB") for name in (sample.image, sample.edited_image))
+    if "mask" in sample.provenance:
+        mask = _small(out / sample.provenance["mask"], "L") / 255
+    else:
+        mask = abs(before.astype(np.float32) - after).mean(axis=2) / 255
+    return Shown(before, after, mask, sample.category, sample.difference)
+
+
+def _small(path: Path, mode: str) -> np.ndarray:
+    with Image.open(path) as image:
+        small = image.convert(mode)
+    small.thumbnail((THUMB, THUMB))
+    return np.asarray(small)
