@@ -16,16 +16,12 @@ from mmhallu_core.world.render import render
 
 SIDE, GAP, TOP = 0.35, 0.25, 0.03  # of the square's drawing, in its width
 DRAWN_AT = 160  # pixels of a corner
-ANSWERED = {
-    "letters": "it writes a letter",
-    "likelihood_sum": "the likeliest option, by the sum over its tokens",
-    "likelihood_mean": "the likeliest option, by their mean",
-}
-COUNTED = {
-    "accuracy": "right",
-    "accuracy_swapped": "right, pictures swapped",
-    "both_right": "right in both orders",
-    "same_letter": "same answer in both orders",
+ANSWERED = {"letters": "by letter", "likelihood_sum": "likeliest, by sum", "likelihood_mean": "likeliest, by mean"}
+COUNTED = {  # what is counted, and what a guess among four gets
+    "accuracy": ("right", 1 / 4),
+    "accuracy_swapped": ("right, pictures swapped", 1 / 4),
+    "both_right": ("right in both orders", 1 / 16),
+    "same_letter": ("same answer in both orders", 1 / 4),
 }
 
 
@@ -98,12 +94,11 @@ def orders_table(record: Mapping[str, Any], blind: Mapping[str, Any], title: str
         blind: what it recorded without them, of the same seed: `letters` and `likelihood`.
         title: the benchmark, and the kind of evidence.
     """
-    without = {"letters": blind["letters"]}
-    without |= {f"likelihood_{by}": score for by, score in blind["likelihood"].items()}
-    rows = [("a guess", "25.0", "25.0", "25.0", "6.2", "25.0")]
-    for name, words in ANSWERED.items():
-        grey, one = without[name], record[name]["both_orders"]
-        interval = grey["ci"]["accuracy"] if name == "letters" else grey["ci"]
-        scores = [shown((one[key]["value"], one[key]["ci"])) for key in COUNTED]
-        rows.append((words, shown((grey["accuracy"], interval)), *scores))
-    return table(("%, with 95% intervals", "grey pictures", *COUNTED.values()), rows, title)
+    letters, likelihood = blind["letters"], blind["likelihood"]
+    grey = {"letters": shown((letters["accuracy"], letters["ci"]["accuracy"]))}
+    grey |= {f"likelihood_{by}": shown((one["accuracy"], one["ci"])) for by, one in likelihood.items()}
+    rows = [("right, grey pictures", shown((1 / 4, None)), *(grey[name] for name in ANSWERED))]
+    for key, (words, guess) in COUNTED.items():
+        found = [record[name]["both_orders"][key] for name in ANSWERED]
+        rows.append((words, shown((guess, None)), *(shown((one["value"], one["ci"])) for one in found)))
+    return table(("%, with 95% intervals", "a guess", *ANSWERED.values()), rows, title)
