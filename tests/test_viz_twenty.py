@@ -165,7 +165,7 @@ def test_the_square_says_what_it_draws(items):
         facts = read(words.removeprefix(name)).facts
         wanted = read(in_words(item.quartet.pairs[0][second][first])).facts
         assert facts == wanted
-    (right,) = [line for line in sentences(item).text.splitlines() if line.endswith("right")]
+    (right,) = [line for line in sentences(item).text.splitlines() if line.endswith("yes")]
     assert item.quartet.texts[item.right] in right
     with pytest.raises(ValueError, match="no square"):
         square_figure(next(one for one in items if one.category == "Scene"))

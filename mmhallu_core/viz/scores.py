@@ -89,7 +89,7 @@ def agreement_table(photos: Mapping[str, Mapping[str, Any]], ours: Mapping[str, 
 BLIND_RULES = {
     "most_similar_jaccard": "take the option that shares most words with the others",
     "most_similar_edit": "take the option from which the others are reached by fewest changes",
-    "whitespace_then_jaccard": "take the one option without a blank at its end, else as in the first row",
+    "whitespace_then_jaccard": "take the one option without a blank at its end, else the one that shares most words",
     "longest": "take the longest option",
     "majority_letter": "always say the letter that is right most often",
 }

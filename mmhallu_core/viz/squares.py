@@ -67,7 +67,7 @@ def square_figure(item: Item) -> Twin:
         + " ".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
         + " Each sentence is true of two pairs of pictures, and two sentences lead from each picture."
     )
-    return with_twin(figure, alt, table(("", "in words"), rows, "The four sentences, and the four corners"))
+    return with_twin(figure, alt, table(("what", "in words"), rows, "The four sentences, and the four corners"))
 
 
 def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], name: str, beside: tuple) -> None:
@@ -80,10 +80,10 @@ def _arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], name
 def sentences(item: Item) -> Twin:
     """A question's four sentences with the numbers of the figure, and which of them is right."""
     rows = [
-        (str(number + 1), text, "right" if number == item.right else "")
+        (str(number + 1), text, "yes" if number == item.right else "no")
         for number, text in enumerate(item.quartet.texts)
     ]
-    return table(("", "sentence", ""), rows, item.text)
+    return table(("number", "sentence", "true here"), rows, item.text)
 
 
 def orders_table(record: Mapping[str, Any], blind: Mapping[str, Any], title: str) -> Twin:
