@@ -2,7 +2,8 @@
 
 It is MED's own editor (there Gemini Flash 2.0, over its chat page). It repaints the whole picture, at a size of its
 own, and takes no seed that it promises anything about: the same request twice gives two pictures. So a run is only the
-same again as long as its journal is kept.
+same again as long as its journal is kept. And each of its pictures carries a watermark that nobody sees (SynthID): a
+model trained on such pairs could learn to find the mark instead of the edit.
 """
 
 import base64

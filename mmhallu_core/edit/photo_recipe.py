@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from mmhallu_core.edit.calls import ChunkClient
+from mmhallu_core.edit.draft import Stage
 from mmhallu_core.edit.folder import FolderSource
 from mmhallu_core.edit.photo_stages import photo_stages
 from mmhallu_core.edit.recipe import IN_FLIGHT, Annotator
@@ -47,7 +48,7 @@ class Photos:
         settings = asdict(self) | {"folder": ""}  # another place for the same photos is the same run
         return Pipeline(source, photo_stages(self.seed, self._similarity(), client, edit), clients, settings)
 
-    def _similarity(self):
+    def _similarity(self) -> Stage | None:
         if not self.clip:
             return None
         from mmhallu_core.edit.similarity import TRAINING, ClipEmbedder, similar
@@ -61,7 +62,7 @@ class Photos:
             raise CannotRun("the oracle knows Diorama alone; photos need --annotator with a server or a model, or none")
         return ChunkClient(self.annotator.client(), IN_FLIGHT)
 
-    def _editor(self):
+    def _editor(self) -> tuple[Stage | None, ChunkClient | None]:
         """The edit stage, and the client whose replies must be kept; neither for OpenCV."""
         if self.editor == OPENCV:
             return None, None

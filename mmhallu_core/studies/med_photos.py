@@ -12,6 +12,8 @@ copies the photos to DIR/photos, makes the run in DIR/out, and writes two files 
 Then look at the pairs; this goes on with the finished run, and draws its contact sheets:
 
     mmhallu med build --source photos --photos DIR/photos --n 120 --out DIR/out
+
+What somebody saw there stands in `looked.json`, counted by hand.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from mmhallu_core.edit.run import build
 from mmhallu_core.store import data_file, results_folder, sha256
 from mmhallu_core.types import EditSample, read_jsonl
 
-COMMAND = "python -m mmhallu_core.studies.med_photos"
+COMMAND = "python -m mmhallu_core.studies.med_photos --run DIR"
 FILE = "med_bench/MED_bench.json"
 N, SEED = 120, 0
 CLEAR = 8  # of 255: a pixel that differs by more does not differ by packing alone
