@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
-
 from mmhallu_core.clients.client import Request
 from mmhallu_core.clients.fence import BEGIN, END
 from mmhallu_core.edit.draft import Draft, Rejected
@@ -24,6 +22,7 @@ from mmhallu_core.viz.twins import Twin, table, with_twin
 from mmhallu_core.world.edits import Edit, edit_mask
 from mmhallu_core.world.language import describe, difference
 from mmhallu_core.world.render import render
+from PIL import Image
 
 LOOKS = {
     "answer": (VERMILLION, "X", "-"), "category": (ORANGE, "s", "--"), "difference": (BLUE, "o", "-."),
@@ -269,18 +268,20 @@ def photos_table(rows: Mapping[str, Mapping[str, Any]], run: Mapping[str, Any], 
     """How much of an edited photo differs from its original: medians and quartiles, in percent of its pixels.
 
     Args:
-        rows: name to what `build_micro_edits.compared` measured on the released pairs.
+        rows: name to what `med_photos.released` measured on the released pairs.
         run: what `med_photos.run` returned for OpenCV's edits.
         title: what is compared.
     """
+    clear = "pixels_that_differ_by_more_than_8_percent"
     cells = [
-        (f"released, {name}", *(str(one[key]) for key in ("pairs", "of_two_sizes", "of_two_shapes")),
-         _quartiles(one["edited"]), _quartiles(one["control"]))
+        (f"released, {name}", str(one["pairs"]), str(one["pairs_of_two_sizes"]),
+         f"{one['shape_is_off_by_percent']['max']:.1f}", _quartiles(one["edited"][clear]),
+         _quartiles(one["original_scaled_there_and_back"][clear]))
         for name, one in rows.items()
     ]  # fmt: skip
     share = _quartiles(run["share_of_the_photo_percent"])
-    cells.append(("OpenCV, recorded", str(run["samples"]), "0", "0", f"at most {share}", "not scaled"))
-    heads = ("middle half in brackets", "pairs", "of two sizes", "of two shapes", "pixels that differ, %",
+    cells.append(("OpenCV, recorded", str(run["samples"]), "0", "0.0", f"at most {share}", "not scaled"))
+    heads = ("middle half in brackets", "pairs", "of two sizes", "shape off by up to, %", "pixels that differ, %",
              "by scaling alone, %")  # fmt: skip
     return table(heads, cells, title)
 
