@@ -10,6 +10,8 @@ import pytest
 
 from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.squares.one_picture import best_from_one, left_open
+from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.studies.count_it import recorded
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.viz.printed import printed_figure
 from mmhallu_core.viz.squares import orders_table, sentences, square_figure
@@ -194,3 +196,9 @@ def test_both_orders_stand_beside_a_guess():
     assert text.count("25.0 [20.0, 30.0]") == 3 and text.count("50.0 [40.0, 60.0]") == 12
     guesses = [re.split(r"  +", line)[1] for line in text.splitlines()[2:]]
     assert guesses == ["25.0", "25.0", "25.0", "6.2", "25.0"]
+
+
+@pytest.mark.parametrize("name", ["tiny-llava", "no-image"])
+def test_the_chapters_records_are_of_the_shipped_model(name):
+    shipped = sha256(checkpoint_folder("tiny-llava") / "model.safetensors")
+    assert recorded(f"med-tiny/{name}")["weights_sha256"] == shipped, "measure again: studies/med_tiny.py"
