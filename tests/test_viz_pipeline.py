@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.config import live
 from mmhallu_core.edit.draft import Draft, Rejected

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
+
 from mmhallu_core.clients.client import Request
 from mmhallu_core.clients.fence import BEGIN, END
 from mmhallu_core.edit.draft import Draft, Rejected
@@ -22,7 +24,6 @@ from mmhallu_core.viz.twins import Twin, table, with_twin
 from mmhallu_core.world.edits import Edit, edit_mask
 from mmhallu_core.world.language import describe, difference
 from mmhallu_core.world.render import render
-from PIL import Image
 
 LOOKS = {
     "answer": (VERMILLION, "X", "-"), "category": (ORANGE, "s", "--"), "difference": (BLUE, "o", "-."),
