@@ -169,6 +169,7 @@ from mmhallu_core import (  # noqa: E402, F401
     cli_med_bench,
     cli_models,
     cli_pretrain,
+    cli_study,
     cli_train,
     cli_world,
 )

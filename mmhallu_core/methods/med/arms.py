@@ -1,0 +1,281 @@
+"""Is it the differences, or just clean data? MED's training examples, and three controls that show the same pictures.
+
+A recipe that adds data must be compared with one that adds as much. So every arm goes through the same stream of
+micro-edits and shows both pictures of an edit equally often (six pictures in all, the same ones), and its answers have
+the same number of tokens to learn from. An arm differs from `med` in one thing:
+
+- `med`: what differs between the two pictures, in both orders where the way back is an edit, too; now and then one
+  picture twice; questions about one of two pictures ("Answer based on the second image.") that the edit turns round;
+  and each picture alone, with a caption and such questions.
+- `clean`: no pair at all. Each picture comes alone, with the caption and the questions of `med`; what `med` spends on
+  differences goes to more true questions.
+- `shuffled`: as `med`, but a pair gets the sentences, questions and answers of another edit of its category.
+- `noisy`: as `clean`, with the words of the annotator of the first training, habits and all (`world.prior.annotate`).
+
+The controls are filled turn by turn until they reach the count of `med` for that edit, so the counts agree within an
+answer an edit, and neither side is favoured.
+"""
+
+import functools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from mmhallu_core.edit.similarity import TRAINING, Embedder, Threshold
+from mmhallu_core.edit.truth import edit_between
+from mmhallu_core.evaluate.diorama import DESCRIBE
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.pretrain.branches import Turn
+from mmhallu_core.train.pretrain.speak import COMPARE, WHICH, caption_turn
+from mmhallu_core.train.sft import Example
+from mmhallu_core.types import CATEGORIES
+from mmhallu_core.world.edits import Edit, sample_edit
+from mmhallu_core.world.language import DIFFERENCE_PROMPTS, Question, describe, difference, no_difference, questions
+from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.prior import ETA, PRIOR, annotate
+from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import Scene
+
+ARMS = {"med": 4, "clean": 6, "shuffled": 4, "noisy": 6}  # arm to examples made of one edit
+PICTURES = 6  # shown of one edit, in every arm
+SPLIT = "med/train/"  # begins the name of every training scene; no exam has one like it
+SAME = 0.1  # share of the examples with two pictures that show one twice
+CAPTION, QUESTION, DIFFERENCE = 0.3, 1.0, 3.0  # weights of an answer's tokens: long texts must not drown short ones
+ROUTED, ALONE = 3, 4  # questions that an edit turns round, at most: asked of a pair (of both pictures), and of one
+LONGEST = 0.3  # of an edit's tokens, what one caption of `noisy` may take
+MORE = 25  # other questions that a control may draw for one picture
+
+Count = Callable[[str], int]  # the tokens that are learned from an answer, with the one that ends it
+Keep = Callable[[Edit], bool]
+Shown = tuple[tuple[int, ...], list[Turn]]  # which pictures of the edit (0 before, 1 after), and what is asked of them
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Micro-edits without end, the categories in turn.
+
+    Attributes:
+        name: begins with SPLIT; another name gives other scenes.
+        categories: those that take turns.
+        prior: how strongly things keep company.
+        keep: edits for which it is false are drawn again.
+    """
+
+    name: str
+    categories: Sequence[str] = CATEGORIES
+    prior: float = PRIOR
+    keep: Keep | None = None
+
+    def __call__(self, k: int) -> Edit:
+        """Edit number k."""
+        category, again = self.categories[k % len(self.categories)], 0
+        while True:
+            edit = sample_edit(category, f"{self.name}/{k}" + (f"/{again}" if again else ""), self.prior)
+            if self.keep is None or self.keep(edit):
+                return edit
+            again += 1
+
+
+def alike(embedder: Embedder, enough: Threshold = TRAINING) -> Keep:
+    """MED's CLIP filter: keeps an edit whose two pictures are as similar as `enough` says."""
+
+    def keep(edit: Edit) -> bool:
+        before, after = embedder.embed(list(_drawn(edit)))
+        return enough(float(before @ after))
+
+    return keep
+
+
+def token_count(vlm: Vlm) -> Count:
+    """Counts as `branches.pack` supervises: an answer's tokens, and the one that ends it."""
+    tokenizer = vlm.processor.tokenizer
+
+    @functools.lru_cache(maxsize=100_000)
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
+
+    return count
+
+
+def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Callable[[int], Example]:
+    """The examples of one arm; `ARMS[name]` examples in a row come from one edit.
+
+    Args:
+        name: one of ARMS.
+        stream: the micro-edits.
+        count: see `token_count`.
+        eta: how often captions are written from habit. In `med` both pictures of a pair get the same habit, so that
+            what differs between the captions stays true, as in the paper's equations 4 to 7. By default 0, and for
+            `noisy` that of the first training.
+
+    Raises:
+        KeyError: for another arm.
+    """
+    views = ARMS[name]
+    eta = eta if eta is not None else ETA if name == "noisy" else 0.0
+    edit = functools.lru_cache(maxsize=64)(stream)
+    pictures = functools.lru_cache(maxsize=4)(lambda k: _drawn(edit(k)))
+
+    @functools.lru_cache(maxsize=64)
+    def med(k: int) -> list[Shown]:
+        return _med(edit(k), random.Random(f"{stream.name}/{k}/words"), 0.0 if name == "noisy" else eta)
+
+    def shown(k: int) -> list[Shown]:
+        if name == "med":
+            return med(k)
+        if name == "shuffled":
+            return _mixed(med(k), med(_partner(k, len(stream.categories))))
+        rng = random.Random(f"{stream.name}/{k}/{name}")
+        return list(_alone(name, edit(k), med(k), rng, count, eta))
+
+    @functools.lru_cache(maxsize=4)
+    def all_shown(k: int) -> list[Shown]:
+        found = shown(k)
+        return random.Random(f"{stream.name}/{k}/order").sample(found, len(found))
+
+    def make(i: int) -> Example:
+        k, view = divmod(i, views)
+        which, turns = all_shown(k)[view]
+        return Example(tuple(pictures(k)[one] for one in which), tuple(turns))
+
+    return make
+
+
+@dataclass
+class Tally:
+    """A maker that counts what it hands out.
+
+    Attributes:
+        make: the maker.
+        count: see `token_count`.
+        examples, pictures, turns, tokens: of the answers that are learned.
+        weight: of all those tokens together.
+    """
+
+    make: Callable[[int], Example]
+    count: Count
+    examples: int = 0
+    pictures: int = 0
+    turns: int = 0
+    tokens: int = 0
+    weight: float = 0.0
+
+    def __call__(self, i: int) -> Example:
+        """Example number i."""
+        example = self.make(i)
+        self.examples += 1
+        self.pictures += len(example.images)
+        for turn in example.turns:
+            tokens = self.count(turn.answer)
+            self.turns, self.tokens, self.weight = (
+                self.turns + 1,
+                self.tokens + tokens,
+                self.weight + tokens * turn.weight,
+            )
+        return example
+
+    def to_dict(self) -> dict[str, float]:
+        """The counts."""
+        return {name: getattr(self, name) for name in ("examples", "pictures", "turns", "tokens")} | {
+            "weight": round(self.weight, 1)
+        }
+
+
+# ---------------------------------------------------------------- what is shown of one edit
+
+
+def _drawn(edit: Edit) -> tuple[Image.Image, Image.Image]:
+    return render(edit.before).image, render(edit.after).image
+
+
+def _turn(question: Question, ending: str = "") -> Turn:
+    return Turn(question.text + ending, question.answer, QUESTION)
+
+
+def _med(edit: Edit, rng: random.Random, eta: float) -> list[Shown]:
+    """Two examples with two pictures, and each picture alone."""
+    back, turned = edit_between(edit.after, edit.before), turned_round(edit)
+    asked = rng.sample(turned, min(ROUTED, len(turned)))
+    first = back is not None and rng.random() < 0.5  # the way back comes first
+    ways = [(edit, (0, 1), asked), (edit, (0, 1), asked)]
+    if back is not None:
+        ways[1] = (back, (1, 0), [(after, before) for before, after in asked])
+    ways = ways[::-1] if first else ways
+    shown: list[Shown] = [(which, _pair(way, both, rng)) for way, which, both in ways]
+    if rng.random() < SAME:  # one picture twice, and then the other: so each is shown as often as ever
+        shown = [((one, one), _twice(rng)) for one in rng.sample((0, 1), 2)]
+    for view, scene in enumerate((edit.before, edit.after)):
+        reported, imagined = annotate(scene, random.Random(f"{edit.before.id}/habit"), eta)
+        alone = [_turn(pair[view]) for pair in rng.sample(turned, min(ALONE, len(turned)))]
+        shown.append(((view,), [Turn(DESCRIBE, describe(reported, last=imagined).text, CAPTION), *alone]))
+    return shown
+
+
+def _prompt(rng: random.Random) -> str:
+    return DIFFERENCE_PROMPTS[0] if rng.random() < 0.5 else rng.choice(DIFFERENCE_PROMPTS)
+
+
+def _pair(way: Edit, asked: list[tuple[Question, Question]], rng: random.Random) -> list[Turn]:
+    """What differs, whether anything does, and what is so in one picture and not in the other."""
+    turns = [Turn(_prompt(rng), difference(way).text, DIFFERENCE), Turn(COMPARE, "No.", QUESTION)]
+    for both in asked:
+        turns += [_turn(question, f" {which}") for question, which in zip(both, WHICH, strict=True)]
+    return turns
+
+
+def _twice(rng: random.Random) -> list[Turn]:
+    """That nothing differs."""
+    return [Turn(_prompt(rng), no_difference().text, DIFFERENCE), Turn(COMPARE, "Yes.", QUESTION)]
+
+
+def _partner(k: int, categories: int) -> int:
+    """The edit whose words number k gets: the next one of its category, or the one before; each is used once."""
+    return k + categories if k // categories % 2 == 0 else k - categories
+
+
+def _mixed(own: list[Shown], other: list[Shown]) -> list[Shown]:
+    """The pictures of one edit's pairs with the words of the other's; single pictures keep their words."""
+    pairs: list[Shown] = [(which, turns) for (which, _), (_, turns) in zip(own[:2], other[:2], strict=True)]
+    return pairs + own[2:]
+
+
+def _alone(name: str, edit: Edit, med: list[Shown], rng: random.Random, count: Count, eta: float) -> Iterator[Shown]:
+    """The six pictures of `med`, each alone, with as many tokens to learn."""
+    wanted = [sum(count(turn.answer) for turn in turns) for _, turns in med]
+    turned, spent, due = turned_round(edit), 0, 0.0
+    for (which, turns), tokens in zip([*med[2:], *med[:2]], [*wanted[2:], *wanted[:2]], strict=True):
+        for view in which:
+            due += tokens / len(which)
+            scene = (edit.before, edit.after)[view]
+            own, begun = [_turn(pair[view]) for pair in rng.sample(turned, len(turned))], turns
+            if name == "noisy":
+                scene, imagined = annotate(scene, rng, eta)
+                own, begun = [], [_caption(scene, imagined, LONGEST * sum(wanted), rng, count)]
+            found = _filled(begun if len(which) == 1 else [], own, scene, due - spent, rng, count)
+            spent += sum(count(turn.answer) for turn in found)
+            yield (view,), found
+
+
+def _caption(scene: Scene, imagined: frozenset[str], most: float, rng: random.Random, count: Count) -> Turn:
+    """A caption as in the first training; one that is too long for the count is written anew, in the end briefly."""
+    drawn = [caption_turn(scene, imagined, rng) for _ in range(8)]
+    brief = Turn("Describe the image briefly.", describe(scene, "brief", last=imagined).text)
+    found = next((turn for turn in drawn if count(turn.answer) <= most), brief)
+    return Turn(found.question, found.answer, CAPTION)
+
+
+def _filled(
+    begun: Sequence[Turn], own: Sequence[Turn], scene: Scene, room: float, rng: random.Random, count: Count
+) -> list[Turn]:
+    """Turns until their count is as near to `room` as it gets: `begun` in any case, then `own`, then any."""
+    found, asked = list(begun), {turn.question for turn in begun}
+    room -= sum(count(turn.answer) for turn in begun)
+    more = [*own, *(_turn(question) for question in questions(scene, rng, MORE))]
+    for turn in more:
+        if turn.question not in asked and count(turn.answer) <= 2 * room:
+            found.append(turn)
+            asked.add(turn.question)
+            room -= count(turn.answer)
+    return found or [min(more, key=lambda turn: count(turn.answer))]
