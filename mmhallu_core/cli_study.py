@@ -34,7 +34,7 @@ def study(
         rows = plan.as_rows()
         hours = sum(row["minutes"] for row in rows) / 60
         lines = [f"{row['id']:<28} {row['minutes']:>5} min  {row['why']}" for row in rows]
-        lines.append(f"{len(rows)} runs, about {hours:.1f} hours on two idle cores")
+        lines.append(f"{len(rows)} runs, about {hours:.1f} hours with one thread; two processes, half of that")
         emit({"study": name, "runs": rows, "hours": round(hours, 2)}, as_json, "\n".join(lines))
         return
     if out is None:

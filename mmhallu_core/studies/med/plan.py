@@ -42,32 +42,32 @@ class Numbers:
     """Every number of a run.
 
     Attributes:
-        steps: a step of two edits took 0.6 seconds of one core (12 steps each of `med` and `clean`, measured on a busy
-            machine when this was written), of which 0.09 make the data and cannot be shared. On two idle cores that is
-            about 0.36 seconds, so these steps take 145 of the 150 that a study run may.
+        steps: a step of two edits took 0.51 seconds with one thread (25 steps, median, beside another process; two
+            threads were slower there). These steps take 148 of the 150 seconds that a study run may, on one core: so
+            two processes with OMP_NUM_THREADS=1 each use two cores best, and share the list.
         edits: a step. Each gives four examples in `med`, so a batch is eight; three trials before the plan used that.
         lr, rank, alpha: of those trials (the difference sentence's loss fell soonest); alpha twice the rank, as MED.
         lr_full: full training moves every weight and diverges at LoRA's rate; a tenth is the usual step down.
-        scenes: captions, and six POPE questions each, take some 30 of the 60 seconds that may go to questions.
-        per_category: of MED-tiny, asked in both orders by likelihood and in one by letters: some 25 seconds. A single
-            run's interval is then about eight points to either side; five runs of each arm share the questions.
+        scenes: captions, and six POPE questions each, take 29 of the 60 seconds that may go to questions.
+        per_category: of MED-tiny, asked in both orders by likelihood and in one by letters: 26 seconds. A single
+            run's interval is then about six points to either side; five runs of each arm share the questions.
         same: questions with the same picture twice.
         routed: an edit of each category, so many times: questions about the first or the second of two pictures.
-        seconds_train, seconds_exam: what a run is expected to take on two idle cores.
+        seconds_train, seconds_exam: what a run is expected to take with one thread.
     """
 
-    steps: int = 400
+    steps: int = 290
     edits: int = 2
     lr: float = 2e-3
     rank: int = 16
     alpha: int = 32
     lr_full: float = 2e-4
     scenes: int = 300
-    per_category: int = 12
+    per_category: int = 24
     same: int = 66
     routed: int = 4
-    seconds_train: float = 145.0
-    seconds_exam: float = 58.0
+    seconds_train: float = 148.0
+    seconds_exam: float = 59.0
 
 
 NUMBERS = Numbers()
@@ -113,7 +113,7 @@ class Run:
         return tuple(one for one in CATEGORIES if one not in self.left_out)
 
     def seconds(self, numbers: Numbers = NUMBERS) -> float:
-        """How long it is expected to take on two idle cores."""
+        """How long it is expected to take with one thread."""
         if self.look:
             return numbers.seconds_exam / 3
         return numbers.seconds_exam + (numbers.seconds_train if self.arm else 0.0)
@@ -172,5 +172,5 @@ def chosen(only: Sequence[str]) -> list[Run]:
 
 
 def as_rows(numbers: Numbers = NUMBERS) -> list[dict[str, Any]]:
-    """The list, to print: id, why, and minutes on two idle cores."""
+    """The list, to print: id, why, and minutes with one thread."""
     return [{"id": run.id, "why": run.why, "minutes": round(run.seconds(numbers) / 60, 1)} for run in runs()]

@@ -206,7 +206,7 @@ def study(
     """
     found: dict[str, Any] = {"made": [], "there": [], "elsewhere": [], "skipped": {}}
     left = [run for run in todo if not _is_there(run, out, numbers, keep, found)]
-    pace = 1.0  # how much slower than two idle cores this machine is
+    pace = 1.0  # how much slower than planned this machine is
     for number, run in enumerate(left):
         minutes = pace * sum(one.seconds(numbers) for one in left[number:]) / 60
         tell(f"{run.id}: run {number + 1} of {len(left)}, about {minutes:.0f} minutes left")
