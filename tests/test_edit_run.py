@@ -298,13 +298,13 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch, name):
 
 
 def test_a_full_disk_between_calls_leaves_a_journal_that_can_be_read(tmp_path, monkeypatch):
-    """Four requests are in flight; one line finds no room, and there is room again for the lines of the others."""
-    opened, writes = open, []
+    """Four requests are in flight; a reply finds no room, and there is room again for the lines of the others."""
+    opened, lost = open, []
 
     class FullOnce(io.FileIO):
         def write(self, data):
-            writes.append(data)
-            if len(writes) == 8:
+            if b'"event": "reply"' in bytes(data) and not lost:
+                lost.append(data)
                 super().write(bytes(data)[: len(data) // 2])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.name))
             return super().write(data)

@@ -210,7 +210,8 @@ def test_the_readme_maps_every_chapter():
 
 def test_every_room_has_its_page():
     rooms = {path.name.removesuffix(".py") for path in (ROOT / "mmhallu_core").iterdir()}
-    rooms -= {"__init__", "__pycache__", "checkpoints"} | {room for room in rooms if room == "cli" or room.startswith("cli_")}
+    commands = {room for room in rooms if room == "cli" or room.startswith("cli_")}
+    rooms -= {"__init__", "__pycache__", "checkpoints"} | commands
     index = (BOOK / "api" / "index.md").read_text(encoding="utf-8")
     for room in rooms:
         assert f"```{{room}} {room}\n" in (BOOK / "api" / f"{room}.md").read_text(encoding="utf-8")
