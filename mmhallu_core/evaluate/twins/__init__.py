@@ -28,12 +28,12 @@ from mmhallu_core.evaluate.twins import (
     pope,
     relations,
 )
-from mmhallu_core.evaluate.twins.making import Draft, finished
+from mmhallu_core.evaluate.twins.making import Undrawn, finished
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.vocabulary import KINDS
 
 # The benchmark's name to the maker of its twin: how many questions, and the seed.
-TWINS: dict[str, Callable[[int, int], list[Draft]]] = {
+TWINS: dict[str, Callable[[int, int], list[Undrawn]]] = {
     "amber": amber.drafts,
     "amber-discriminative": amber.questions,
     "amber-generative": amber.captions,
@@ -68,7 +68,7 @@ def twin(name: str, n: int = 1000, seed: int = 0, pictures: bool = True) -> list
     return finished(drafts(name, n, seed), pictures)
 
 
-def drafts(name: str, n: int = 1000, seed: int = 0) -> list[Draft]:
+def drafts(name: str, n: int = 1000, seed: int = 0) -> list[Undrawn]:
     """The same before the pictures are drawn: each question with its scenes, from which everything follows.
 
     Raises:

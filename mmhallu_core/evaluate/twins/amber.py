@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmhallu_core.evaluate.twins import yes_no
 from mmhallu_core.evaluate.twins.chair import PROMPT, alike_frequent
-from mmhallu_core.evaluate.twins.making import Draft, evenly, fair_labels, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, fair_labels, pool
 from mmhallu_core.evaluate.twins.pairs import words
 from mmhallu_core.world.prior import TYPICAL
 from mmhallu_core.world.vocabulary import KINDS
@@ -31,12 +31,12 @@ MAKERS = {
 }
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n yes/no questions, and one scene to describe for each five of them."""
     return [*questions(n, seed), *captions(n // CAPTIONS, seed)]
 
 
-def questions(n: int, seed: int) -> list[Draft]:
+def questions(n: int, seed: int) -> list[Undrawn]:
     """n yes/no questions, as many of each kind."""
     rng, scenes = random.Random(f"twin/amber/{seed}"), pool(seed)
     asked = []
@@ -47,16 +47,16 @@ def questions(n: int, seed: int) -> list[Draft]:
     for number, ((name, thing), truth) in enumerate(zip(asked, labels, strict=True)):
         scene, question = MAKERS[name][0](scenes, rng, thing, truth)
         about = {"kind": name, "object": thing}
-        made.append(Draft(f"question/{number:04d}", question.text, words(question.answer), (scene,), about=about))
+        made.append(Undrawn(f"question/{number:04d}", question.text, words(question.answer), (scene,), about=about))
     return made
 
 
-def captions(n: int, seed: int) -> list[Draft]:
+def captions(n: int, seed: int) -> list[Undrawn]:
     """n scenes to describe."""
     made = []
     for number, scene in enumerate(alike_frequent(n, f"amber/{seed}")):
         there = scene.kinds()
         expected = [kind for kind in TYPICAL[scene.place] if kind not in there]
         about = {"kind": "generative", "tables": str(TABLES), "truth": there, "hallu": expected}
-        made.append(Draft(f"caption/{number:04d}", PROMPT, ", ".join(there), (scene,), about=about))
+        made.append(Undrawn(f"caption/{number:04d}", PROMPT, ", ".join(there), (scene,), about=about))
     return made

@@ -12,7 +12,7 @@ import random
 from mmhallu_core.evaluate.twins import choices
 from mmhallu_core.evaluate.twins.choices import Choice, drawn, ranks
 from mmhallu_core.evaluate.twins.differences import FORMS, difference
-from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, fair_labels, pool, the
+from mmhallu_core.evaluate.twins.making import Pool, Undrawn, evenly, fair_labels, pool, the
 from mmhallu_core.evaluate.twins.pairs import ANY, YES_NO, flips
 from mmhallu_core.evaluate.twins.yes_no import LOOKS, changed, with_value
 from mmhallu_core.world.language.questions import colour as ask_colour
@@ -23,7 +23,7 @@ WHICH = ("Answer based on the first image.", "Answer based on the second image."
 SAME = "Are the two images the same?"
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions, as many of each task; two or four options."""
     rng, scenes = random.Random(f"twin/blink/{seed}"), pool(seed)
     made = []

@@ -8,7 +8,7 @@ Within a place the habits stay: umbrellas stand at the beach.
 import itertools
 from collections import Counter
 
-from mmhallu_core.evaluate.twins.making import Draft
+from mmhallu_core.evaluate.twins.making import Undrawn
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import KINDS
@@ -17,10 +17,10 @@ PROMPT = "Describe the image."
 AHEAD = 2  # how many scenes more than the average kind one may be in
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n scenes to describe; `about["objects"]` holds what is in each."""
     return [
-        Draft(f"{number:04d}", PROMPT, ", ".join(scene.kinds()), (scene,), about={"objects": scene.kinds()})
+        Undrawn(f"{number:04d}", PROMPT, ", ".join(scene.kinds()), (scene,), about={"objects": scene.kinds()})
         for number, scene in enumerate(alike_frequent(n, f"chair/{seed}"))
     ]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.twins.arranged import holder, standing, with_number
-from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, free, lettered, the
+from mmhallu_core.evaluate.twins.making import Pool, Undrawn, evenly, free, lettered, the
 from mmhallu_core.evaluate.twins.yes_no import LOOKS, ON_THE_GROUND, with_value
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, SIDE_PHRASES, number_word, with_article
 from mmhallu_core.world.language.questions import action as ask_action
@@ -150,7 +150,7 @@ def holding(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice(f"What is the {kind} holding?", tuple(options), right, (scene,), kind)
 
 
-def with_letters(made: Sequence[tuple[dict[str, str], Choice]], rng: random.Random) -> list[Draft]:
+def with_letters(made: Sequence[tuple[dict[str, str], Choice]], rng: random.Random) -> list[Undrawn]:
     """Drafts of choices, each with its `about`; among those of as many options, each letter is right equally often."""
     sizes = Counter(len(choice.options) for _, choice in made)
     letters = {size: evenly(range(size), count, rng) for size, count in sizes.items()}
@@ -160,5 +160,5 @@ def with_letters(made: Sequence[tuple[dict[str, str], Choice]], rng: random.Rand
         prompt, truth, placed = lettered(choice.text, choice.options, choice.right, letter)
         about = about | {"object": choice.about}
         prompt = f"{prompt} {choice.ending}".strip()
-        drafts.append(Draft(str(number), prompt, truth, choice.scenes, placed, about))
+        drafts.append(Undrawn(str(number), prompt, truth, choice.scenes, placed, about))
     return drafts

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.twins import choices
-from mmhallu_core.evaluate.twins.making import Draft, evenly, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, pool
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions with four options, as many about each kind."""
     rng, scenes = random.Random(f"twin/counting/{seed}"), pool(seed)
     rows = zip(evenly(choices.GROUNDED, n, rng), choices.ranks(n, rng), strict=True)

@@ -9,7 +9,7 @@ work, here as in CRPE: they stop a habit of letters, not a habit of words; the d
 import random
 
 from mmhallu_core.evaluate.twins import choices
-from mmhallu_core.evaluate.twins.making import Draft, evenly, lettered, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, lettered, pool
 from mmhallu_core.evaluate.twins.yes_no import ACTORS
 from mmhallu_core.world.vocabulary import KINDS, PEOPLE
 
@@ -22,7 +22,7 @@ MAKERS = {
 }
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions (a multiple of four): each draw in four circular copies."""
     rng, scenes = random.Random(f"twin/crpe/{seed}"), pool(seed)
     made = []
@@ -34,7 +34,7 @@ def drafts(n: int, seed: int) -> list[Draft]:
             prompt, truth, placed = lettered(choice.text, options, right, right)
             about = {"category": category, "group": str(group), "picture": f"{group}", "copies": choices.MOST}
             about["object"] = choice.about
-            made.append(Draft(f"{group}/{turn}", prompt, truth, choice.scenes, placed, about))
+            made.append(Undrawn(f"{group}/{turn}", prompt, truth, choice.scenes, placed, about))
     return made
 
 

@@ -12,7 +12,7 @@ the twin does not, because without a figure nothing is true in Diorama. Its VS f
 
 import random
 
-from mmhallu_core.evaluate.twins.making import Draft, Pool, evenly, fair_labels, pool
+from mmhallu_core.evaluate.twins.making import Pool, Undrawn, evenly, fair_labels, pool
 from mmhallu_core.evaluate.twins.pairs import YES_NO, Flip, flips, words
 from mmhallu_core.types import slug
 from mmhallu_core.world.language.questions import existence as ask_existence
@@ -21,7 +21,7 @@ from mmhallu_core.world.vocabulary import KINDS
 VS = ("Object", "Negation")
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions (a multiple of four), four a set."""
     rng, scenes = random.Random(f"twin/hallusionbench/{seed}"), pool(seed)
     sets = n // 4
@@ -49,7 +49,7 @@ def drafts(n: int, seed: int) -> list[Draft]:
                     "object": thing,
                 }
                 truth = words(asked.answer)
-                made.append(Draft(f"{name}/{figure}/{question}", asked.text, truth, (scene,), about=about))
+                made.append(Undrawn(f"{name}/{figure}/{question}", asked.text, truth, (scene,), about=about))
     return made
 
 

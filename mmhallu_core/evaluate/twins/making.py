@@ -30,7 +30,7 @@ POOL = 1500
 
 
 @dataclass(frozen=True)
-class Draft:
+class Undrawn:
     """A question before its pictures are drawn; `scenes` are what they will show."""
 
     id: str
@@ -41,7 +41,7 @@ class Draft:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def finished(drafts: Sequence[Draft], pictures: bool = True) -> list[Question]:
+def finished(drafts: Sequence[Undrawn], pictures: bool = True) -> list[Question]:
     """Questions as the runner takes them; each scene is drawn once.
 
     Args:

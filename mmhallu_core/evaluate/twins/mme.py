@@ -8,7 +8,7 @@ so that whoever answers by the words alone gets what guesses get: half of the qu
 import random
 
 from mmhallu_core.evaluate.twins.arranged import gathered, standing
-from mmhallu_core.evaluate.twins.making import Draft, evenly, fair_labels, the
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, fair_labels, the
 from mmhallu_core.evaluate.twins.yes_no import HOLDS, changed
 from mmhallu_core.world.language.questions import Question as WorldQuestion
 from mmhallu_core.world.language.questions import attribute as ask_attribute
@@ -23,7 +23,7 @@ Asked = tuple[Scene, WorldQuestion, WorldQuestion]
 SPOTS = tuple((column, row) for column in range(len(COLUMNS)) for row in (FRONT, BACK))
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions (an even number), two a picture; as many pictures of each subject."""
     rng = random.Random(f"twin/mme/{seed}")
     made = []
@@ -35,7 +35,7 @@ def drafts(n: int, seed: int) -> list[Draft]:
         name = f"{subject}/{number:04d}"
         for place, (question, truth, kind) in enumerate(rows, start=1):
             about = {"subject": subject, "picture": name, "object": kind}
-            made.append(Draft(f"{name}/{place}", question.text, truth, (scene,), about=about))
+            made.append(Undrawn(f"{name}/{place}", question.text, truth, (scene,), about=about))
     return made
 
 

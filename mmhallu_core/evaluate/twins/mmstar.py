@@ -8,7 +8,7 @@ import random
 
 from mmhallu_core.evaluate.twins import choices
 from mmhallu_core.evaluate.twins.choices import Choice
-from mmhallu_core.evaluate.twins.making import Draft, Pool, pool
+from mmhallu_core.evaluate.twins.making import Pool, Undrawn, pool
 from mmhallu_core.evaluate.twins.yes_no import ACTORS, LOOKS
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -16,7 +16,7 @@ COARSE, FINE = "coarse perception", "fine-grained perception"
 FINER = {COARSE: ("image scene and topic",), FINE: ("attribute", "action", "location", "object counting")}
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions, half of them coarse; two to four options."""
     rng, scenes = random.Random(f"twin/mmstar/{seed}"), pool(seed)
     made = []

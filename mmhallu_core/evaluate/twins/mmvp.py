@@ -8,11 +8,11 @@ quarter of pairs that independent guesses would get.
 
 import random
 
-from mmhallu_core.evaluate.twins.making import Draft, evenly, lettered, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, lettered, pool
 from mmhallu_core.evaluate.twins.pairs import ANY, flips, words
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions (an even number) in pairs, as many of each edit category of `pairs.ANY`."""
     rng, scenes = random.Random(f"twin/mmvp/{seed}"), pool(seed)
     made = []
@@ -25,5 +25,5 @@ def drafts(n: int, seed: int) -> list[Draft]:
             letter = first if number == 0 else 1 - first
             prompt, truth, placed = lettered(question.text, options, number, letter)
             about = {"pair": pair, "picture": f"pair {pair}", "category": category, "object": flip.kind}
-            made.append(Draft(str(2 * pair + number + 1), prompt, truth, (scene,), placed, about))
+            made.append(Undrawn(str(2 * pair + number + 1), prompt, truth, (scene,), placed, about))
     return made

@@ -13,13 +13,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mmhallu_core.evaluate.pope import SAMPLINGS, sample_questions
-from mmhallu_core.evaluate.twins.making import Draft, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, pool
 from mmhallu_core.types import YesNoQuestion
 from mmhallu_core.world.language.questions import existence
 from mmhallu_core.world.vocabulary import KINDS
 
 
-def drafts(n: int, seed: int) -> list[Draft]:
+def drafts(n: int, seed: int) -> list[Undrawn]:
     """n questions (an even number) of each sampling; ids begin with its name, as in "random/12/3"."""
     scenes = {str(number): scene for number, scene in enumerate(pool(seed).scenes)}
     truth = {name: scene.kinds() for name, scene in scenes.items()}
@@ -28,7 +28,7 @@ def drafts(n: int, seed: int) -> list[Draft]:
         for one in balanced(sample_questions(truth, sampling, seed=seed), n, random.Random(f"twin/{sampling}/{seed}")):
             kind, scene = kind_of(one), scenes[one.image_id]
             about = {"split": sampling, "object": kind}
-            made.append(Draft(one.id, existence(scene, kind).text, one.label, (scene,), about=about))
+            made.append(Undrawn(one.id, existence(scene, kind).text, one.label, (scene,), about=about))
     return made
 
 

@@ -12,14 +12,14 @@ import random
 import re
 
 from mmhallu_core.evaluate.twins import yes_no
-from mmhallu_core.evaluate.twins.making import Draft, evenly, fair_labels, pool
+from mmhallu_core.evaluate.twins.making import Undrawn, evenly, fair_labels, pool
 from mmhallu_core.evaluate.twins.pairs import words
 from mmhallu_core.world.vocabulary import KINDS
 
 ASKED = re.compile(r"Is the (\w+) (.+) the (\w+)\?")
 
 
-def spatialsense(n: int, seed: int) -> list[Draft]:
+def spatialsense(n: int, seed: int) -> list[Undrawn]:
     """n questions about where things stand to each other."""
     rng, scenes = random.Random(f"twin/spatialsense/{seed}"), pool(seed)
     kinds = evenly(tuple(KINDS), n, rng)
@@ -28,11 +28,11 @@ def spatialsense(n: int, seed: int) -> list[Draft]:
         scene, question = yes_no.relation(scenes, rng, kind, truth)
         subject, relation, other = ASKED.fullmatch(question.text).groups()
         about = {"relation": relation, "subject": subject, "object": other}
-        made.append(Draft(f"{number:04d}", question.text, words(question.answer), (scene,), about=about))
+        made.append(Undrawn(f"{number:04d}", question.text, words(question.answer), (scene,), about=about))
     return made
 
 
-def rbench(n: int, seed: int) -> list[Draft]:
+def rbench(n: int, seed: int) -> list[Undrawn]:
     """n questions, two of three about where things stand to each other, one about what somebody is doing."""
     rng, scenes = random.Random(f"twin/rbench/{seed}"), pool(seed)
     rows = [(yes_no.relation, kind) for kind in evenly(tuple(KINDS), n - n // 3, rng)]
@@ -42,5 +42,5 @@ def rbench(n: int, seed: int) -> list[Draft]:
     for number, ((make, kind), truth) in enumerate(zip(rows, labels, strict=True)):
         scene, question = make(scenes, rng, kind, truth)
         about = {"subsets": [1], "object": kind, "category": make.__name__}
-        made.append(Draft(f"{number:04d}", question.text, words(question.answer), (scene,), about=about))
+        made.append(Undrawn(f"{number:04d}", question.text, words(question.answer), (scene,), about=about))
     return made
