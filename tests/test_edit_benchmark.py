@@ -32,6 +32,8 @@ from mmhallu_core.world.edits import Edit, classify, sample_edit
 from mmhallu_core.world.language.difference import difference
 from mmhallu_core.world.language.read import read
 
+pytestmark = pytest.mark.long
+
 
 @cache
 def some(n=4):

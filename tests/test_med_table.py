@@ -26,6 +26,7 @@ def possible(score, n):
     return found
 
 
+@pytest.mark.long
 def test_the_number_of_right_answers_by_trial():
     for n in range(1, 40):
         for hundredths in range(0, 10001, 7):

@@ -13,6 +13,8 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
 
+pytestmark = pytest.mark.long
+
 RESULTS = Path(__file__).parent.parent / "results" / "tiny-llava"
 CHECKPOINTS = PACKAGE / "checkpoints"
 RECORDED = sorted(path.stem for path in RESULTS.glob("*.json"))

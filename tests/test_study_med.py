@@ -20,6 +20,8 @@ from mmhallu_core.studies.med.summary import NOT_RUN, read, summary, table, verd
 from mmhallu_core.train.pretrain.branches import pack
 from mmhallu_core.types import CATEGORIES, CannotRun
 
+pytestmark = pytest.mark.long
+
 EDITS = 44
 NUMBERS = running.small()
 
