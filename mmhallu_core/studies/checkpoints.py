@@ -8,7 +8,6 @@ numbers. The bars below were written down before the first run (they are the pro
 import argparse
 import json
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from mmhallu_core.evaluate.diorama import evaluate, held_out
 from mmhallu_core.evaluate.diorama_skills import differences, short_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun
 
 ROLES = {
@@ -69,15 +69,9 @@ def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any
         "short_answers": short_answers(model, data),
         "differences": differences(model),
         "weights_sha256": sha256(folder / "model.safetensors"),
-        "commit": _commit(),
+        "commit": commit(),
         "seconds": round(time.time() - began),
     }
-
-
-def _commit() -> str:
-    """The commit that is checked out, or "unknown" outside a git checkout."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def _score(value: float, ci: list[float]) -> str:

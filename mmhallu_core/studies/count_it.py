@@ -10,7 +10,6 @@ Reported is what a paper prints, measured is what this file computes. The two ne
 import argparse
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from mmhallu_core.data.vocabulary import coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, results_folder, sha256
+from mmhallu_core.studies.record import commit
 from mmhallu_core.world.prior import PRIOR, sample_scene
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -142,10 +142,9 @@ def photos_or_recorded() -> tuple[dict[str, Any], str]:
 
 def write(record: Mapping[str, Any], path: Path) -> None:
     """Writes a record with what it depends on besides its inputs."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     versions = {name: version(name) for name in ("numpy", "torch", "transformers")}
     full = {
-        "command": COMMAND, "commit": commit or "unknown", "python": platform.python_version(), "versions": versions,
+        "command": COMMAND, "commit": commit(), "python": platform.python_version(), "versions": versions,
         **record,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,14 +14,10 @@ What would count was written down before the run, on seeds that nobody had looke
 """
 
 import argparse
-import json
-import platform
-import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +32,7 @@ from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.pipeline import counts, world_pipeline
 from mmhallu_core.edit.similarity import TinyClipEmbedder, similar
 from mmhallu_core.statistics import wilson_interval
+from mmhallu_core.studies.record import commit, versions, write
 
 COMMAND = "python -m mmhallu_core.studies.med_faults --out results/med-pipeline"
 DIALS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -227,13 +224,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the record")
     folder, began = parser.parse_args().out, time.monotonic()
     found = measure()
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    versions = {"python": platform.python_version(), **{name: version(name) for name in ("pillow", "torch")}}
-    about = {"kind": "diorama", "command": COMMAND, "commit": done.stdout.strip() or "unknown", "versions": versions}
+    about = {"kind": "diorama", "command": COMMAND, "commit": commit(), "versions": versions(("pillow", "torch"))}
     record = about | {"holds": holds(found["dials"])} | found | {"seconds": round(time.monotonic() - began)}
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1) + "\n"
-    (folder / "faults.json").write_text(text, encoding="utf-8", newline="\n")
+    write(record, folder / "faults.json")
     print(folder / "faults.json")
 
 

@@ -41,6 +41,7 @@ from mmhallu_core.edit.work import Pipeline
 from mmhallu_core.edit.world import WorldSource, world_editor
 from mmhallu_core.store import results_folder, sha256
 from mmhallu_core.studies.oracle_server import OracleServer
+from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun
 
 COMMAND = "python -m mmhallu_core.studies.med_kills"
@@ -239,14 +240,13 @@ def main() -> None:
     if options.asking:
         build(Asking(options.drafts, options.asking), options.out, workers=2, chunk=CHUNK)
         return
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         paid = survive(Served(options.drafts // 2), options.kills[1], Path(folder, "paid"), options.seed)
         free = survive(Copied(options.drafts), options.kills[0], Path(folder, "world"), options.seed)
     kills = " ".join(map(str, options.kills))
     record = {
         "command": f"{COMMAND} --kills {kills} --drafts {options.drafts} --seed {options.seed}",
-        "commit": commit or "unknown",
+        "commit": commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {name: version(name) for name in ("torch", "openai", "pillow")},

@@ -9,11 +9,7 @@ Nothing is claimed beforehand; the question is how much of each category a filte
 """
 
 import argparse
-import json
-import platform
-import subprocess
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ from mmhallu_core.edit.truth import png
 from mmhallu_core.edit.world import WorldSource
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.studies.record import commit, versions, write
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.render import render
 
@@ -77,15 +74,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the record")
     folder, began = parser.parse_args().out, time.monotonic()
     found = measure()
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    versions = {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "pillow", "torch")}}
-    about = {"kind": "diorama", "command": COMMAND, "commit": done.stdout.strip() or "unknown", "versions": versions}
+    packages = ("numpy", "pillow", "torch")
+    about = {"kind": "diorama", "command": COMMAND, "commit": commit(), "versions": versions(packages)}
     weights = checkpoint_folder("tiny-clip") / "open_clip_model.safetensors"
     about["inputs"] = {"checkpoints/tiny-clip/open_clip_model.safetensors": sha256(weights)}
     record = about | found | {"seconds": round(time.monotonic() - began)}
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1) + "\n"
-    (folder / "similarity.json").write_text(text, encoding="utf-8", newline="\n")
+    write(record, folder / "similarity.json")
     print(folder / "similarity.json")
 
 

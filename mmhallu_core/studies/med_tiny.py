@@ -10,13 +10,9 @@ rule at or under 30%, the model without pictures within four points of 25%.
 
 import argparse
 import io
-import json
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +30,8 @@ from mmhallu_core.evaluate.squares.orders import both_orders, same_scores, same_
 from mmhallu_core.models.vlm import Vlm, open_image
 from mmhallu_core.statistics import DRAWS
 from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.studies import record
+from mmhallu_core.studies.record import commit, versions
 
 COMMAND = "python -m mmhallu_core.studies.med_tiny --out results/med-tiny"
 SEEDS = (SEED, SECOND_SEED)
@@ -103,21 +101,19 @@ def write(path: Path, about: dict[str, Any], make: Callable[[], dict[str, Any]])
     """Writes one record with what it was made by."""
     began = time.time()
     found = make()
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     packages = ("numpy", "pillow", "torch", "transformers")
-    record = {
+    made = {
         "kind": "diorama",
         "benchmark": "med-tiny",
         "command": COMMAND,
-        "commit": done.stdout.strip() or "unknown",
-        "versions": {"python": platform.python_version(), **{one: version(one) for one in packages}},
+        "commit": commit(),
+        "versions": versions(packages),
         **about,
         **found,
         "seconds": round(time.time() - began),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
-    print(f"{path}: {record['seconds']} s", flush=True)
+    record.write(made, path)
+    print(f"{path}: {made['seconds']} s", flush=True)
 
 
 def main() -> None:

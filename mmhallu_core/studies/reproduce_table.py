@@ -23,7 +23,6 @@ What would count was written down before any of it was computed:
 import argparse
 import json
 import platform
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -42,6 +41,7 @@ from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 from mmhallu_core.studies.count_it import REPORTED, recorded
+from mmhallu_core.studies.record import commit
 
 COMMAND = "python -m mmhallu_core.studies.reproduce_table --out results/reproduce-a-table"
 PRINTED_LENGTH = {
@@ -271,9 +271,8 @@ def cut_or_recorded(words: int) -> tuple[dict[str, Any], str]:
 
 def write(record: Mapping[str, Any], path: Path) -> None:
     """Writes a record with what it depends on besides its inputs."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     versions = {name: version(name) for name in ("numpy", "torch", "transformers")}
-    about = {"command": COMMAND, "commit": done.stdout.strip() or "unknown", "python": platform.python_version()}
+    about = {"command": COMMAND, "commit": commit(), "python": platform.python_version()}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**about, "versions": versions, **record}, indent=1) + "\n", encoding="utf-8")
 

@@ -17,7 +17,6 @@ import json
 import multiprocessing
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import results_folder
+from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -165,12 +165,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=results_folder() / "runner")
     arguments = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         result = survive(arguments.kills, Path(folder), arguments.pictures, arguments.seed)
     about = {
         "command": f"{COMMAND} --kills {arguments.kills} --pictures {arguments.pictures} --seed {arguments.seed}",
-        "commit": commit or "unknown",
+        "commit": commit(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {name: version(name) for name in ("torch", "transformers")},

@@ -15,13 +15,10 @@ import argparse
 import hashlib
 import io
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +32,7 @@ from mmhallu_core.evaluate.runner import run
 from mmhallu_core.evaluate.twins import drafts, twin, twin_benchmark
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.studies.record import commit, versions
 from mmhallu_core.types import Answer
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -151,16 +149,15 @@ class Record:
         self.path = path
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         kept = before.get("seeds", {}) if before.get("weights_sha256") == weights else {}
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
         packages = ("numpy", "pillow", "torch", "transformers")
         self.about = {
             "kind": "diorama",
             "twin": f"{name}-diorama",
             "command": COMMAND,
-            "commit": done.stdout.strip() or "unknown",
+            "commit": commit(),
             "model": MODEL,
             "weights_sha256": weights,
-            "versions": {"python": platform.python_version(), **{one: version(one) for one in packages}},
+            "versions": versions(packages),
             "near": NEAR,
         }
         self.seeds = kept

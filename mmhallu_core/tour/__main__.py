@@ -6,11 +6,11 @@ python -m mmhallu_core.tour --record results/tour/tour.json   runs `mmhallu tour
 
 import argparse
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 from mmhallu_core.store import cache_folder
+from mmhallu_core.studies.record import commit
 from mmhallu_core.tour.run import Plan, run_tour, train_adapter
 from mmhallu_core.tour.tell import Voice
 
@@ -23,8 +23,7 @@ def record(path: Path) -> None:
     plan = Plan(quick=replace(Plan().quick, seconds=None))
     result = run_tour(cache_folder() / "tour", Voice(plain=True), plan)
     del result["page"]  # a place on this machine
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    result["commit"] = done.stdout.strip() or "unknown"
+    result["commit"] = commit()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import PrinterCallback, ProgressCallback, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from mmhallu_core.models.vlm import Vlm
@@ -30,7 +30,7 @@ from mmhallu_core.store import Journal, sha256
 from mmhallu_core.train.adapt import Adapt, adapt, trainable
 from mmhallu_core.train.consistency import Held, is_on, pair_inputs, require_tokens
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import collapse_record, look, save_weights, weights_sha256
+from mmhallu_core.train.outcome import base_hash, collapse_record, first_and_final, look, losses_of, quiet, save_weights
 from mmhallu_core.train.pretrain.branches import IGNORE
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.train.progress import Bar
@@ -215,7 +215,7 @@ def finetune(
     """
     if (out / "run.json").exists():
         raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
-    base, base_sha256 = vlm.name, weights_sha256(vlm)
+    base, base_sha256 = vlm.name, base_hash(vlm)
     Journal(out / "about.jsonl", {"spec": asdict(spec), "base_sha256": base_sha256, "data": data})
     ready = prepare(vlm, spec)
     model, checkpoints = ready.model, out / "checkpoints"
@@ -235,18 +235,14 @@ def finetune(
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would hide what the hooks record
     trainer = TalkTrainer(ready.loss, model=model, args=arguments, data_collator=ready.collate,
                           train_dataset=Numbered(make, spec.steps * spec.effective_batch))  # fmt: skip
-    for talkative in (ProgressCallback, PrinterCallback):  # they print to standard output, which --json needs clean
-        trainer.remove_callback(talkative)
+    quiet(trainer)
     if progress:
         trainer.add_callback(Bar())
     last = newest_whole(checkpoints)
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
-    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
-    if not all(map(math.isfinite, losses)):
-        raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
+    losses = losses_of(trainer)
     weights = save_weights(model, vlm, base, out)
-    latest = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
     told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
     parts = {name: told[name] for name in ("answers", "consistency") if name in told}
     record = {
@@ -265,7 +261,7 @@ def finetune(
         "resumed": last is not None,
         "trainable": learns.numbers,
         "parameters": learns.sizes,
-        "loss": {"first": losses[0], "final": sum(latest) / len(latest), **parts},
+        "loss": first_and_final(losses) | parts,
     }
     if before is not None:
         record["collapse"] = collapse_record(before, look(model, vlm, watched))

@@ -1,6 +1,6 @@
 """What stays of a training run: weights, their hashes, and whether the features survived."""
 
-import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +10,15 @@ import peft
 import torch
 from PIL import Image
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer
 
 from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import sha256
 from mmhallu_core.train.collapse import Features, measure, verdict
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
+from mmhallu_core.types import CannotRun
 
 WEIGHTS = "adapter_model.safetensors"
 AT_ONCE = 8  # pairs in memory when features are looked at
@@ -47,15 +49,34 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
     return out / WEIGHTS
 
 
-def weights_sha256(vlm: Vlm) -> str:
-    """The hash of a model's file of weights, or of its tensors where the file is elsewhere (a hub's cache)."""
+def base_hash(vlm: Vlm) -> str:
+    """The hash of a base model's file of weights, or of its tensors where the file is elsewhere (a hub's cache)."""
     file = Path(vlm.model.name_or_path) / "model.safetensors"
-    if file.is_file():
-        return sha256(file)
-    digest = hashlib.sha256()
-    for name, tensor in sorted(vlm.model.state_dict().items()):
-        digest.update(name.encode("utf-8") + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return sha256(file) if file.is_file() else weights_sha256(vlm.model)
+
+
+def quiet(trainer: Trainer) -> None:
+    """Takes away what prints to standard output, which `--json` needs clean."""
+    for talkative in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(talkative)
+
+
+def losses_of(trainer: Trainer) -> list[float]:
+    """The loss of each step that was taken.
+
+    Raises:
+        CannotRun: when one is not a number.
+    """
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    if not all(map(math.isfinite, losses)):
+        raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
+    return losses
+
+
+def first_and_final(losses: Sequence[float]) -> dict[str, float]:
+    """The first loss, and the mean of the last quarter: one step is too noisy to compare."""
+    last = losses[-max(1, len(losses) // 4) :]
+    return {"first": losses[0], "final": sum(last) / len(last)}
 
 
 @torch.no_grad()

@@ -22,8 +22,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import (
-    PrinterCallback,
-    ProgressCallback,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -35,7 +33,16 @@ from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.train.adapt import Adapt, How, Kind, adapt, merge, quiet_peft, trainable
 from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import WEIGHTS, collapse_record, look, save_weights, weights_sha256
+from mmhallu_core.train.outcome import (
+    WEIGHTS,
+    base_hash,
+    collapse_record,
+    first_and_final,
+    look,
+    losses_of,
+    quiet,
+    save_weights,
+)
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.types import CannotRun
@@ -153,7 +160,7 @@ def fine_tune(
     Raises:
         CannotRun: when the loss stops being a number, or the plan is none, see `adapt.adapt` and `consistency.Held`.
     """
-    base_name, base_sha256 = vlm.name, weights_sha256(vlm)
+    base_name, base_sha256 = vlm.name, base_hash(vlm)
     set_seed(spec.seed)
     model = adapt(vlm, spec.plan, tell=None)
     llava, held = plain(model), Held(model, spec.consistency)
@@ -184,17 +191,13 @@ def fine_tune(
     )  # fmt: skip
     trainer = StageTrainer(loss, model=model, args=arguments, train_dataset=examples, data_collator=collator,
                            callbacks=[_Watch(spec, progress)])  # fmt: skip
-    for talkative in (ProgressCallback, PrinterCallback):  # they print to standard output, which --json needs clean
-        trainer.remove_callback(talkative)
+    quiet(trainer)
     began = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - began
-    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
-    if not all(map(torch.isfinite, torch.tensor(losses))):
-        raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
+    losses = losses_of(trainer)
     weights = save_weights(model, vlm, base_name, out)
     parts = {name: trainer.extra[name] for name in ("answers", "consistency") if name in trainer.extra}
-    last = losses[-max(1, len(losses) // 4) :]  # one step is too noisy to compare
     record = {
         "command": command,
         "spec": asdict(spec),
@@ -208,7 +211,7 @@ def fine_tune(
         "examples": trainer.state.global_step * spec.batch,
         "seconds": round(seconds, 1),
         "trainable": sum(trainable(model).numbers.values()),
-        "loss": {"first": losses[0], "final": sum(last) / len(last), **parts},
+        "loss": first_and_final(losses) | parts,
     }
     if before is not None:
         record["collapse"] = collapse_record(before, look(model, vlm, watched))
@@ -233,7 +236,7 @@ def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     if record["sha256"] != sha256(folder / WEIGHTS):
         raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
-    if record["base_sha256"] != weights_sha256(vlm):
+    if record["base_sha256"] != base_hash(vlm):
         raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
     with quiet_peft():
         model = merge(peft.PeftModel.from_pretrained(vlm.model, str(folder)))

@@ -12,11 +12,9 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,9 @@ from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies.med.exam import ask, look
 from mmhallu_core.studies.med.plan import NUMBERS, Numbers, Run, runs
+from mmhallu_core.studies.record import commit, versions
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import WEIGHTS, weights_sha256
+from mmhallu_core.train.outcome import WEIGHTS, base_hash
 from mmhallu_core.train.sft import SftSpec, fine_tune, with_adapter
 from mmhallu_core.types import CannotRun
 
@@ -73,22 +72,21 @@ def perform(run: Run, out: Path, numbers: Numbers, tell: Callable[[str], None], 
     """
     folder, began = out / run.id, time.monotonic()
     vlm, training = _model(run, out)
-    base_sha256 = weights_sha256(vlm)
+    base_sha256 = base_hash(vlm)
     if run.arm:
         vlm, training = _trained(run, vlm, folder, numbers, tell)
     trained = time.monotonic() - began
     tell("questions")
     found = look(vlm, run.look, numbers, progress) if run.look else ask(vlm, numbers, progress)
     packages = ("numpy", "pillow", "torch", "transformers", "peft")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "kind": "diorama",
         "id": run.id,
         "run": asdict(run),
         "numbers": asdict(numbers),
         "command": command(run),
-        "commit": commit.stdout.strip() or "unknown",
-        "versions": {"python": platform.python_version(), **{one: version(one) for one in packages}},
+        "commit": commit(),
+        "versions": versions(packages),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "base_sha256": base_sha256,
         "seconds": {"train": round(trained, 1), "exam": round(time.monotonic() - began - trained, 1)},
