@@ -2,9 +2,9 @@
 
 They are made anew, the same each time, whenever they are read. The seed was fixed before the first was drawn, and a
 second one is there to doubt it (`squares.questions("med-tiny/1")`). The form and both rules are those of `med-bench`;
-how the options are made is not (`evaluate/squares/quartet.py`). Guessing gives a quarter. Who sees one picture of the two
-can drop the options that do not fit it: two are left, fewer in Scene, and the whole gives 52% at most. A score up to
-there may come from single pictures.
+how the options are made is not (`evaluate/squares/quartet.py`). Guessing gives a quarter. Who sees one picture of the
+two can drop the options that do not fit it: two are left, fewer in Scene, and the whole gives 52% at most. A score up
+to there may come from single pictures.
 
 * `med-tiny`: the questions. Very small models know a difference before they know letters: `likelihood.py` asks which
   option a model finds likeliest.
