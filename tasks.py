@@ -54,8 +54,11 @@ def installed(name):
 
 
 def run(*command, **environment):
-    """Runs a command in the repository root, in UTF-8 on every system. Returns its exit status."""
-    variables = {**os.environ, "PYTHONUTF8": "1", **environment}
+    """Runs a command in the repository root, in UTF-8 on every system. Returns its exit status.
+
+    Compiled files are kept, whatever the shell says: hundreds of processes would each compile the library anew.
+    """
+    variables = {**os.environ, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "", **environment}
     sys.stdout.flush()  # so that what this file printed stands before what the command prints
     return subprocess.run([str(part) for part in command], cwd=ROOT, env=variables).returncode
 

@@ -130,6 +130,7 @@ def test_a_stop_in_the_middle_of_attempts_remembers_what_may_be_paid(path):
         assert reply.possibly_paid_twice == 1 and client_of(server, path).counts()["possibly_paid_twice"] == 1
 
 
+@pytest.mark.long
 def test_a_broken_server_ends_the_run_and_a_model_that_declines_does_not(path, tmp_path):
     with FaultyServer([status(500)] * 100) as server:
         with pytest.raises(

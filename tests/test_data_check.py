@@ -181,6 +181,7 @@ def test_every_defect_is_found_in_its_line(folder, kind, number, where):
     st.sampled_from(["edit", "preference"]),
     st.data(),
 )
+@pytest.mark.long
 def test_what_passes_can_be_read_and_what_cannot_be_read_does_not_pass(folder, kind, data):
     """Any field replaced by any JSON value: the check agrees with the reader, but may be stricter."""
     values = good(kind, 1)

@@ -30,6 +30,8 @@ from mmhallu_core.edit.run import build
 from mmhallu_core.store import JournalError, sha256
 from mmhallu_core.types import CannotRun, EditSample, read_jsonl, write_jsonl
 
+pytestmark = pytest.mark.long
+
 N = 105
 RESULTS = ("samples.jsonl", "rejected.jsonl", "manifest.json")
 

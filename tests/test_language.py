@@ -70,6 +70,7 @@ def test_details_say_more_and_more():
         assert {fact for fact in brief if fact.kind != "counting"} <= normal
 
 
+@pytest.mark.long
 def test_imagined_things_come_last_and_are_the_only_untruth():
     rng, met = random.Random(1), 0
     for scene in SCENES[:300]:
@@ -167,6 +168,7 @@ def test_every_answer_is_true_of_the_scene():
     assert set(seen) == set(WEIGHTS)
 
 
+@pytest.mark.long
 def test_spoken_answers_are_read_as_what_they_say():
     rng = random.Random(4)
     for scene in SCENES[:400]:
@@ -237,6 +239,7 @@ def test_no_difference_is_read_as_such():
     assert not read("The dog was red and is now blue.").no_difference
 
 
+@pytest.mark.long
 def test_options_do_not_betray_the_truth():
     rng, hits, n, letters = random.Random(13), Counter(), 0, Counter()
     for category in CATEGORIES:

@@ -164,6 +164,7 @@ def healthy(n=200, width=16):
     return first, first + 0.3 * torch.randn(n, width, generator=random)
 
 
+@pytest.mark.long
 def test_the_numbers_of_features_whose_numbers_are_known():
     first, second = healthy(2000)
     assert spread(first) == pytest.approx(1, abs=0.02)

@@ -10,6 +10,8 @@ from mmhallu_core.comparison import mcnemar
 from mmhallu_core.power import detectable_difference, items_needed, power_independent, power_paired, power_table
 from mmhallu_core.statistics import design_effect
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.long  # statsmodels takes seconds to import
 @pytest.mark.parametrize("n, accuracy, difference", [(35, 0.5, 0.3), (165, 0.4, 0.1), (3000, 0.85, 0.02), (9, 0.9, 0)])

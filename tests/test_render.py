@@ -102,6 +102,7 @@ def one_change(scene: Scene, rng: random.Random) -> tuple[Scene, str]:
 
 
 @pytest.mark.parametrize(("size", "style"), list(itertools.product((96, 160), STYLES)))
+@pytest.mark.long
 def test_a_change_stays_inside_the_silhouettes(size, style):
     rng = random.Random(f"{size}/{style}")
     changed = 0

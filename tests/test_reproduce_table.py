@@ -85,6 +85,7 @@ def test_cut_counts_words_as_the_published_lengths_do():
         assert parts["mean_length"][0] <= words
 
 
+@pytest.mark.long
 def test_pairs_are_second_minus_first_and_corrected():
     (pair,) = pairs(counted()).items()
     assert pair[0] == "plain / wordy"
@@ -380,6 +381,7 @@ def drawn(photos):
     }
 
 
+@pytest.mark.long
 def test_every_number_shown_is_there_in_words(photos):
     for name, twin in drawn(photos).items():
         for model in printed():

@@ -103,6 +103,7 @@ def test_a_journal_resumes_and_refuses_another_run(tmp_path):
         Journal(path, {"seed": 2})
 
 
+@pytest.mark.long
 def test_a_journal_cut_at_any_byte_keeps_every_whole_record(tmp_path):
     path = tmp_path / "journal.jsonl"
     journal = Journal(path, {"seed": 1})

@@ -119,6 +119,7 @@ def test_a_figure_has_alt_text_and_a_table(draw):
         assert "higher at the end for photo 0, photo 1, photo 2, photo 3, photo 4; not for drawn." in page.alts[0]
 
 
+@pytest.mark.long
 def test_a_model_without_a_wrong_word_can_be_shown():
     empty = {"chance": None, "ci": None, "n": 0, "fifths": [
         {"from": 0.0, "to": 1.0, "n": 0, "value": None, "ci": None}, {"from": 0.0, "to": 1.0, "n": 9, "value": 0.0,
