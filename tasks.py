@@ -105,6 +105,8 @@ def render(folder):
     a link that leads nowhere; --keep-going shows every fault, not just the first; --all reads every page
     again, so that a page that failed before cannot pass because nobody looked.
     """
+    if tool("execute", folder):
+        return 1
     options = ["--all", "-W", "-n", "--keep-going"]
     return 1 if run(installed("jupyter-book"), "build", folder, *options, TQDM_DISABLE="1") else 0
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "book" / "_tools"))
 
 import depends  # noqa: E402
+import execute  # noqa: E402
 import executions  # noqa: E402
 from page_header import HEADER  # noqa: E402
 
@@ -192,6 +193,21 @@ print(*[module.__file__ for name, module in list(sys.modules.items()) if name.st
     assert loaded and loaded <= found
 
 
+def test_a_page_that_fails_is_left_to_the_build(tmp_path):
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "_config.yml").write_text("execute:\n  timeout: 60\n", encoding="utf-8")
+    for name, code in {"good": "print(6 * 7)", "bad": "1 / 0"}.items():
+        text = f"{TOP}```{{code-cell}} ipython3\n{code}\n```\n"
+        (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
+    seconds = execute.execute(tmp_path, at_once=2)
+    assert seconds[tmp_path / "bad.md"] is None and seconds[tmp_path / "good.md"] > 0
+    assert list(execute.left(tmp_path)) == [tmp_path / "bad.md"]
+    notebook = read_myst_markdown_notebook((tmp_path / "good.md").read_text(encoding="utf-8"))
+    _, found = executions.cache_of(tmp_path).merge_match_into_notebook(notebook)
+    assert found.cells[-1].outputs[0].text == "42\n"
+    assert list(execute.execute(tmp_path, at_once=2)) == [tmp_path / "bad.md"]
+
+
 @pytest.mark.slow
 def test_jupyter_book_executes_what_changed_and_nothing_else(tmp_path, monkeypatch, capfd):
     monkeypatch.syspath_prepend(str(ROOT))
@@ -207,15 +223,16 @@ def test_jupyter_book_executes_what_changed_and_nothing_else(tmp_path, monkeypat
         (book / f"{name}.md").write_text(
             f"{TOP}```{{code-cell}} ipython3\nname = 'mmhallu_core.{name}'\n```\n", encoding="utf-8"
         )
-    (book / "_config.yml").write_text("execute:\n  execute_notebooks: cache\n", encoding="utf-8")
+    (book / "_config.yml").write_text("execute:\n  execute_notebooks: cache\n  timeout: 60\n", encoding="utf-8")
     (book / "_toc.yml").write_text("format: jb-book\nroot: one\nchapters:\n- file: two\n", encoding="utf-8")
 
     def executed() -> list[str]:
         executions.drop(book, tmp_path)
         assert tasks.render(book) == 0
-        said = "".join(capfd.readouterr()).count("Executing notebook using")
+        said = "".join(capfd.readouterr())
         stamped = executions.stamp(book, tmp_path)
-        assert said == len(stamped)
+        assert len(re.findall(r"^\[\d/\d\] ", said, re.M)) == len(stamped)
+        assert "Executing notebook using" not in said  # by the build itself: it found all of them in the cache
         return stamped
 
     assert executed() == ["one.md", "two.md"]

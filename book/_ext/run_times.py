@@ -74,7 +74,7 @@ class FillIn(SphinxPostTransform):
                 link = pending_xref("", name, refdoc=self.env.docname, reftarget=f"/{page}", reftype="doc")
                 link.attributes |= {"refdomain": "std", "refexplicit": True, "refwarn": True}
                 rows.append(row(link, nodes.Text(f"{time:.1f}")))
-            rows.append(row(nodes.Text("All, one after the other"), nodes.Text(f"{sum(times.values()):.1f}")))
+            rows.append(row(nodes.Text("Sum"), nodes.Text(f"{sum(times.values()):.1f}")))
             head = nodes.thead("", row(nodes.Text("Page"), nodes.Text("Seconds")))
             widths = [nodes.colspec(colwidth=width) for width in (70, 30)]
             group = nodes.tgroup("", *widths, head, nodes.tbody("", *rows), cols=2)
