@@ -155,7 +155,8 @@ def fine_tune(
     Returns:
         The trained model, and what `run.json` holds: command, spec, seed, versions, data_sha256, base_sha256, sha256
         (of the weights), steps, seconds, examples, trainable parameters, the loss of the first step and of the last
-        quarter (with a consistency loss also its parts in the last step), and `collapse` where pairs were watched.
+        quarter (with a consistency loss also its parts in the last step), `losses`, of each step, and `collapse` where
+        pairs were watched.
 
     Raises:
         CannotRun: when the loss stops being a number, or the plan is none, see `adapt.adapt` and `consistency.Held`.
@@ -212,6 +213,7 @@ def fine_tune(
         "seconds": round(seconds, 1),
         "trainable": sum(trainable(model).numbers.values()),
         "loss": first_and_final(losses) | parts,
+        "losses": [round(one, 4) for one in losses],
     }
     if before is not None:
         record["collapse"] = collapse_record(before, look(model, vlm, watched))
