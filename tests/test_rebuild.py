@@ -1,8 +1,10 @@
 """What decides whether a rebuilt model is the shipped one, up to the spread of its seeds."""
 
+import json
+
 import pytest
 
-from mmhallu_core.studies.rebuild import compare, headline, tolerance
+from mmhallu_core.studies.rebuild import SECTION, compare, headline, main, tolerance
 
 
 def result(seed, recall, chair_i):
@@ -31,3 +33,27 @@ def test_a_rebuilt_model_is_compared_score_by_score():
     assert compare(shipped, headline(result(0, 0.915, 0.19)), allowed)["within"]
     off = compare(shipped, headline(result(0, 0.85, 0.19)), allowed)
     assert not off["within"] and not off["scores"]["recall"]["within"] and off["scores"]["chair_i"]["within"]
+
+
+def test_the_card_says_the_tolerance_once_and_the_rebuild_when_there_is_one(tmp_path, monkeypatch):
+    results = {"base": result(0, 0.90, 0.2), "seed1": result(1, 0.86, 0.21)}
+    for role, one in results.items():
+        (tmp_path / f"{role}.json").write_text(json.dumps(one), encoding="utf-8")
+    card = tmp_path / "README.md"
+    card.write_text("# A model\n", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["rebuild", "--results", str(tmp_path), "--card", str(card)])
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+    said = card.read_text(encoding="utf-8")
+    assert (
+        said.startswith("# A model\n") and said.count(SECTION) == 1 and "| recall | 0.900 | 0.040 | not run |" in said
+    )
+    rebuilt = headline(result(0, 0.87, 0.25))
+    (tmp_path / "rebuild.json").write_text(json.dumps({"rebuilt": rebuilt}), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1  # CHAIR_i is farther off than one seed from the other
+    said = card.read_text(encoding="utf-8")
+    assert "| recall | 0.900 | 0.040 | 0.870 | yes |" in said and "| chair_i | 0.200 | 0.010 | 0.250 | no |" in said

@@ -3,7 +3,8 @@
 Two runs of one recipe from different seeds differ. How much they differ is measured, not guessed: the same
 command ran with several seeds, and the *tolerance* of a score is the largest difference between any two of those
 runs. `python -m mmhallu_core.studies.rebuild` writes it to `results/tiny-llava/tolerance.json`; with the folder of a
-new run behind it, the new run is scored and compared with the shipped model.
+new run behind it, the new run is scored and compared with the shipped model, in `rebuild.json` beside it. The card of
+the shipped model says both.
 """
 
 import argparse
@@ -12,9 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.store import PACKAGE
 from mmhallu_core.studies.checkpoints import TEST_SCENES, measure
+from mmhallu_core.studies.record import commit, write
 
 SEEDS = ("base", "seed1", "seed2")
+SECTION = "\n## Rebuilding it\n"
 
 
 def headline(result: dict[str, Any]) -> dict[str, float]:
@@ -66,24 +70,48 @@ def compare(shipped: dict[str, float], rebuilt: dict[str, float], allowed: dict[
     return {"scores": rows, "within": all(row["within"] for row in rows.values())}
 
 
+def section(stated: dict[str, Any], compared: dict[str, Any] | None) -> str:
+    """What the card says about the tolerance and, where there was one, the rebuild."""
+    rows = compared["scores"] if compared else {}
+    head = "| score | shipped | tolerance | rebuilt | within |\n|---|---|---|---|---|\n"
+    lines = [
+        f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} | "
+        + (f"{rows[name]['rebuilt']:.3f} | {'yes' if rows[name]['within'] else 'no'} |" if rows else "not run | |")
+        for name, allowed in stated["tolerance"].items()
+    ]
+    return f"""{SECTION}
+The tolerance of a score is the largest difference between any two of {len(stated["seeds"])} runs of this recipe, each
+from its own seed. A rebuild is the command above, run anew.
+
+{head}{chr(10).join(lines)}
+"""
+
+
 def main() -> None:
     """The command line of this file; exits with 1 when a rebuilt model is outside the tolerance."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, nargs="?", help="folder that `mmhallu pretrain tiny-llava --out` wrote")
     parser.add_argument("--results", type=Path, default=Path("results/tiny-llava"))
+    parser.add_argument("--card", type=Path, default=PACKAGE / "checkpoints" / "tiny-llava" / "README.md")
     parser.add_argument("--scenes", type=int, default=TEST_SCENES)
     arguments = parser.parse_args()
     files = {role: arguments.results / f"{role}.json" for role in SEEDS}
     results = {role: json.loads(file.read_text(encoding="utf-8")) for role, file in files.items() if file.is_file()}
     stated = tolerance(results)
-    (arguments.results / "tolerance.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-    if arguments.run is None:
-        print(json.dumps(stated, indent=2))
-        return
-    rebuilt = headline(measure(arguments.run / "model", arguments.run.name, arguments.scenes))
-    compared = compare(stated["scores"]["base"], rebuilt, stated["tolerance"])
-    print(json.dumps(compared, indent=2))
-    sys.exit(0 if compared["within"] else 1)
+    write(stated, arguments.results / "tolerance.json")
+    record = arguments.results / "rebuild.json"
+    if arguments.run is not None:
+        run = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))
+        measured = headline(measure(arguments.run / "model", arguments.run.name, arguments.scenes))
+        write({"kind": "diorama", "commit": commit(), "run": run, "rebuilt": measured}, record)
+    compared = None
+    if record.is_file():
+        rebuilt = json.loads(record.read_text(encoding="utf-8"))["rebuilt"]
+        compared = compare(stated["scores"]["base"], rebuilt, stated["tolerance"])
+    before = arguments.card.read_text(encoding="utf-8").partition(SECTION)[0]
+    arguments.card.write_text(before + section(stated, compared), encoding="utf-8", newline="\n")
+    print(json.dumps(compared or stated, indent=2))
+    sys.exit(0 if compared is None or compared["within"] else 1)
 
 
 if __name__ == "__main__":
