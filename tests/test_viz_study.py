@@ -1,0 +1,308 @@
+"""The study's figures and the page of claims: what they draw is what the records hold, and what was not run says so."""
+
+import json
+from dataclasses import asdict
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from mmhallu_core.studies import does_med_hold
+from mmhallu_core.studies import what_made_it_work as why
+from mmhallu_core.studies.blind_audit import audit_or_recorded
+from mmhallu_core.studies.count_it import recorded
+from mmhallu_core.studies.med import ledger, plan
+from mmhallu_core.studies.med.measures import contrast
+from mmhallu_core.studies.med.summary import CONTRASTS, NOT_RUN, summary, verdict
+from mmhallu_core.types import CATEGORIES, CannotRun
+from mmhallu_core.viz import claims as pages
+from mmhallu_core.viz import study as viz
+from mmhallu_core.viz import study_closer as closer
+
+QUESTIONS = 4 * len(CATEGORIES)
+HEADLINE = ["med - clean", "med - shuffled", "med - base"]
+PER_ARM = {"base": 0.35, "clean": 0.4, "noisy": 0.3, "med": 0.75, "vision": 0.6}  # how often an answer is right
+
+
+def answers(right: float, rng: np.random.Generator) -> dict:
+    """What a run may have said, with a chance for every answer to be right."""
+
+    def letters(n: int, good: str, bad: str) -> str:
+        return "".join(good if one else bad for one in rng.random(n) < right)
+
+    pairs = {name: letters(QUESTIONS, "1", "0") for name in ("sum", "sum_swapped", "letters")}
+    return {
+        "there": [4] * 60,
+        "captions": [letters(4, "h", "x") for _ in range(60)],
+        "pope": [letters(3, "t", "m") + letters(3, "c", "f") for _ in range(60)],
+        **pairs,
+        "same": letters(20, "s", "d"),
+        "routed": [letters(2, "1", "0") for _ in range(20)],
+    }
+
+
+def records(only: tuple[str, ...] = ("med-", "clean-", "base-tiny", "vision-", "eta-")) -> dict:
+    """Records of some runs of the plan, as made up as they are small."""
+    found = {}
+    for run in plan.runs():
+        if run.look or run.base != "tiny-llava" and run.arm or not run.id.startswith(only):
+            continue
+        rng = np.random.default_rng([run.seed, len(run.id), int(100 * (run.eta or 0))])
+        share = PER_ARM[run.id.split("-")[0] if run.eta is None else "med"] - 0.3 * (run.eta or 0)
+        tally = {"examples": 2, "pictures": 3480, "turns": 9, "tokens": 61000 + run.seed, "weight": 1.0}
+        found[run.id] = {
+            "id": run.id, "run": asdict(run), "numbers": asdict(plan.NUMBERS), "answers": answers(share, rng),
+            "training": {"study": tally} if run.arm else None,
+        }  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def some():
+    return records()
+
+
+@pytest.fixture(scope="module")
+def found(some):
+    return summary(some)
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return summary({})
+
+
+# ---------------------------------------------------------------- contrasts
+
+
+def row(difference: float, ci: tuple, p: float | None = 0.01, seeds: int = 5) -> dict:
+    runs = None if seeds == 1 else list(ci)
+    return {"difference": difference, "ci": list(ci), "ci_runs": runs, "p": p, "seeds": list(range(seeds))}
+
+
+@pytest.mark.parametrize(
+    ("one", "outcome", "word"),
+    [
+        (row(0.1, (0.05, 0.2)), "med_tiny", "better"),
+        (row(0.1, (0.05, 0.2), p=0.2), "med_tiny", "open"),
+        (row(-0.1, (-0.2, -0.05)), "med_tiny", "worse"),
+        (row(0.0, (-0.01, 0.01)), "med_tiny", "too small"),
+        (row(0.0, (-0.1, 0.1)), "med_tiny", "open"),
+        (row(-0.1, (-0.2, -0.05)), "chair_matched", "better"),
+        (row(0.1, (0.05, 0.2)), "chair_matched", "worse"),
+        (row(0.1, (0.05, 0.2), None, seeds=1), "med_tiny", "one seed"),
+        ({**row(0.1, (0.05, 0.2)), "difference": None}, "med_tiny", "no score"),
+    ],
+)
+def test_a_word_follows_the_rule_of_the_plan(one, outcome, word):
+    made = {"contrasts": {"a": {outcome: one}, "b": NOT_RUN}, "other_pairs": {}, "primary": {}}
+    assert viz.word_of(made, "a", outcome) == word and viz.word_of(made, "b", outcome) == NOT_RUN
+    said = verdict(one, outcome, one["p"])
+    assert (word == "better") == (said == "holds") or word in ("no score", "one seed")
+    assert (word in ("worse", "too small")) == (said == "does not hold") or word in ("no score", "one seed")
+
+
+def test_the_headline_is_judged_by_its_corrected_p():
+    one = {"med_tiny": row(0.1, (0.05, 0.2), p=0.03)}
+    made = {"contrasts": {"med - clean": one, "med - noisy": one}, "other_pairs": {}}
+    made["primary"] = {"med_tiny": {"p": 0.03, "corrected": 0.09, "verdict": "open"}}
+    assert viz.word_of(made, "med - clean", "med_tiny") == "open"
+    assert viz.word_of(made, "med - noisy", "med_tiny") == "better"
+
+
+def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(some, found):
+    shown = viz.forest_figure(found, HEADLINE, "A title", why.dots(some, HEADLINE))
+    lines = shown.text.splitlines()
+    start = lines.index("A title") + 2
+    assert len(lines[start:]) == len(HEADLINE) * len(plan.PRIMARY)
+    one = found["contrasts"]["med - clean"]["med_tiny"]
+    low, high = (100 * side for side in one["ci"])
+    line = next(line for line in lines if line.startswith("med - clean") and "MED-tiny" in line)
+    assert f"{100 * one['difference']:+.1f} [{low:.1f}, {high:.1f}]" in line and "  5  " in line
+    assert line.endswith(viz.word_of(found, "med - clean", "med_tiny"))
+    missing = [line for line in lines[start:] if line.startswith("med - shuffled")]
+    assert len(missing) == 3 and all(line.endswith(NOT_RUN) for line in missing)
+    assert "not run: med - shuffled" in shown.text and "less is better" in shown.text
+    assert 'role="img"' in shown.html and "too small to matter" in shown.html
+
+
+def test_dots_have_the_contrast_as_their_mean(some, found):
+    for name in ("med - clean", "med - base"):
+        for outcome, seeds in why.dots(some, [name])[name].items():
+            one = found["contrasts"][name][outcome]
+            assert sorted(seeds) == one["seeds"]
+            assert np.mean(list(seeds.values())) == pytest.approx(one["difference"])
+    assert why.each_seed(some, *CONTRASTS["med - shuffled"], "med_tiny") == {}
+
+
+def test_looks_at_other_pairs_are_drawn_for_one_outcome(nothing):
+    shown = viz.forest_figure(nothing, list(nothing["other_pairs"]), "Looks", outcomes=["med_tiny"])
+    assert shown.text.count("MED-tiny, by likelihood  ") == len(nothing["other_pairs"])
+
+
+# ---------------------------------------------------------------- runs
+
+
+def test_an_arm_has_its_own_runs_only(some, found):
+    assert why.runs_of(found, "med") == [f"med-{seed}" for seed in plan.SEEDS]
+    assert {"base-tiny-llava", "base-tiny-llava-control"} <= set(found["runs"])
+    assert why.runs_of(found, "base-tiny-llava") == ["base-tiny-llava"]
+    assert len(why.scores_of(found, "clean", "recall")) == 5 and why.scores_of(found, "noisy", "recall") == []
+
+
+def test_every_run_is_a_dot(found):
+    shown = viz.seeds_figure(found, ["base-tiny-llava", "noisy", "med"], ["med_tiny"], "Runs")
+    scores = [100 * one for one in why.scores_of(found, "med", "med_tiny")]
+    line = next(line for line in shown.text.splitlines() if line.startswith("med "))
+    assert f"{min(scores):.1f} to {max(scores):.1f}" in line and line.endswith("5")
+    assert next(line for line in shown.text.splitlines() if line.startswith("noisy")).split()[-4:-2] == ["not", "run"]
+
+
+def test_arms_are_counted_from_their_records(some):
+    shown = viz.spent_table(why.spent(some, ["med", "noisy"]), "Spent")
+    med, noisy = shown.text.splitlines()[2:]
+    assert med.split() == ["med", "290", "3,480", "61,002", "5"] and noisy.count(NOT_RUN) == 3
+
+
+def test_outcomes_are_means_over_runs(found):
+    shown = viz.outcomes_table(found, ["clean", "noisy"], ["recall"], "More")
+    mean = 100 * np.mean(why.scores_of(found, "clean", "recall"))
+    assert f"{mean:.1f}" in shown.text and NOT_RUN in shown.text and "recall of captions (more)" in shown.text
+
+
+def test_one_run_against_one(some):
+    pairs = why.one_against_one(some, "clean", "med", "med_tiny")
+    assert len(pairs) == 25
+    counted = why.signs(some, "clean", "med")["med_tiny"]
+    assert counted["pairs"] == 25 and counted["mean"] == pytest.approx(np.mean(pairs))
+    assert counted["other_side"] == sum(np.sign(one) == -np.sign(np.mean(pairs)) for one in pairs)
+    assert "not run" in viz.signs_table(why.signs({}, "clean", "med"), "Signs").text
+
+
+@pytest.mark.parametrize("runs", [1, 4])
+def test_the_simulation_agrees_with_the_normal_law(runs):
+    effect, spread, questions = 0.04, 0.02, 264
+    error = np.sqrt(2 * (spread**2 + 0.25 / questions) / runs)
+    expected = NormalDist().cdf(-effect / error)
+    found = why.wrong_signs(effect, spread, questions, [runs])
+    assert found[runs] == pytest.approx(expected, abs=0.025)
+
+
+def test_no_effect_has_no_sign():
+    with pytest.raises(ValueError, match="no effect"):
+        why.wrong_signs(0.0, 0.02, 264, [1])
+    text = viz.simulation_table({0.01: {1: 0.4, 5: 0.3}}, "SIMULATION").text
+    assert "1 run of each arm" in text and "5 runs of each arm" in text and "40%" in text and "1 point " in text
+
+
+def test_two_runs_are_recorded_or_say_that_they_are_made_up(some):
+    first, second, source = why.two_runs(some, "clean-0", "med-0")
+    assert (first, second) == (some["clean-0"]["answers"], some["med-0"]["answers"]) and "SIMULATED" not in source
+    first, second, source = why.two_runs({}, "clean-0", "med-0")
+    assert "SIMULATED" in source and len(first["sum"]) == len(second["sum"]) == 264
+    assert contrast({0: first}, {0: second}, "med_tiny")["ci"] is not None
+
+
+def test_made_up_arms_have_the_mean_and_the_spread_asked_for():
+    arm = why.arm_of(0.6, 0.05, 200, 4000, np.random.default_rng(0))
+    shares = [one["sum"].count("1") / 4000 for one in arm.values()]
+    assert np.mean(shares) == pytest.approx(0.6, abs=0.015) and np.std(shares) == pytest.approx(0.05, abs=0.012)
+
+
+# ---------------------------------------------------------------- closer
+
+
+def test_noise_is_compared_with_the_same_seed_and_with_other_seeds(some):
+    noise = why.noise(some)
+    assert list(noise["levels"]) == list(plan.ETAS)
+    for eta, rows in noise["levels"].items():
+        said = contrast({0: some["med-0"]["answers"]}, {0: some[f"eta-{eta:g}"]["answers"]}, "med_tiny")
+        assert rows["med_tiny"] == said
+    assert len(noise["seeds"]["med_tiny"]) == 4
+    text = closer.noise_figure(noise, "Noise").text
+    at = np.array(plan.ETAS)
+    points = np.array([100 * rows["med_tiny"]["difference"] for rows in noise["levels"].values()])
+    slope = np.linalg.lstsq(at[:, None], points, rcond=None)[0][0]
+    line = next(line for line in text.splitlines() if line.startswith("MED-tiny") and "straight line" in line)
+    assert line.endswith(f"{slope:+.1f}") and slope < 0
+
+
+def test_without_runs_noise_says_so():
+    noise = why.noise({})
+    assert noise == {"levels": {}, "seeds": {}}
+    assert closer.noise_figure(noise, "Noise").text.count(NOT_RUN) >= len(plan.PRIMARY)
+
+
+def test_categories_are_beside_what_one_picture_gives(found, nothing):
+    bounds = why.one_picture_bound(4)
+    assert list(bounds) == list(CATEGORIES) and bounds["Scene"] > 0.5
+    assert {share for name, share in bounds.items() if name != "Scene"} == {0.5}
+    text = closer.category_figure(found, ["base-tiny-llava", "clean", "med"], bounds, "By category").text
+    share = np.mean([found["categories"][name]["Counting"] for name in why.runs_of(found, "med")])
+    assert next(line for line in text.splitlines() if line.startswith("Counting")).split()[-1] == f"{100 * share:.0f}"
+    above = sum(
+        np.mean([found["categories"][f"med-{seed}"][name] for seed in plan.SEEDS]) > bounds[name] for name in bounds
+    )
+    assert f"med lies above it in {above} categories" in text
+    assert "med: not run" in closer.category_figure(nothing, ["med"], bounds, "By category").text
+
+
+def test_held_out_categories_stand_apart(found):
+    text = closer.held_out_table(found, "Held out").text
+    first = found["categories"]["med-0"]["Counting"]
+    line = next(line for line in text.splitlines() if line.startswith("Counting"))
+    assert f"{100 * first:.0f}" in line.split() and line.endswith(NOT_RUN)
+    assert "the others, mean" in text
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_short_answers_say_what_the_records_say():
+    said = does_med_hold.short_answers()
+    blind = audit_or_recorded("med-bench")[0]["audit"]["rules"]
+    assert f"{100 * max(blind.values()):.1f}%" in said[3].why and said[3].verdict == "yes"
+    means = recorded("med-table/averages")["rows"].values()
+    assert said[0].why.startswith(f"{sum(one['agrees'] for one in means)} of {len(means)} ")
+    assert [one.asked for one in said[5:-1]] == [claim.claim for claim in ledger.CLAIMS]
+    assert {one.kind for one in said[:5]} == {"recomputed"} and {one.kind for one in said[5:-1]} == {"diorama"}
+    assert said[-1].verdict == "not tested"
+    text = pages.answers_table(said, "In short").text
+    assert "replicated" not in text and all(one.verdict in text for one in said)
+
+
+def test_a_claim_is_shown_with_all_its_checks(found):
+    rows = {one["id"]: one for one in ledger.rows(found)}
+    cards = pages.claim_cards(list(rows.values()))
+    captions = rows["med-hallucination-captions"]
+    assert len(captions["evidence"]) == 2 and captions["verdict"] == "holds in Diorama"
+    for name, one in captions["evidence"].items():
+        low, high = (100 * side for side in one["ci"])
+        shown = f"measured: {name.split(', ')[0]}, CHAIR_i at matched recall"
+        line = next(line for line in cards.text.splitlines() if line.startswith(shown))
+        assert f"{100 * one['difference']:.1f} [{low:.1f}, {high:.1f}] points" in line and line.endswith("5 seeds")
+    assert "38.48 to 47.55" in cards.text and "nowrap" not in cards.html
+    assert cards.text.count("would count as holding") == len(ledger.CLAIMS)
+    short = does_med_hold._claim(captions)
+    assert short.verdict == "holds in Diorama" and "more than one check" in short.why and "5 seeds" in short.why
+
+
+def test_a_missing_claim_stops_the_page(monkeypatch, tmp_path):
+    monkeypatch.setattr(does_med_hold, "results_folder", lambda: tmp_path)
+    with pytest.raises(CannotRun, match="no row of the claim"):
+        does_med_hold.claims()
+    (tmp_path / "claims").mkdir()
+    for one in ledger.rows():
+        (tmp_path / "claims" / f"{one['id']}.json").write_text(json.dumps(one), encoding="utf-8")
+    assert {one["verdict"] for one in does_med_hold.claims()} == {NOT_RUN}
+
+
+def test_the_printed_table_is_set_beside_its_arithmetic():
+    means, versions, text = (recorded(f"med-table/{name}") for name in ("averages", "versions", "text"))
+    shown = pages.rows_table(means, versions, "Rows").text
+    fits = sum("released" in one["fits"] for one in versions["rows"].values())
+    assert shown.count("the released ones") == fits and len(shown.splitlines()) == 2 + len(means["rows"])
+    gains = pages.gains_table(versions, "Gains").text
+    assert gains.count("cannot be") == sum(not one["same"] for one in versions["pairs"].values())
+    differ = pages.text_table(text, "Text").text
+    assert len(differ.splitlines()) == 2 + sum(not one["agrees"] for one in text["figures"])
