@@ -189,6 +189,7 @@ def fine_tune(
         lr_scheduler_type="cosine", warmup_steps=min(10, spec.steps // 5), max_grad_norm=1.0, seed=spec.seed,
         logging_steps=1, save_strategy="no", report_to="none", remove_unused_columns=False, dataloader_num_workers=0,
         dataloader_pin_memory=False, use_cpu=vlm.model.device.type == "cpu", logging_nan_inf_filter=False,
+        disable_tqdm=True,  # in a notebook, this also leaves out a table with a row for each step
     )  # fmt: skip
     trainer = StageTrainer(loss, model=model, args=arguments, train_dataset=examples, data_collator=collator,
                            callbacks=[_Watch(spec, progress)])  # fmt: skip
