@@ -37,6 +37,7 @@ def answers(right: float, rng: np.random.Generator) -> dict:
         "pope": [letters(3, "t", "m") + letters(3, "c", "f") for _ in range(60)],
         **pairs,
         "same": letters(20, "s", "d"),
+        "different": letters(20, "d", "s"),
         "routed": [letters(2, "1", "0") for _ in range(20)],
     }
 

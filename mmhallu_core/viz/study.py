@@ -24,6 +24,7 @@ NAMES = {
     "chair_s": "CHAIR_s", "recall": "recall of captions", "both_right": "MED-tiny, right in both orders",
     "stays_right": "right ones that stay right when swapped",
     "same_asserts_a_difference": "one picture twice: asserts a difference",
+    "told_apart": "pair and same picture twice told apart",
     "routed_both_right": "asked of either picture: both right",
     "pope_adversarial_accuracy": "accuracy, adversarial POPE",
 }  # fmt: skip

@@ -41,8 +41,8 @@ from mmhallu_core.world.scene import Scene
 ARMS = {"med": 4, "clean": 6, "shuffled": 4, "noisy": 6}  # arm to examples made of one edit
 PICTURES = 6  # shown of one edit, in every arm
 SPLIT = "med/train/"  # begins the name of every training scene; no exam has one like it
-SAME = 0.1  # share of the examples with two pictures that show one twice
-CAPTION, QUESTION, DIFFERENCE = 0.3, 1.0, 3.0  # weights of an answer's tokens: long texts must not drown short ones
+SAME = 0.25  # share of the examples with two pictures that show one twice; with a tenth, a difference is always said
+CAPTION, QUESTION, DIFFERENCE = 0.3, 1.0, 1.0  # weights of an answer's tokens: long texts must not drown short ones
 ROUTED, ALONE = 3, 4  # questions that an edit turns round, at most: asked of a pair (of both pictures), and of one
 LONGEST = 0.3  # of an edit's tokens, what one caption of `noisy` may take
 MORE = 25  # other questions that a control may draw for one picture

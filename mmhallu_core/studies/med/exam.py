@@ -6,13 +6,14 @@ The same scenes and questions for all: any two models can be compared picture by
 - `pope`: for each scene its adversarial questions: `t` a yes that is right, `m` a missed thing (anything but yes, where
   yes is right), `f` a yes that is wrong, `c` a no that is right, `u` neither, where no is right.
 - `sum`, `sum_swapped`, `letters`: MED-tiny by likelihood in both orders, and by the letter that is written: 1 or 0.
-- `same`: one picture twice: `d` asserts a difference, `s` says there is none, `u` neither.
+- `same`, `different`: one picture twice, and the pair that it belongs to, asked in the same words: `d` asserts a
+  difference, `s` says there is none, `u` neither.
 - `routed`: for each edit and question that it turns round: right about the first picture, and about the second.
 """
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -82,6 +83,8 @@ def ask(vlm: Vlm, numbers: Numbers, progress: bool = True) -> dict[str, Any]:
         What the top of this file lists, and `there`: how many kinds of things each scene has.
     """
     exam, asked, routed = exam_of(numbers), pairs_of(numbers.per_category), routed_of(numbers.routed)
+    twice = same_twice(asked)[: numbers.same]
+    pairs = [replace(one, images=pair.images) for one, pair in zip(twice, asked, strict=False)]
     sheet = sit(vlm, exam, progress)
     truth = exam.data.truth
     bar = "pairs" if progress else None
@@ -91,7 +94,8 @@ def ask(vlm: Vlm, numbers: Numbers, progress: bool = True) -> dict[str, Any]:
         "pope": _pope(exam, join(exam.questions, sheet.answers)),
         **by_likelihood(vlm, asked, bar),
         "letters": _letters(vlm, asked, bar),
-        "same": _same(vlm, same_twice(asked)[: numbers.same], bar),
+        "same": _told(vlm, twice, bar),
+        "different": _told(vlm, pairs, bar),
         "routed": _routed(vlm, routed, bar),
     }
 
@@ -142,7 +146,7 @@ def _letters(vlm: Vlm, asked: Sequence[Question], bar: str | None) -> str:
     return _bits(strict_letter(text, one.choices) == one.truth for text, one in zip(said, asked, strict=True))
 
 
-def _same(vlm: Vlm, asked: Sequence[Question], bar: str | None) -> str:
+def _told(vlm: Vlm, asked: Sequence[Question], bar: str | None) -> str:
     letters = {True: "d", False: "s", None: "u"}
     return "".join(letters[asserts_a_difference(text)] for text in _answers(vlm, asked, SENTENCE, bar))
 

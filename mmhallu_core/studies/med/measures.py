@@ -68,6 +68,9 @@ RATIOS: dict[str, Callable[[Answers], Pair]] = {
     "both_right": lambda a: _share(_both(a)),
     "stays_right": lambda a: (_both(a), _bits(a, "sum")),
     "same_asserts_a_difference": lambda a: _share(np.array([one == "d" for one in a["same"]], dtype=float)),
+    "told_apart": lambda a: _share(
+        np.array([pair == ("s", "d") for pair in zip(a["same"], a["different"], strict=True)], dtype=float)
+    ),
     "routed_both_right": _routed,
 }  # MED-tiny's categories have equally many questions, so the mean over questions is the mean over categories
 OF_PAIRS = ("med_tiny", "both_right", "stays_right")  # those that a look at other pairs has, too

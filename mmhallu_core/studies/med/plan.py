@@ -12,8 +12,13 @@ Everything else is *open*. The interval counts training runs and pictures both (
 of `med` minus `shuffled`, `noisy` and the base, which are not primary.
 
 Secondary, without verdicts of their own: both orders right; right answers that stay right when the pictures are
-swapped; the same picture twice, and a difference asserted; questions about the first or the second of two pictures,
-both right; plain CHAIR_i, CHAIR_s and recall.
+swapped; the same picture twice, and a difference asserted; told apart, that is, a difference asserted of a pair and
+denied of its first picture twice (who always says that nothing differs passes the question before, and not this one);
+questions about the first or the second of two pictures, both right; plain CHAIR_i, CHAIR_s and recall.
+
+What to expect was known from trials, on scenes and questions of other names: a run of this size makes captions and
+answers about single pictures better, and does not teach tiny-llava to compare two; nor did ten times as many pairs,
+with every weight trained. So MED-tiny is asked in order to see whether five seeds say the same.
 
 What is asked of one seed alone is shown and not decided. What the paper leaves open and these runs leave open too:
 models whose image and text tokens are one vocabulary, models of billions of parameters, and photos.
@@ -42,21 +47,21 @@ class Numbers:
     """Every number of a run.
 
     Attributes:
-        steps: a step of two edits took 0.51 seconds with one thread (25 steps, median, beside another process; two
-            threads were slower there). These steps take 148 of the 150 seconds that a study run may, on one core: so
-            two processes with OMP_NUM_THREADS=1 each use two cores best, and share the list.
-        edits: a step. Each gives four examples in `med`, so a batch is eight; three trials before the plan used that.
-        lr, rank, alpha: of those trials (the difference sentence's loss fell soonest); alpha twice the rank, as MED.
+        steps: a step of two edits takes 0.4 to 0.5 seconds with one thread, and two threads are slower. So two
+            processes with OMP_NUM_THREADS=1 each use two cores best, and share the list: a run takes 300 seconds of
+            one core, or 150 of both, which is what a study run may.
+        edits: a step. Each gives four examples in `med`, so a batch is eight; six trials before the plan used that.
+        lr, rank, alpha: of those trials (twice this rate cost recall and POPE); alpha twice the rank, as MED.
         lr_full: full training moves every weight and diverges at LoRA's rate; a tenth is the usual step down.
         scenes: captions, and six POPE questions each, take 29 of the 60 seconds that may go to questions.
         per_category: of MED-tiny, asked in both orders by likelihood and in one by letters: 26 seconds. A single
             run's interval is then about six points to either side; five runs of each arm share the questions.
-        same: questions with the same picture twice.
+        same: questions with the same picture twice, and as many with the pair.
         routed: an edit of each category, so many times: questions about the first or the second of two pictures.
         seconds_train, seconds_exam: what a run is expected to take with one thread.
     """
 
-    steps: int = 290
+    steps: int = 600
     edits: int = 2
     lr: float = 2e-3
     rank: int = 16
@@ -66,8 +71,8 @@ class Numbers:
     per_category: int = 24
     same: int = 66
     routed: int = 4
-    seconds_train: float = 148.0
-    seconds_exam: float = 59.0
+    seconds_train: float = 300.0
+    seconds_exam: float = 64.0
 
 
 NUMBERS = Numbers()
