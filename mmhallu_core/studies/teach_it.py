@@ -50,12 +50,14 @@ ASKED = {
     "caption": ("a caption names a thing that is not there (less is better)", None),
     "missed": ("a caption leaves out a thing that is there (less is better)", None),
     "same": ("one picture twice: asserts a difference (less is better)", None),
+    "told_apart": ("says that a pair differs, and one picture twice does not", None),
     "routed": ("first and second picture, both right", None),
     "med_tiny": ("MED-tiny, the likeliest option is right", 0.25),
 }
 OUTCOMES = {
     "routed_both_right": "first and second picture, both right",
     "same_asserts_a_difference": "one picture twice: asserts a difference (less is better)",
+    "told_apart": "says that a pair differs, and one picture twice does not",
     "med_tiny": "MED-tiny, the likeliest option is right",
     "pope_adversarial_f1": "POPE adversarial, F1",
     "chair_matched": "CHAIR_i at matched recall (less is better)",
@@ -116,11 +118,15 @@ def small_exam(vlm: Vlm, each: int = EACH, scenes: int = SCENES) -> dict[str, li
     told = vlm.answer(list(data.images.values()), [DESCRIBE] * scenes, CAPTION_TOKENS)
     said = [marks(text, there, vocabulary) for text, there in zip(told, data.truth.values(), strict=True)]
     twice = same_twice(asked)
-    seen = vlm.answer([[open_image(p) for p in q.images] for q in twice], [q.prompt for q in twice], SENTENCE, 64)
+    pictures = [[open_image(picture) for picture in one.images] for one in (*twice, *asked)]
+    seen = vlm.answer(pictures, [one.prompt for one in twice] * 2, SENTENCE, 64)
+    differs = [asserts_a_difference(text) for text in seen]
+    pairs = list(zip(differs[: len(twice)], differs[len(twice) :], strict=True))
     return {
         "caption": [WRONG in one for one in said],
         "missed": [one.count(HIT) < len(there) for one, there in zip(said, data.truth.values(), strict=True)],
-        "same": [asserts_a_difference(text) is True for text in seen],
+        "same": [same is True for same, _ in pairs],
+        "told_apart": [one == (False, True) for one in pairs],
         **_of_two(vlm, routed_of(each), asked),
     }
 
