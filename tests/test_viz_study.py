@@ -162,7 +162,7 @@ def test_every_run_is_a_dot(found):
 def test_arms_are_counted_from_their_records(some):
     shown = viz.spent_table(why.spent(some, ["med", "noisy"]), "Spent")
     med, noisy = shown.text.splitlines()[2:]
-    assert med.split() == ["med", "290", "3,480", "61,002", "5"] and noisy.count(NOT_RUN) == 3
+    assert med.split() == ["med", str(plan.NUMBERS.steps), "3,480", "61,002", "5"] and noisy.count(NOT_RUN) == 3
 
 
 def test_outcomes_are_means_over_runs(found):

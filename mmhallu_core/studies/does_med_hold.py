@@ -118,6 +118,7 @@ def _claim(row: dict[str, Any]) -> Said:
         why = f"0 of {row['planned_seeds']} seeds"
     else:
         low, high = (100 * side for side in row["interval"])
-        why = f"{100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], {len(row['seeds'])} seeds"
+        contrast = next(iter(row["evidence"])).rpartition(", ")[0]
+        why = f"{contrast}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], {len(row['seeds'])} seeds"
         why += "; more than one check, below" if len(row["evidence"]) > 1 else ""
     return Said(row["claim"], row["verdict"], why, row["kind"])
