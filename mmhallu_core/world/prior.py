@@ -5,7 +5,7 @@ Two dials make a model trained here hallucinate for the reasons that the MED pap
 
 - `prior`, the co-occurrence prior. 0: every kind is equally likely everywhere. 1: umbrellas at the beach.
 - `eta`, the share of pictures whose annotator writes from habit: a noisy caption mentions what usually
-  stands in such a place although it is not there. MED's equations 4 to 7 use the same letter.
+  stands in such a place although it is not there. (In MED's equations 4 to 7 the same letter is one minus this.)
 """
 
 import random
