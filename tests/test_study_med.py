@@ -314,6 +314,26 @@ def test_claims_are_written_down_before_anything_is_measured():
             assert written[name] == json.loads(json.dumps(row[name])), f"{path.name} and ledger.py disagree on {name}"
 
 
+def rounded(value):
+    """A record with its numbers cut where another machine may round another way."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def test_summary_and_claims_are_those_of_the_recorded_runs():
+    folder = PACKAGE.parent / "results" / "med" / "runs"
+    runs = read(folder)
+    assert set(runs) <= {run.id for run in plan.runs()} and all(one["id"] == key for key, one in runs.items())
+    found = json.loads(json.dumps(summary(runs)))
+    assert rounded(json.loads((folder / "summary.json").read_text(encoding="utf-8"))) == rounded(found)
+    for row in ledger.rows(found):
+        path = PACKAGE.parent / "results" / "claims" / f"{row['id']}.json"
+        assert rounded(json.loads(path.read_text(encoding="utf-8"))) == rounded(json.loads(json.dumps(row))), path.name
+
+
 def test_the_command_lists_the_plan_and_refuses_what_it_does_not_know():
     from typer.testing import CliRunner
 
