@@ -103,4 +103,4 @@ def _three(numbers: Sequence[float | None]) -> str:
 
 def _wrapping(found: Twin) -> Twin:
     """The same table for sentences: they wrap, unlike numbers."""
-    return replace(found, html=found.html.replace("white-space:nowrap", "min-width:7em;overflow-wrap:break-word"))
+    return replace(found, html=found.html.replace("white-space:nowrap", "min-width:8em;overflow-wrap:break-word"))
