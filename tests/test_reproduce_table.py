@@ -352,7 +352,7 @@ def test_the_slider_moves_by_keyboard_and_is_announced(tmp_path):
         page.run("window.region = document.querySelector('.mm-said')")
         page.press("ArrowRight")
         (found,) = [node for node in page.found() if node["role"] == "slider" and node.get("focused")]
-        assert (found["name"], found["valuetext"]) == ("Words:", "2 words")
+        assert (found["name"], page.value_said()) == ("Words:", "2 words")
         assert page.run("region.textContent") == "At 2 <b>." and page.run("region.isConnected")
         shown = "[...document.querySelectorAll('.mm-shown')].map((one) => one.textContent)"
         assert page.run(shown) == ["table 2", "table 2"], "the other slider did not move"

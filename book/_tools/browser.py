@@ -208,8 +208,22 @@ class Page:
         return found
 
     def tree(self) -> list[dict]:
-        """The accessibility tree as Chromium gives it: nodes, each with its id and its children's."""
-        return self.call("Accessibility.getFullAXTree")["nodes"]
+        """The accessibility tree: nodes, each with its id and its children's.
+
+        On a busy machine Chromium is still building it some time after the page has loaded, and gives what it has:
+        so it is read until two readings agree.
+
+        Raises:
+            TimeoutError: when it never comes to rest.
+        """
+        before: list[dict] = []
+
+        def rests() -> list[dict] | None:
+            nonlocal before
+            before, nodes = self.call("Accessibility.getFullAXTree")["nodes"], before
+            return before if before == nodes else None
+
+        return wait(rests, "the accessibility tree comes to rest")
 
     def found(self) -> list[dict]:
         """What a screen reader finds: role, name, value and properties of all that is not ignored."""
@@ -219,6 +233,10 @@ class Page:
             for node in self.tree()
             if not node["ignored"]
         ]
+
+    def value_said(self) -> str | None:
+        """The value of the control in focus in words (Chromium 156 leaves it out of the tree that it shows to tools)."""
+        return self.run("document.activeElement.getAttribute('aria-valuetext')")
 
     def nameless(self) -> list[str]:
         """Controls and graphics of the accessibility tree that have no name, by role."""
