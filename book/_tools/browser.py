@@ -235,7 +235,7 @@ class Page:
         ]
 
     def value_said(self) -> str | None:
-        """The value of the control in focus in words (Chromium 156 leaves it out of the tree that it shows to tools)."""
+        """The value of the control in focus in words (Chromium 156 leaves it out of its tree for tools)."""
         return self.run("document.activeElement.getAttribute('aria-valuetext')")
 
     def nameless(self) -> list[str]:
