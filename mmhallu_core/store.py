@@ -71,7 +71,7 @@ def checkpoint_folder(name: str) -> Path:
     path = PACKAGE / "checkpoints" / name
     if any((path / form).is_file() for form in ("config.json", "open_clip_config.json")):
         return path
-    command = f"mmhallu pretrain {name.replace('-control', ' --control')}"
+    command = f"mmhallu pretrain {name.replace('-control', ' --control').replace('-seed', ' --seed ')}"
     raise MissingFile(f"checkpoint {name} is not at {path}. Rebuild it with `{command}`.")
 
 

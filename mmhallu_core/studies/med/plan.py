@@ -33,8 +33,8 @@ from mmhallu_core.train.med_loss import Mode
 from mmhallu_core.types import CATEGORIES
 
 SEEDS, FEWER = range(5), range(3)
-BASES = ("tiny-llava", "tiny-llava-control")  # shipped; asked as they are
-MORE_BASES = ("tiny-llava-seed1", "tiny-llava-seed2")  # the base recipe from two more seeds; not shipped
+BASES = ("tiny-llava", "tiny-llava-control")  # asked as they are
+MORE_BASES = ("tiny-llava-seed1", "tiny-llava-seed2")  # the base recipe from two more seeds; trained further, too
 PRIMARY = ("chair_matched", "pope_adversarial_f1", "med_tiny")
 SMALL = {"chair_matched": 0.01, "pope_adversarial_f1": 0.01, "med_tiny": 0.02}  # what nobody would miss
 ETAS = (0.1, 0.2, 0.4, 0.8)  # shares of captions written from habit; the first training had 0.7
