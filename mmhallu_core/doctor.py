@@ -24,12 +24,16 @@ NAMED = ("torch", "torchvision", "transformers", "peft", "open_clip_torch")  # t
 CHECKPOINTS = {
     "tiny-llava": "model.safetensors",
     "tiny-llava-control": "model.safetensors",
+    "tiny-llava-seed1": "model.safetensors",
+    "tiny-llava-seed2": "model.safetensors",
     "tiny-clip": "open_clip_model.safetensors",
     "tour-adapter": "adapter_model.safetensors",
 }
 REBUILD = {
     "tiny-llava": "mmhallu pretrain tiny-llava",
     "tiny-llava-control": "mmhallu pretrain tiny-llava --control",
+    "tiny-llava-seed1": "mmhallu pretrain tiny-llava --seed 1",
+    "tiny-llava-seed2": "mmhallu pretrain tiny-llava --seed 2",
     "tiny-clip": "mmhallu pretrain tiny-clip",
     "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
 }

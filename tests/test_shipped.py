@@ -12,6 +12,7 @@ from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
+from mmhallu_core.studies.rebuild import SEEDS, tolerance
 
 pytestmark = pytest.mark.long
 
@@ -54,6 +55,14 @@ def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
         low, high = expected["ci"][name]
         spread = 2 * (high - low) * (1000 / 96) ** 0.5  # four standard errors of a sample of 96
         assert abs(score[name] - expected[name]) <= spread, name
+
+
+def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
+    stated = json.loads((RESULTS / "tolerance.json").read_text(encoding="utf-8"))
+    assert stated == tolerance({role: record(role) for role in SEEDS})
+    card = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
+    for name, allowed in stated["tolerance"].items():
+        assert f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} |" in card
 
 
 @pytest.mark.skipif(not (CHECKPOINTS / "tiny-clip").is_dir(), reason="tiny-clip is not shipped yet")
