@@ -45,7 +45,7 @@ def cost(vlm: Vlm, make: Make, spec: RunSpec) -> dict[str, Any]:
         "steps": spec.steps,
         "examples": spec.steps * spec.effective_batch,
         "memory_gb": round((weights + LEARNING * sum(learns.numbers.values()) + kept) / 1e9, 3),
-        "seconds": round(seconds * spec.accumulation * spec.steps, 1),
+        "seconds": round(seconds * spec.accumulation * spec.steps, 3),
     }
 
 
