@@ -216,12 +216,12 @@ class Page:
         Raises:
             TimeoutError: when it never comes to rest.
         """
-        before: list[dict] = []
+        last: list[dict] = []
 
         def rests() -> list[dict] | None:
-            nonlocal before
-            before, nodes = self.call("Accessibility.getFullAXTree")["nodes"], before
-            return before if before == nodes else None
+            nonlocal last
+            earlier, last = last, self.call("Accessibility.getFullAXTree")["nodes"]
+            return last if last == earlier else None
 
         return wait(rests, "the accessibility tree comes to rest")
 
