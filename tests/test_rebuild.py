@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmhallu_core.studies.rebuild import SECTION, compare, headline, main, tolerance
+from mmhallu_core.studies.rebuild import SECTION, chance_outside, compare, headline, main, tolerance
 
 
 def result(seed, recall, chair_i):
@@ -33,6 +33,12 @@ def test_a_rebuilt_model_is_compared_score_by_score():
     assert compare(shipped, headline(result(0, 0.915, 0.19)), allowed)["within"]
     off = compare(shipped, headline(result(0, 0.85, 0.19)), allowed)
     assert not off["within"] and not off["scores"]["recall"]["within"] and off["scores"]["chair_i"]["within"]
+
+
+def test_with_two_runs_a_third_is_outside_as_often_as_geometry_says():
+    # |c - a| > |b - a| for three equal, independent scores: either is the farther one from a
+    assert chance_outside(2) == pytest.approx(0.5, abs=0.01)
+    assert chance_outside(5) < chance_outside(3) < 0.5
 
 
 def test_the_card_says_the_tolerance_once_and_the_rebuild_when_there_is_one(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -94,15 +95,35 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(corpus(CORPUS, seed=0), VOCABULARY)
 
 
-def run_stage(model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int) -> None:
-    """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`."""
+class StopAt(TrainerCallback):
+    """Ends a training at a step, whatever its schedule has planned."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """See `TrainerCallback.on_step_end`."""
+        control.should_training_stop = control.should_training_stop or state.global_step >= self.step
+
+
+def run_stage(
+    model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int,
+    stop: int | None = None,
+) -> None:  # fmt: skip
+    """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`.
+
+    The learning rate falls as a cosine that ends at `steps`; with `stop`, training ends earlier, at that step.
+    """
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=batch, learning_rate=lr,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.02, max_grad_norm=1.0,
         logging_steps=25, save_steps=SAVE_STEPS, save_total_limit=1, report_to="none", remove_unused_columns=False,
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
     )  # fmt: skip
-    trainer = StageTrainer(loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator)
+    stops = [StopAt(stop)] if stop else []
+    trainer = StageTrainer(
+        loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=stops
+    )
     checkpoint = transformers.trainer_utils.get_last_checkpoint(str(out)) if out.exists() else None
     trainer.train(resume_from_checkpoint=checkpoint)
     with (out / "log.jsonl").open("w", encoding="utf-8") as log:
@@ -124,7 +145,7 @@ def speak(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool:
     """Stage 2; visual tokens go on learning words beside it, since sentences alone teach them slowly."""
     batch = recipe.speak_batch
     data = SpeakDataset(pool, tokenizer, recipe, first=0, length=recipe.speak_steps * batch)
-    loss = _speak_loss(group_ids(tokenizer), turned=None)
+    loss = speak_loss(group_ids(tokenizer), turned=None)
     run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.speak_steps, batch,
               recipe.speak_lr, recipe.seed)  # fmt: skip
 
@@ -134,12 +155,12 @@ def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool
     batch = recipe.speak_batch
     data = SpeakDataset(pool, tokenizer, recipe, first=recipe.speak_steps * batch, length=recipe.settle_steps * batch,
                         two_images=SETTLE_TWO_IMAGES, turns_of_pair=pair_turns)  # fmt: skip
-    loss = _speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
+    loss = speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
     run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.settle_steps, batch,
               recipe.settle_lr, recipe.seed)  # fmt: skip
 
 
-def _speak_loss(groups: dict[str, list[int]], turned):
+def speak_loss(groups: dict[str, list[int]], turned):
     """The loss of stages 2 and 3; with a rotation, also that of `compare` where a batch is about pairs."""
 
     def loss(llava, labels, weights, cells, **inputs):
