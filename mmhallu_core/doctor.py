@@ -26,6 +26,7 @@ CHECKPOINTS = {
     "tiny-llava-control": "model.safetensors",
     "tiny-llava-seed1": "model.safetensors",
     "tiny-llava-seed2": "model.safetensors",
+    "tiny-llava-compares": "model.safetensors",
     "tiny-clip": "open_clip_model.safetensors",
     "tour-adapter": "adapter_model.safetensors",
 }
@@ -34,6 +35,7 @@ REBUILD = {
     "tiny-llava-control": "mmhallu pretrain tiny-llava --control",
     "tiny-llava-seed1": "mmhallu pretrain tiny-llava --seed 1",
     "tiny-llava-seed2": "mmhallu pretrain tiny-llava --seed 2",
+    "tiny-llava-compares": "python -m mmhallu_core.studies.med.longer --out runs/longer",
     "tiny-clip": "mmhallu pretrain tiny-clip",
     "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
 }

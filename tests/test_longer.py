@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.store import results_folder
-from mmhallu_core.studies.med.longer import BARS, Longer, bars_of, compared
+from mmhallu_core.store import checkpoint_folder, results_folder, sha256
+from mmhallu_core.studies.med.longer import BARS, NAME, Longer, bars_of, card, compared
 from mmhallu_core.train.pretrain.compare import rotation
 from mmhallu_core.train.pretrain.pairs import ALONE_EVERY, PairsDataset
 from mmhallu_core.train.pretrain.recipe import run_stage, speak_loss
@@ -78,4 +78,7 @@ def test_the_record_is_of_this_recipe_and_of_the_shipped_base():
     assert record["base_sha256"] == json.loads(
         (results_folder() / "tiny-llava" / "base.json").read_text(encoding="utf-8")
     )["weights_sha256"]  # fmt: skip
+    weights = checkpoint_folder(NAME) / "model.safetensors"
+    assert sha256(weights) == record["sha256"] and weights.stat().st_size <= 16e6
+    assert (weights.parent / "README.md").read_text(encoding="utf-8") == card(record)
     assert record["bars"] == {bar: bool(test(record["outcomes"])) for bar, test in BARS.items()}

@@ -21,7 +21,7 @@ from transformers.utils import logging
 from mmhallu_core.store import checkpoint_folder
 from mmhallu_core.types import CannotRun
 
-SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2")
+SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2", "tiny-llava-compares")
 SMALL = 50_000_000  # bytes of weights that load before anybody looks
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 

@@ -242,3 +242,14 @@ def outcomes_table(found: Mapping[str, Any], arms: Sequence[str], outcomes: Sequ
         cells = [f"{100 * np.mean(some):.1f}" if some else NOT_RUN for some in values]
         rows.append((f"{NAMES[outcome]} ({SIDE[outcome in LESS].split()[0]})", *cells))
     return table(("%, mean over runs", *(CALLED.get(arm, arm) for arm in arms)), rows, title)
+
+
+def longer_table(record: Mapping[str, Any], outcomes: Sequence[str], title: str) -> Twin:
+    """The longer run, before and after, in percent with intervals over pictures; see `studies/med/longer.py`."""
+    rows = []
+    for outcome in outcomes:
+        one = record["outcomes"][outcome]
+        sides = [(one[when]["score"], one[when]["ci"]) for when in ("before", "after")]
+        cells = [f"{100 * score:.1f} [{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]" for score, ci in sides]
+        rows.append((f"{NAMES[outcome]} ({SIDE[outcome in LESS].split()[0]})", *cells))
+    return table(("%", "base", "after the longer run"), rows, title)
