@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from transformers.trainer_utils import get_last_checkpoint
 
 from mmhallu_core.methods.med.pairs import ALONE_EVERY, PairsDataset
 from mmhallu_core.models.vlm import Vlm
@@ -56,10 +57,11 @@ def test_a_training_stops_where_it_is_told_and_goes_on_from_there(data, vlm, tmp
     model = Vlm.load("tiny-llava").model.train().requires_grad_(True)
     loss = speak_loss(group_ids(vlm.processor.tokenizer), rotation(model.config.text_config.hidden_size))
     collator = speak_collator(vlm.processor.tokenizer.pad_token_id)
-    run_stage(model, loss, data, collator, tmp_path, 20, BATCH, 1e-4, 0, stop=2)
-    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert lines[-1]["step"] == 2
-    assert torch.isfinite(torch.tensor(lines[-1]["train_loss"]))
+    for stop in (2, 2, 4):  # what has come to its stop already makes no step more
+        run_stage(model, loss, data, collator, tmp_path, 20, BATCH, 1e-4, 0, stop)
+        assert get_last_checkpoint(str(tmp_path)) == str(tmp_path / f"checkpoint-{stop}")
+    last = json.loads((tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["step"] == 4 and torch.isfinite(torch.tensor(last["train_loss"]))
 
 
 def test_the_bars_read_both_orders_and_the_same_picture_twice():

@@ -12,7 +12,7 @@ from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
-from mmhallu_core.studies.rebuild import SEEDS, tolerance
+from mmhallu_core.studies.rebuild import SEEDS, compare, section, tolerance
 
 pytestmark = pytest.mark.long
 
@@ -63,6 +63,8 @@ def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
     card = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
     for name, allowed in stated["tolerance"].items():
         assert f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} |" in card
+    rebuilt = json.loads((RESULTS / "rebuild.json").read_text(encoding="utf-8"))["rebuilt"]
+    assert card.endswith(section(stated, compare(stated["scores"]["base"], rebuilt, stated["tolerance"])))
 
 
 @pytest.mark.skipif(not (CHECKPOINTS / "tiny-clip").is_dir(), reason="tiny-clip is not shipped yet")

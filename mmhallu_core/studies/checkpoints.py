@@ -74,7 +74,8 @@ def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any
     }
 
 
-def _score(value: float, ci: list[float]) -> str:
+def with_interval(value: float, ci: list[float]) -> str:
+    """A score with its interval, as the cards print it."""
     return f"{value:.3f} [{ci[0]:.3f}, {ci[1]:.3f}]"
 
 
@@ -83,16 +84,16 @@ def card(name: str, role: str, run: dict[str, Any], result: dict[str, Any]) -> s
     scores, recipe = result["scores"], run["recipe"]
     chair, pope = scores["chair"], scores["pope"]
     rows = [
-        ("caption object recall", _score(chair["recall"], chair["ci"]["recall"])),
-        ("CHAIR_i", _score(chair["chair_i"], chair["ci"]["chair_i"])),
-        ("CHAIR_s", _score(chair["chair_s"], chair["ci"]["chair_s"])),
+        ("caption object recall", with_interval(chair["recall"], chair["ci"]["recall"])),
+        ("CHAIR_i", with_interval(chair["chair_i"], chair["ci"]["chair_i"])),
+        ("CHAIR_s", with_interval(chair["chair_s"], chair["ci"]["chair_s"])),
         *(
-            (f"POPE {sampling}, accuracy", _score(one["strict"]["accuracy"], one["ci"]["strict"]["accuracy"]))
+            (f"POPE {sampling}, accuracy", with_interval(one["strict"]["accuracy"], one["ci"]["strict"]["accuracy"]))
             for sampling, one in pope.items()
         ),
-        ("short answers, exact", _score(*_of(result["short_answers"]["all"]))),
-        ("difference of two pictures, free, exact", _score(*_of(result["differences"]["free"]))),
-        ("difference of two pictures, lettered (chance 0.25)", _score(*_of(result["differences"]["lettered"]))),
+        ("short answers, exact", with_interval(*_of(result["short_answers"]["all"]))),
+        ("difference of two pictures, free, exact", with_interval(*_of(result["differences"]["free"]))),
+        ("difference of two pictures, lettered (chance 0.25)", with_interval(*_of(result["differences"]["lettered"]))),
     ]
     table = "\n".join(f"| {what} | {value} |" for what, value in rows)
     bars = "\n".join(f"| {bar} | {'yes' if met else 'no'} |" for bar, met in result["bars"].items())

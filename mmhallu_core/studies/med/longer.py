@@ -11,13 +11,14 @@ things, so it stands apart and is no part of the contrasts:
 - one seed;
 - the exam is longer: all of MED-tiny, in both orders.
 
-What counts, written down before the run: macro accuracy on MED-tiny by likelihood at least 20 points over the base,
-and the interval of the gain above 10; of the questions answered right, at least 85% stay right when the pictures are
-swapped; of free answers about one picture shown twice, at most 10% assert a difference. POPE and CHAIR are given,
-before and after, whatever they show.
+What counts are the project's acceptance criteria, which stood before the run: macro accuracy on MED-tiny by likelihood
+at least 20 points over the base, and the interval of the gain above 10; of the questions answered right, at least 85%
+stay right when the pictures are swapped; of free answers about one picture shown twice, at most 10% assert a
+difference. POPE and CHAIR are given, before and after, whatever they show.
 
 `python -m mmhallu_core.studies.med.longer --out RUN` makes it, or takes it up where it was stopped, and writes
-`results/med/longer.json`; its model is shipped as `tiny-llava-compares`.
+`results/med/longer.json`; its model is shipped as `tiny-llava-compares`. The recorded run was stopped by hand; the
+`note` of its record says how.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from mmhallu_core.methods.med.pairs import PairsDataset
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import ratio, ratio_interval
 from mmhallu_core.store import PACKAGE, checkpoint_folder, sha256
+from mmhallu_core.studies.checkpoints import with_interval
 from mmhallu_core.studies.med.exam import ask
 from mmhallu_core.studies.med.measures import RATIOS, Answers, by_category, contrast
 from mmhallu_core.studies.med.plan import NUMBERS
@@ -54,8 +56,8 @@ class Longer:
 
     Attributes:
         steps: of `pairs` pairs each, or of as many single pictures in one step of six.
-        schedule: the steps over which the learning rate was to fall. The first run was planned with that many and cut
-            for want of time, when questions of other names already passed the bars; so `steps` is where it was cut.
+        schedule: the steps over which the learning rate falls; training stops before its end, where the recorded run
+            was stopped.
         lr: between those of the base's second and third stage (1.2e-3, 8e-4).
     """
 
@@ -82,8 +84,9 @@ BARS = {
 
 def train(recipe: Longer, out: Path) -> Path:
     """Runs or resumes the training in `out`; returns the folder of the model, which is not made again."""
-    if (out / "model" / "model.safetensors").is_file():
-        return out / "model"
+    folder, unfinished = out / "model", out / "model.new"
+    if folder.is_dir():
+        return folder
     set_seed(recipe.seed)
     vlm = Vlm.load(recipe.base)
     model, tokenizer = vlm.model.train().requires_grad_(True), vlm.processor.tokenizer
@@ -93,9 +96,10 @@ def train(recipe: Longer, out: Path) -> Path:
     run_stage(
         model, loss, data, collator, out / "pairs", recipe.schedule, recipe.pairs, recipe.lr, recipe.seed, recipe.steps
     )
-    model.save_pretrained(out / "model")
-    vlm.processor.save_pretrained(out / "model")
-    return out / "model"
+    model.save_pretrained(unfinished)
+    vlm.processor.save_pretrained(unfinished)
+    unfinished.rename(folder)  # a folder of that name is a whole model
+    return folder
 
 
 def compared(before: Answers, after: Answers) -> dict[str, Any]:
@@ -139,8 +143,11 @@ def card(found: dict[str, Any]) -> str:
     """The model card, in Markdown; every number comes from the record."""
     rows = []
     for name, one in found["outcomes"].items():
-        sides = [_score(one[when]["score"], one[when]["ci"]) if when in one else "" for when in ("before", "after")]
-        rows.append(f"| {name} | {sides[0]} | {sides[1]} | {_score(one['gain']['difference'], one['gain']['ci'])} |")
+        before, after = (
+            with_interval(one[when]["score"], one[when]["ci"]) if when in one else "" for when in ("before", "after")
+        )
+        gain = with_interval(one["gain"]["difference"], one["gain"]["ci"])
+        rows.append(f"| {name} | {before} | {after} | {gain} |")
     bars = "\n".join(f"| {bar} | {'yes' if met else 'no'} |" for bar, met in found["bars"].items())
     table = "\n".join(rows)
     return f"""# {NAME}
@@ -153,8 +160,9 @@ Licence: Apache-2.0.
 - Versions: {", ".join(f"{key} {value}" for key, value in found["versions"].items())}
 - Weights of the base, sha256: `{found["base_sha256"]}`
 - Weights sha256: `{found["sha256"]}`
+{f"- Note: {found['note']}" if "note" in found else ""}
 
-| bar, written down before the run | met |
+| bar, of the project's acceptance criteria | met |
 |---|---|
 {bars}
 
@@ -174,15 +182,11 @@ beside recall, or at matched recall: who says less errs less.
 """
 
 
-def _score(value: float, ci: list[float]) -> str:
-    return f"{value:.3f} [{ci[0]:.3f}, {ci[1]:.3f}]"
-
-
 def ship(found: dict[str, Any], folder: Path, home: Path = PACKAGE / "checkpoints") -> None:
     """Copies the model into the package, with its card and its `run.json`."""
     shutil.copytree(folder, home / NAME, dirs_exist_ok=True)
-    kept = ("command", "recipe", "versions", "machine", "seconds", "base_sha256", "sha256")
-    write({name: found[name] for name in kept}, home / NAME / "run.json")
+    kept = ("command", "recipe", "versions", "machine", "seconds", "base_sha256", "sha256", "note")
+    write({name: found[name] for name in kept if name in found}, home / NAME / "run.json")
     (home / NAME / "README.md").write_text(card(found), encoding="utf-8", newline="\n")
 
 

@@ -96,14 +96,15 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
 
 
 class StopAt(TrainerCallback):
-    """Ends a training at a step, whatever its schedule has planned."""
+    """Ends a training at a step, whatever its schedule has planned, with a checkpoint to go on from."""
 
     def __init__(self, step: int) -> None:
         self.step = step
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         """See `TrainerCallback.on_step_end`."""
-        control.should_training_stop = control.should_training_stop or state.global_step >= self.step
+        if state.global_step >= self.step:
+            control.should_training_stop = control.should_save = True
 
 
 def run_stage(
@@ -125,6 +126,9 @@ def run_stage(
         loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=stops
     )
     checkpoint = transformers.trainer_utils.get_last_checkpoint(str(out)) if out.exists() else None
+    if stop and checkpoint and int(checkpoint.rpartition("-")[2]) >= stop:
+        trainer._load_from_checkpoint(checkpoint)  # `train` would make one step before it asks whether to stop
+        return
     trainer.train(resume_from_checkpoint=checkpoint)
     with (out / "log.jsonl").open("w", encoding="utf-8") as log:
         log.writelines(json.dumps(line) + "\n" for line in trainer.state.log_history)
