@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmhallu_core.studies.rebuild import SECTION, chance_outside, compare, headline, main, tolerance
+from mmhallu_core.studies.rebuild import SECTION, chance_outside, compare, headline, main, section, tolerance
 
 
 def result(seed, recall, chair_i):
@@ -63,3 +63,15 @@ def test_the_card_says_the_tolerance_once_and_the_rebuild_when_there_is_one(tmp_
     assert ended.value.code == 1  # CHAIR_i is farther off than one seed from the other
     said = card.read_text(encoding="utf-8")
     assert "| recall | 0.900 | 0.040 | 0.870 | yes |" in said and "| chair_i | 0.200 | 0.010 | 0.250 | no |" in said
+
+
+def test_the_card_says_which_seeds_came_later_and_what_was_outside_without_them():
+    first = {"base": result(0, 0.90, 0.2), "seed1": result(1, 0.89, 0.2), "seed2": result(2, 0.895, 0.2)}
+    rebuilt = headline(result(0, 0.88, 0.2))
+    said = {}
+    for name, results in {"three": first, "five": first | {"seed3": result(3, 0.88, 0.2)}}.items():
+        stated = tolerance(results)
+        said[name] = section(stated, compare(stated["scores"]["base"], rebuilt, stated["tolerance"]))
+    assert "| recall | 0.900 | 0.010 | 0.880 | no |" in said["three"] and "against those" not in said["three"]
+    assert "| recall | 0.900 | 0.020 | 0.880 | yes |" in said["five"]
+    assert "1 of these runs" in said["five"] and "recall (tolerance 0.0100) was outside" in said["five"]

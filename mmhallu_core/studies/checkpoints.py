@@ -24,6 +24,8 @@ ROLES = {
     "control": ("tiny-llava-control", "the same recipe with prior and noise off"),
     "seed1": ("tiny-llava-seed1", "the base recipe from another seed"),
     "seed2": ("tiny-llava-seed2", "the base recipe from a third seed"),
+    "seed3": ("tiny-llava-seed3", "the base recipe from a fourth seed"),  # 3 and 4 are recorded, and do not ship
+    "seed4": ("tiny-llava-seed4", "the base recipe from a fifth seed"),
 }
 BARS = {
     "caption recall at least 0.85": lambda s: s["chair"]["recall"] >= 0.85,

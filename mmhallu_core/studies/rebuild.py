@@ -5,6 +5,11 @@ command ran with several seeds, and the *tolerance* of a score is the largest di
 runs. `python -m mmhallu_core.studies.rebuild` writes it to `results/tiny-llava/tolerance.json`; with the folder of a
 new run behind it, the new run is scored and compared with the shipped model, in `rebuild.json` beside it. The card of
 the shipped model says both.
+
+At first there were three seeds. A rebuild of seed 0 then lay within the tolerance of five scores, and outside that of
+recall by 0.0003, one object in 3,252. As three runs rarely show the whole spread (`chance_outside`), two more seeds
+were run. That they count, however they come out, and that the rebuild stays the one that was measured, was written
+here before they ran.
 """
 
 import argparse
@@ -19,7 +24,8 @@ from mmhallu_core.store import PACKAGE
 from mmhallu_core.studies.checkpoints import TEST_SCENES, measure
 from mmhallu_core.studies.record import commit, write
 
-SEEDS = ("base", "seed1", "seed2")
+SEEDS = ("base", "seed1", "seed2", "seed3", "seed4")
+FIRST = SEEDS[:3]  # these alone gave the tolerance until a rebuild missed it; the other two were then added, unseen
 SECTION = "\n## Rebuilding it\n"
 
 
@@ -97,6 +103,23 @@ from its own seed. A rebuild is the command above, run anew. Few runs rarely sho
 score of one more run outside in {chance_outside(len(stated["seeds"])):.0%} of cases.
 
 {head}{chr(10).join(lines)}
+{_added(stated, rows)}"""
+
+
+def _added(stated: dict[str, Any], rows: dict[str, Any]) -> str:
+    """What the card says about seeds that were added after a rebuild had been compared."""
+    more = [role for role in stated["scores"] if role not in FIRST]
+    if not more or not rows:
+        return ""
+    first = [stated["scores"][role] for role in FIRST]
+    narrow = {name: max(one[name] for one in first) - min(one[name] for one in first) for name in rows}
+    judged = compare(stated["scores"]["base"], {name: row["rebuilt"] for name, row in rows.items()}, narrow)["scores"]
+    missed = [f"{name} (tolerance {narrow[name]:.4f})" for name, row in judged.items() if not row["within"]]
+    outside = ", ".join(missed) or "no score"
+    return f"""
+{len(more)} of these runs were made after the rebuild had been compared with the spread of the first {len(FIRST)}, and
+because of it: against those alone, {outside} was outside. That the later runs would count, however they came out, was
+written down before they were made.
 """
 
 
