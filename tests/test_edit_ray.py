@@ -38,6 +38,11 @@ def calm(tmp_path_factory):
     return content(out)
 
 
+def alive():
+    """How many nodes have room for workers, as the cluster sees it."""
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+
+
 def test_a_node_that_is_killed_costs_nothing(cluster, calm, tmp_path):
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
@@ -56,7 +61,10 @@ def test_a_node_that_is_killed_costs_nothing(cluster, calm, tmp_path):
     watcher.join()
     assert 4 <= killed[0] < N // CHUNK, "it was killed in the middle"
     assert content(out) == calm and result["n"] == N
-    assert sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes()) == 1
+    deadline = time.monotonic() + 60  # the cluster misses a node only when it has not answered for some seconds
+    while alive() > 1 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert alive() == 1
     cluster.remove_node(nodes[1])
 
 
