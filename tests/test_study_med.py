@@ -16,7 +16,7 @@ from mmhallu_core.studies.med import run as running
 from mmhallu_core.studies.med.exam import PAIRS, SCENES, exam_of, pairs_of
 from mmhallu_core.studies.med.measures import contrast, score
 from mmhallu_core.studies.med.other_pairs import other_pairs
-from mmhallu_core.studies.med.summary import NOT_RUN, read, summary, table, verdict
+from mmhallu_core.studies.med.summary import LESS, NOT_RUN, read, summary, table, verdict
 from mmhallu_core.train.pretrain.branches import pack
 from mmhallu_core.types import CATEGORIES, CannotRun
 
@@ -332,6 +332,40 @@ def test_summary_and_claims_are_those_of_the_recorded_runs():
     for row in ledger.rows(found):
         path = PACKAGE.parent / "results" / "claims" / f"{row['id']}.json"
         assert rounded(json.loads(path.read_text(encoding="utf-8"))) == rounded(json.loads(json.dumps(row))), path.name
+
+
+def test_the_chapter_says_what_was_measured():
+    """*What made it work?* says these things in words; a study run anew that changes one must change them."""
+    folder = PACKAGE.parent / "results" / "med" / "runs"
+    found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    rows = found["contrasts"]
+
+    def leaves_zero(row, outcome):
+        """1 or -1 for better or worse, 0 when the interval holds zero."""
+        low, high = row[outcome]["ci"]
+        return (-1 if outcome in LESS else 1) * ((low > 0) - (high < 0))
+
+    captions, pope, pairs = plan.PRIMARY
+    bases = plan.MORE_BASES
+    for outcome in (captions, pope):  # "both arms beat the base", "med beats clean in neither", "the same there"
+        assert leaves_zero(rows["med - base"], outcome) == leaves_zero(rows["clean - base"], outcome) == 1
+        assert leaves_zero(rows["med - clean"], outcome) < 1
+        assert all(leaves_zero(rows[f"med - base, on {one}"], outcome) == 1 for one in bases)
+        assert all(leaves_zero(rows[f"med - clean, on {one}"], outcome) < 1 for one in bases)
+    shuffled = [one[pairs] for name, one in found["runs"].items() if name.startswith("shuffled")]
+    assert max(shuffled) < found["runs"]["base-tiny-llava"][pairs]  # "shuffled compares worse than the base"
+    assert leaves_zero(rows["vision tower only - base"], captions) == 0  # "it is the decoder that does what both do"
+    assert leaves_zero(rows["decoder only - base"], captions) == 1
+    assert not any(leaves_zero(rows["decoder only - med"], outcome) for outcome in plan.PRIMARY)
+    for mode in ("global", "masked"):  # "neither moves much"
+        assert all(abs(rows[f"{mode} consistency - med"][one]["difference"]) < 0.02 for one in plan.PRIMARY)
+    for eta in plan.ETAS:  # "captions grow worse with habit, and comparison stays where it was"
+        row = rows[f"eta {eta:g} - med"]
+        assert leaves_zero(row, captions) == -1 and leaves_zero(row, pairs) == 0
+    assert not any(leaves_zero(row, pairs) for row in found["other_pairs"].values())  # "no interval leaves zero out"
+    text = (PACKAGE.parent / "book" / "chapters" / "what-made-it-work.md").read_text(encoding="utf-8")
+    for words in ("Here it was the clean captions", "the decoder that does what both do", "Here neither moves much"):
+        assert words in text
 
 
 def test_the_command_lists_the_plan_and_refuses_what_it_does_not_know():
