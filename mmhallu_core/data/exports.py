@@ -2,7 +2,8 @@
 
 LLaMA-Factory reads a folder with `dataset_info.json`, where each data set has its entry, and pictures by path from that
 folder. `datasets` reads a folder with Parquet files; a note in their schema says which columns are pictures, and the
-pictures travel in the file as they are. Neither tool is needed to write these.
+pictures travel in the file as they are. Neither tool is needed to write these. The tests read with `datasets`; with
+LLaMA-Factory 0.9.5, which wants an older transformers, its loader was tried by hand.
 """
 
 import hashlib

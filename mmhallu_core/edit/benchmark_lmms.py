@@ -3,6 +3,11 @@
 The harness finds tasks in any folder given with `--include_path`. It reads the questions with `datasets` from
 `items.jsonl`, calls the functions of `utils.py` for pictures, prompt and score, and averages. `utils.py` is
 `benchmark_lmms_utils.py`, copied as it stands: it needs nothing of this library.
+
+Checked by hand with lmms-eval 0.7.3, from inside the benchmark's folder:
+
+    python -m lmms_eval --model llava_hf --model_args pretrained=FOLDER,device_map=cpu,dtype=float32
+        --tasks med_tiny --include_path lmms_eval --batch_size 1 --device cpu
 """
 
 from pathlib import Path
