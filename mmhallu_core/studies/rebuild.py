@@ -117,7 +117,7 @@ def _added(stated: dict[str, Any], rows: dict[str, Any]) -> str:
     missed = [f"{name} (tolerance {narrow[name]:.4f})" for name, row in judged.items() if not row["within"]]
     outside = ", ".join(missed) or "no score"
     return f"""
-Made after the rebuild had been compared with the spread of the first {len(FIRST)}, and because of it: {", ".join(more)}.
+Made after the rebuild was compared with the spread of the first {len(FIRST)}, and because of it: {", ".join(more)}.
 Against the first alone, {outside} was outside. That later runs would count, however they came out,
 was written down before they were made.
 """
