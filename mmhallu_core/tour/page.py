@@ -83,8 +83,8 @@ whose answers the edit turned round, and the question what changed. Trained here
 {_changes(result["differences"])}
 <p>{escape(result["rules"]["measurable"])} “No measurable change” does not say that nothing changed.</p>
 <p>What this does not show: that the edits did it. The captions in the lesson are true, and those that the model first
-learned from were not always. Plain true captions might have done the same; only a control with the same pictures
-and steps can tell. And this is Diorama, a drawn world: whether it holds for photos is another question.</p>
+learned from were not always. Only a control with the same pictures and steps can tell: in the book's study of longer
+runs, plain true captions did as much. And this is Diorama, a drawn world: photos are another question.</p>
 
 <h2>Five more pictures</h2>
 {"".join(scenes[1:])}

@@ -158,7 +158,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
 CAUTION = (
     "This does not show that the edits did it: the captions in the lesson are true, and those that the model first "
-    "learned from were not always. Plain true captions might have done the same."
+    "learned from were not always. In the book's study of longer runs, plain true captions did as much."
 )
 
 
