@@ -12,6 +12,7 @@ from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
+from mmhallu_core.studies.clip_checkpoint import BAR, JUDGED, card
 from mmhallu_core.studies.rebuild import SEEDS, compare, section, tolerance
 
 pytestmark = pytest.mark.long
@@ -60,11 +61,11 @@ def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
 def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
     stated = json.loads((RESULTS / "tolerance.json").read_text(encoding="utf-8"))
     assert stated == tolerance({role: record(role) for role in SEEDS if role in RECORDED})
-    card = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
+    said = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
     for name, allowed in stated["tolerance"].items():
-        assert f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} |" in card
+        assert f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} |" in said
     rebuilt = json.loads((RESULTS / "rebuild.json").read_text(encoding="utf-8"))["rebuilt"]
-    assert card.endswith(section(stated, compare(stated["scores"]["base"], rebuilt, stated["tolerance"])))
+    assert said.endswith(section(stated, compare(stated["scores"]["base"], rebuilt, stated["tolerance"])))
 
 
 @pytest.mark.skipif(not (CHECKPOINTS / "tiny-clip").is_dir(), reason="tiny-clip is not shipped yet")
@@ -73,8 +74,12 @@ def test_tiny_clip_is_the_recorded_one_and_orders_pictures():
     folder = CHECKPOINTS / "tiny-clip"
     assert sha256(folder / "open_clip_model.safetensors") == recorded["weights_sha256"]
     fresh = clip_order(TinyClip.load(), per_category=8, split="check")
-    for name in ("identical_over_edited", "edited_over_other"):
+    for name in JUDGED:
         assert fresh["auc"][name] >= recorded["order"]["auc"][name] - 0.03
+    rebuilt = json.loads((RESULTS.parent / "tiny-clip" / "rebuild.json").read_text(encoding="utf-8"))
+    assert rebuilt["run"]["command"] == recorded["run"]["command"]
+    assert rebuilt["bar_met"] == all(rebuilt["order"]["auc"][name] >= BAR for name in JUDGED)
+    assert (folder / "README.md").read_text(encoding="utf-8") == card(recorded["run"], recorded, rebuilt)
 
 
 def test_the_control_hallucinates_clearly_less():
