@@ -60,6 +60,7 @@ def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
 
 def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
     stated = json.loads((RESULTS / "tolerance.json").read_text(encoding="utf-8"))
+    assert set(SEEDS[:4]) <= set(RECORDED)  # the fifth seed counts as soon as it is recorded
     assert stated == tolerance({role: record(role) for role in SEEDS if role in RECORDED})
     said = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
     for name, allowed in stated["tolerance"].items():

@@ -69,16 +69,15 @@ def main() -> None:
         "bar_met": all(order["auc"][name] >= BAR for name in JUDGED),
         "weights_sha256": sha256(arguments.run / "model" / "open_clip_model.safetensors"),
     }
-    shipped, rebuilt = (arguments.results / name for name in ("order.json", "rebuild.json"))
+    shipped, rebuilt = arguments.results / "order.json", arguments.results / "rebuild.json"
     write(result, rebuilt if arguments.rebuilt else shipped)
     folder = PACKAGE / "checkpoints" / "tiny-clip"
     if not arguments.rebuilt:
         shutil.copytree(arguments.run / "model", folder, dirs_exist_ok=True)
         shutil.copy(arguments.run / "run.json", folder / "run.json")
-    of, other = (
-        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None for path in (shipped, rebuilt)
-    )
-    (folder / "README.md").write_text(card(of["run"], of, other), encoding="utf-8", newline="\n")
+    again = json.loads(rebuilt.read_text(encoding="utf-8")) if rebuilt.is_file() else None
+    first = json.loads(shipped.read_text(encoding="utf-8"))
+    (folder / "README.md").write_text(card(first["run"], first, again), encoding="utf-8", newline="\n")
     print(json.dumps({"bar_met": result["bar_met"], **order["auc"]}, indent=2))
 
 

@@ -15,6 +15,7 @@ here before they ran. Seed 3 left the spread of recall as it was; seed 4 has not
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,17 @@ def tolerance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError(f"a spread needs at least two results, each from its own seed; these have {seeds}")
     lines = {role: headline(one) for role, one in results.items()}
-    scores = next(iter(lines.values()))
-    ranges = {name: [min(line[name] for line in lines.values()), max(line[name] for line in lines.values())]
-              for name in scores}  # fmt: skip
     return {
         "kind": "diorama",
         "seeds": dict(zip(results, seeds, strict=True)),
         "scores": lines,
-        "tolerance": {name: high - low for name, (low, high) in ranges.items()},
+        "tolerance": spread(list(lines.values())),
     }
+
+
+def spread(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The largest difference of each score between any two runs; `lines` are their headlines."""
+    return {name: max(line[name] for line in lines) - min(line[name] for line in lines) for name in lines[0]}
 
 
 def compare(shipped: dict[str, float], rebuilt: dict[str, float], allowed: dict[str, float]) -> dict[str, Any]:
@@ -111,8 +114,7 @@ def _added(stated: dict[str, Any], rows: dict[str, Any]) -> str:
     more = [role for role in stated["scores"] if role not in FIRST]
     if not more or not rows:
         return ""
-    first = [stated["scores"][role] for role in FIRST]
-    narrow = {name: max(one[name] for one in first) - min(one[name] for one in first) for name in rows}
+    narrow = spread([stated["scores"][role] for role in FIRST])
     judged = compare(stated["scores"]["base"], {name: row["rebuilt"] for name, row in rows.items()}, narrow)["scores"]
     missed = [f"{name} (tolerance {narrow[name]:.4f})" for name, row in judged.items() if not row["within"]]
     outside = ", ".join(missed) or "no score"
