@@ -13,7 +13,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
 from mmhallu_core.studies.clip_checkpoint import BAR, JUDGED, card
-from mmhallu_core.studies.rebuild import SEEDS, compare, section, tolerance
+from mmhallu_core.studies.rebuild import SEEDS, section, tolerance
 
 pytestmark = pytest.mark.long
 
@@ -60,13 +60,11 @@ def test_a_fresh_sample_of_captions_agrees_with_the_record(role):
 
 def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
     stated = json.loads((RESULTS / "tolerance.json").read_text(encoding="utf-8"))
-    assert set(SEEDS[:4]) <= set(RECORDED)  # the fifth seed counts as soon as it is recorded
-    assert stated == tolerance({role: record(role) for role in SEEDS if role in RECORDED})
+    assert stated == tolerance({role: record(role) for role in SEEDS})
+    recorded = json.loads((RESULTS / "rebuild.json").read_text(encoding="utf-8"))["rebuilds"]
+    assert all(one["run"]["recipe"] == record("base")["run"]["recipe"] for one in recorded)
     said = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
-    for name, allowed in stated["tolerance"].items():
-        assert f"| {name} | {stated['scores']['base'][name]:.3f} | {allowed:.3f} |" in said
-    rebuilt = json.loads((RESULTS / "rebuild.json").read_text(encoding="utf-8"))["rebuilt"]
-    assert said.endswith(section(stated, compare(stated["scores"]["base"], rebuilt, stated["tolerance"])))
+    assert said.endswith(section(stated, [one["rebuilt"] for one in recorded]))
 
 
 @pytest.mark.skipif(not (CHECKPOINTS / "tiny-clip").is_dir(), reason="tiny-clip is not shipped yet")
