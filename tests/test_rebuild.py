@@ -82,6 +82,6 @@ def test_the_card_says_which_seeds_came_later_and_what_was_outside_without_them(
         said[name] = section(stated, [rebuilt])
     assert "| recall | 0.9000 | 0.8800 (outside) | 0.8800 | 0.0100 | no |" in said["three"]
     assert "| recall | 0.9000 | 0.8800 | 0.8800 | 0.0200 | yes |" in said["four"]
-    later = "because of it: seed3. Against"
+    later = "because of it: seed3. Against the first seeds alone"
     assert later not in said["three"].replace("\n", " ") and later in said["four"].replace("\n", " ")
     assert "recall (tolerance 0.0100) was outside" in said["four"]

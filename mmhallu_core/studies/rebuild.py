@@ -139,9 +139,10 @@ def _added(stated: dict[str, Any], rebuilds: Sequence[Mapping[str, float]]) -> s
     outside = ", ".join(missed) or "no score"
     again = " Then, as that was not enough, rebuild 2." if len(rebuilds) > 1 else ""
     return f"""
-Made after the first rebuild was compared with the spread of the first {len(FIRST)} seeds, and because of it: {", ".join(more)}.
-Against the first alone, {outside} was outside.{again} That later runs would count, however they
-came out, and that the mean of two rebuilds would decide, was written down before they were made.
+Made after the first rebuild was compared with the spread of the first {len(FIRST)} seeds, and because of it:
+{", ".join(more)}. Against the first seeds alone, {outside} was outside.{again}
+That later runs would count, however they came out, and that the mean of two rebuilds would decide, was written down
+before they were made.
 """
 
 
