@@ -17,8 +17,8 @@ stay right when the pictures are swapped; of free answers about one picture show
 difference. POPE and CHAIR are given, before and after, whatever they show.
 
 `python -m mmhallu_core.studies.med.longer --out RUN` makes it, or takes it up where it was stopped, and writes
-`results/med/longer.json`; its model is shipped as `tiny-llava-compares`. The recorded run was stopped by hand; the
-`note` of its record says how.
+`results/med/longer.json`; its model is shipped as `tiny-llava-compares`. With one thread it makes the shipped weights
+again, byte for byte (on the machine of the record).
 """
 
 import argparse
