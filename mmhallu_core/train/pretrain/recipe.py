@@ -2,7 +2,7 @@
 
 `mmhallu pretrain tiny-llava` runs this. Each stage is a transformers `Trainer` run that resumes from its last
 checkpoint; a finished stage is not repeated. Steps, not minutes, decide when a stage ends, so the same seed
-gives the same model on any machine up to rounding.
+gives the same model on any machine up to rounding, and the command rounds alike (`train/rounding.py`).
 """
 
 import json
@@ -32,6 +32,7 @@ from mmhallu_core.train.pretrain.compare import NAMES_AFTER, TELLS_AFTER, compar
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec
 from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss, visual_tokens
 from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, SpeakDataset, pair_turns, speak_collator
+from mmhallu_core.train.rounding import rounding
 from mmhallu_core.world.language import corpus
 from mmhallu_core.world.prior import ETA, PRIOR
 
@@ -228,7 +229,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.system()} {platform.machine()}, {rounding()}",
     }
 
 
