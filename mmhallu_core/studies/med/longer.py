@@ -18,7 +18,7 @@ difference. POPE and CHAIR are given, before and after, whatever they show.
 
 `python -m mmhallu_core.studies.med.longer --out RUN` makes it, or takes it up where it was stopped, and writes
 `results/med/longer.json`; its model is shipped as `tiny-llava-compares`. With one thread it makes the shipped weights
-again, byte for byte (on the machine of the record).
+again, byte for byte, on a processor with AVX-512 (see `train/rounding.py`).
 """
 
 import argparse
@@ -31,7 +31,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import set_seed
 
 from mmhallu_core.methods.med.arms import SPLIT
@@ -48,6 +47,7 @@ from mmhallu_core.train.pretrain.compare import rotation
 from mmhallu_core.train.pretrain.recipe import run_stage, speak_loss
 from mmhallu_core.train.pretrain.see import group_ids
 from mmhallu_core.train.pretrain.speak import speak_collator
+from mmhallu_core.train.rounding import rounding
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def record(recipe: Longer, folder: Path, before: Answers, after: Answers, second
         "command": COMMAND,
         "commit": commit(),
         "versions": versions(("torch", "transformers")),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {rounding()}",
         "recipe": asdict(recipe),
         "exam": asdict(EXAM),
         "seconds": seconds,
