@@ -8,6 +8,7 @@ gives the same model on any machine up to rounding, and the command rounds alike
 import json
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ VOCABULARY = 1500
 SAVE_STEPS = 250
 SEE_WEIGHT = 0.5  # of stage 1's loss in stages 2 and 3
 COMPARE_WEIGHT = 0.5  # of the help for pairs in stage 3
+ONE_THREAD_FROM = 500  # step of stage 3: there the shipped run was taken up with one thread, which rounds otherwise
 CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 
@@ -108,9 +110,25 @@ class StopAt(TrainerCallback):
             control.should_training_stop = control.should_save = True
 
 
+class OneThreadFrom(TrainerCallback):
+    """Goes on with one thread from a step on; the end of the training gives the others back."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.threads = step, torch.get_num_threads()
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        """See `TrainerCallback.on_step_begin`."""
+        if state.global_step >= self.step:
+            torch.set_num_threads(1)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        """See `TrainerCallback.on_train_end`."""
+        torch.set_num_threads(self.threads)
+
+
 def run_stage(
     model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int,
-    stop: int | None = None,
+    stop: int | None = None, callbacks: Sequence[TrainerCallback] = (),
 ) -> None:  # fmt: skip
     """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`.
 
@@ -122,10 +140,10 @@ def run_stage(
         logging_steps=25, save_steps=SAVE_STEPS, save_total_limit=1, report_to="none", remove_unused_columns=False,
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
     )  # fmt: skip
-    stops = [StopAt(stop)] if stop else []
     trainer = StageTrainer(
-        loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator, callbacks=stops
-    )
+        loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator,
+        callbacks=[*callbacks, *([StopAt(stop)] if stop else [])],
+    )  # fmt: skip
     checkpoint = transformers.trainer_utils.get_last_checkpoint(str(out)) if out.exists() else None
     if stop and checkpoint and int(checkpoint.rpartition("-")[2]) >= stop:
         trainer._load_from_checkpoint(checkpoint)  # `train` would make one step before it asks whether to stop
@@ -162,7 +180,7 @@ def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool
                         two_images=SETTLE_TWO_IMAGES, turns_of_pair=pair_turns)  # fmt: skip
     loss = speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
     run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.settle_steps, batch,
-              recipe.settle_lr, recipe.seed)  # fmt: skip
+              recipe.settle_lr, recipe.seed, callbacks=[OneThreadFrom(ONE_THREAD_FROM)])  # fmt: skip
 
 
 def speak_loss(groups: dict[str, list[int]], turned):
