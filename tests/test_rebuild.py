@@ -90,6 +90,8 @@ def test_a_rebuild_that_rounds_otherwise_is_shown_and_decides_nothing():
     assert "| recall | 0.9000 | 0.0400 | 0.8500 (outside) | 0.8400 (outside) | 0.9000 |" in said
     assert "| same weights | | | no | no | yes |" in said
     assert "decides nothing" in said and "decides nothing" not in section(stated, rebuilds[2:])
+    rebuilds[1]["run"]["note"] = "in two calls"
+    assert section(stated, rebuilds).endswith("\nRebuild 2: in two calls\n")
 
 
 def test_the_same_weights_are_not_recorded_twice(tmp_path, monkeypatch):

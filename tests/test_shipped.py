@@ -13,7 +13,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies.checkpoints import ROLES, bars_of
 from mmhallu_core.studies.clip_checkpoint import BAR, JUDGED, card
-from mmhallu_core.studies.rebuild import SEEDS, section, tolerance
+from mmhallu_core.studies.rebuild import SEEDS, judge, section, tolerance
 
 pytestmark = pytest.mark.long
 
@@ -63,6 +63,8 @@ def test_the_stated_tolerance_is_the_spread_of_the_recorded_seeds():
     assert stated == tolerance({role: record(role) for role in SEEDS})
     recorded = json.loads((RESULTS / "rebuild.json").read_text(encoding="utf-8"))["rebuilds"]
     assert all(one["run"]["recipe"] == record("base")["run"]["recipe"] for one in recorded)
+    judged = judge(stated, recorded)
+    assert judged["within"] and any(one["same_weights"] for one in judged["each"])
     said = (CHECKPOINTS / "tiny-llava" / "README.md").read_text(encoding="utf-8")
     assert said.endswith(section(stated, recorded))
 

@@ -12,6 +12,10 @@ shipped model was made on a processor with AVX2, and the rebuilds on one with AV
 So the command now rounds as the shipped run did (`train/rounding.py`). What counts from then on was written here before
 any such run had ended: a rebuild by the command as it is now decides, each one and in every score, by the same
 tolerance; one that rounds otherwise is shown, and decides nothing.
+
+It came out so: the command, run whole on a fresh clone, gives every score again to four digits. Its weights after stage
+2 are those of the shipped run, bit for bit, and its losses up to step 525 of stage 3. Stopped at step 500 and taken up
+again in a new process, as the shipped run was, it ends in the shipped weights.
 """
 
 import argparse
@@ -134,12 +138,13 @@ from its own seed. Few runs rarely show the whole spread: chance alone puts a sc
         found = [f"{cell['rebuilt']:.4f}" + ("" if cell["within"] else " (outside)") for cell in cells]
         rows.append("| " + " | ".join([name, f"{stated['scores']['base'][name]:.4f}", f"{allowed:.4f}", *found]) + " |")
     rows.append("| same weights | | | " + " | ".join("yes" if one["same_weights"] else "no" for one in each) + " |")
-    return said + "\n".join(rows if each else rows[:-1]) + "\n" + (BEFORE if any("*" in one for one in names) else "")
+    notes = [f"Rebuild {n}: {one['run']['note']}\n" for n, one in enumerate(rebuilds, 1) if "note" in one["run"]]
+    before = [BEFORE] if any("*" in name for name in names) else []
+    return said + "\n".join(["\n".join(rows if each else rows[:-1]) + "\n", *before, *notes])
 
 
-BEFORE = """
-\\* Made with AVX-512 instructions, before the command fixed which ones it uses; it decides nothing. Until then these
-runs were the test of the tolerance, and failed it. Seeds 3 and 4 were added after the first of them.
+BEFORE = """\\* Made with AVX-512 instructions, before the command fixed which ones it uses; it decides nothing. Until then
+these runs were the test of the tolerance, and failed it. Seeds 3 and 4 were added after the first of them.
 """
 
 
