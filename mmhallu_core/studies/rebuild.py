@@ -143,8 +143,8 @@ from its own seed. Few runs rarely show the whole spread: chance alone puts a sc
     return said + "\n".join(["\n".join(rows if each else rows[:-1]) + "\n", *before, *notes])
 
 
-BEFORE = """\\* Made with AVX-512 instructions, before the command fixed which ones it uses; it decides nothing. Until then
-these runs were the test of the tolerance, and failed it. Seeds 3 and 4 were added after the first of them.
+BEFORE = """\\* Made with AVX-512 instructions, before the command fixed which ones it uses; it decides nothing.
+Until then these runs were the test of the tolerance, and failed it. Seeds 3 and 4 were added after the first of them.
 """
 
 
