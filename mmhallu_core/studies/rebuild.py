@@ -15,7 +15,8 @@ tolerance; one that rounds otherwise is shown, and decides nothing.
 
 It came out so: the command, run whole on a fresh clone, gives every score again to four digits. Its weights after stage
 2 are those of the shipped run, bit for bit, and its losses up to step 525 of stage 3. Stopped at step 500 and taken up
-again in a new process, as the shipped run was, it ends in the shipped weights.
+again with OMP_NUM_THREADS=1, as the shipped run was, it ends in the shipped weights; one thread that the program asks
+torch for rounds a little otherwise.
 """
 
 import argparse
