@@ -70,8 +70,8 @@ print(repr(train_adapter(Path(FOLDER), spec=replace(LONG, steps=1))["loss"]["fir
 
 @avx2
 @pytest.mark.long
-def test_another_processor_gave_the_same_digits(tmp_path):
-    """The shipped adapter was trained on a processor without AVX-512; its first loss comes back to the last digit."""
+def test_another_machine_gave_the_same_digits(tmp_path):
+    """The shipped adapter was trained on another machine, and its first loss comes back to the last digit."""
     recorded = json.loads((PACKAGE / "checkpoints" / "tour-adapter" / "run.json").read_text(encoding="utf-8"))
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     if not versions.items() <= recorded["versions"].items():

@@ -6,9 +6,11 @@ runs. `python -m mmhallu_core.studies.rebuild` writes it to `results/tiny-llava/
 new run behind it, the new run is scored and compared with the shipped model, in `rebuild.json` beside it. The card of
 the shipped model says both.
 
-The first two rebuilds missed the tolerance of recall, by 0.0003 and 0.0009 (it was 0.0092), although two more seeds had
-been added in between, as few runs rarely show the whole spread (`chance_outside`). The reason was found afterwards: the
-shipped model was made on a processor with AVX2, and the rebuilds on one with AVX-512, whose sums end in other digits.
+The first two rebuilds missed the tolerance of recall, by 0.0003 and 0.0009 (it was 0.0092), and so did their mean that
+was to decide, although two more seeds had been added in between, as few runs rarely show the whole spread
+(`chance_outside`). The reason was found afterwards: the shipped model was made with AVX2 instructions, as its bytes
+show, and the rebuilds with AVX-512, whose sums end in other digits.
+
 So the command now rounds as the shipped run did (`train/rounding.py`). What counts from then on was written here before
 any such run had ended: a rebuild by the command as it is now decides, each one and in every score, by the same
 tolerance; one that rounds otherwise is shown, and decides nothing.
@@ -144,8 +146,9 @@ from its own seed. Few runs rarely show the whole spread: chance alone puts a sc
     return said + "\n".join(["\n".join(rows if each else rows[:-1]) + "\n", *before, *notes])
 
 
-BEFORE = """\\* Made with AVX-512 instructions, before the command fixed which ones it uses; it decides nothing.
-Until then these runs were the test of the tolerance, and failed it. Seeds 3 and 4 were added after the first of them.
+BEFORE = """\\* Rounded otherwise than the command does now, so it decides nothing. Rebuilds 1 and 2 were made with
+AVX-512, before the command fixed its instructions. Until then they were the test of the tolerance, and failed it, each
+and in their mean; seeds 3 and 4 were added after the first of them.
 """
 
 
