@@ -2,7 +2,7 @@
 
 Measured as a ratio: the time of batched generation that reads the picture again for every question (`Vlm.answer`), over
 that of the whole runner, journal and all, on the same POPE questions about Diorama with tiny-llava and the same batch
-size. The two take turns, beginning with the other each time, and medians are compared. Their answers must be equal.
+size. Their answers must be equal.
 
 The bound is for batches of 48. A small model in small batches spends its time on calls rather than on numbers, so there
 is less to gain; the ratio at 16 is printed beside it.
@@ -11,8 +11,9 @@ is less to gain; the ratio at 16 is printed beside it.
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from paired import Verdict, judge, ratios, rounds, status
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.pope import sample_questions
@@ -53,28 +54,25 @@ def without_reuse(questions: list[Question], vlm: Vlm, batch: int, out: Path) ->
 
 def measure(questions: list[Question], vlm: Vlm, batch: int, folder: Path) -> dict[str, list[float]]:
     """Seconds of both ways, round by round; stops when their answers differ."""
-    ways = {"with": with_reuse, "without": without_reuse}
-    seconds, answers = {name: [] for name in ways}, {}
-    for number in range(-1, ROUNDS):  # the first round warms up
-        for name in sorted(ways, reverse=bool(number % 2)):
-            started = time.perf_counter()
-            answers[name] = ways[name](questions, vlm, batch, folder / f"{name}-{batch}-{number}")
-            if number >= 0:
-                seconds[name].append(time.perf_counter() - started)
-        if answers["with"] != answers["without"]:
-            sys.exit("the two ways do not give the same answers: the ratio means nothing")
+    answers: dict[tuple[str, int], dict[str, str]] = {}
+
+    def ask(name: str, number: int) -> None:
+        way = with_reuse if name == "with" else without_reuse
+        answers[name, number] = way(questions, vlm, batch, folder / f"{name}-{batch}-{number}")
+
+    names = ("with", "without")
+    seconds = rounds({name: lambda number, name=name: ask(name, number) for name in names}, ROUNDS)
+    if any(answers["with", number] != answers["without", number] for _, number in answers):
+        sys.exit("the two ways do not give the same answers: the ratio means nothing")
     return seconds
 
 
-def report(seconds: dict[str, list[float]], batch: int, count: int) -> float:
-    """Prints the ratio of the medians, and returns it."""
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    ratios = [slow / fast for slow, fast in zip(seconds["without"], seconds["with"], strict=True)]
-    ratio = medians["without"] / medians["with"]
-    speeds = " and ".join(f"{count / median:.0f} {name}" for name, median in medians.items())
-    spread = f"rounds from {min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"  {batch} a batch: {ratio:.2f} times as fast ({spread}); here {speeds} reuse, questions per second")
-    return ratio
+def report(seconds: dict[str, list[float]], batch: int, count: int, bound: float | None) -> Verdict:
+    """Prints how many times as fast reuse is, and returns it."""
+    verdict = judge(ratios(seconds, "without", "with"), at_least=bound)
+    speeds = " and ".join(f"{count / statistics.median(taken):.0f} {name}" for name, taken in seconds.items())
+    print(f"  {batch} a batch, times as fast: {verdict}; here {speeds} reuse, questions per second", flush=True)
+    return verdict
 
 
 if __name__ == "__main__":
@@ -85,7 +83,7 @@ if __name__ == "__main__":
             f"POPE without reading pictures again, equal answers ({len(questions)} questions; bound {BOUND} at {BATCH})"
         )
         found = {
-            batch: report(measure(questions, vlm, batch, Path(folder)), batch, len(questions))
-            for batch in (BATCH, SMALL_BATCH)
+            batch: report(measure(questions, vlm, batch, Path(folder)), batch, len(questions), bound)
+            for batch, bound in ((BATCH, BOUND), (SMALL_BATCH, None))
         }
-    sys.exit(found[BATCH] < BOUND)
+    sys.exit(status([found[BATCH]]))

@@ -1,14 +1,16 @@
 """Diorama is drawn while a model trains, so a scene must cost little: sampled, drawn, with its facts and masks.
 
-Measured as a ratio: the processor time of one new scene at 96 px, caches empty at the start, over that of
+Measured as a ratio: the processor time of one new scene at 96 px, after a round to warm up, over that of
 filling and reducing one empty picture at the renderer's four-fold resolution, which is what drawing it directly
-would cost before the first shape. The two are measured in turns so that a busy machine slows both alike.
+would cost before the first shape.
 """
 
+import statistics
 import sys
 import time
 
 import numpy as np
+from paired import judge, ratios, rounds, status
 from PIL import Image
 
 from mmhallu_core.world.prior import sample_scene
@@ -19,28 +21,23 @@ BOUND = 14.0
 ROUNDS, SCENES = 10, 200
 
 
-def new_scenes(first: int) -> float:
-    """Returns the processor seconds that SCENES scenes take which nobody has drawn before."""
-    started = time.process_time()
-    for seed in range(first, first + SCENES):
+def new_scenes(number: int) -> None:
+    """Makes SCENES scenes that nobody has drawn before; `number` is that of the round."""
+    for seed in range(SCENES * number, SCENES * (number + 1)):
         scene = sample_scene(f"bench-{seed}")
         facts(scene)
         render(scene)
-    return time.process_time() - started
 
 
-def empty_pictures() -> float:
-    """Returns the processor seconds that SCENES empty pictures take."""
-    started = time.process_time()
+def empty_pictures(number: int) -> None:
+    """Fills and reduces SCENES empty pictures."""
     for _ in range(SCENES):
         np.asarray(Image.new("RGB", (384, 384), (200, 220, 240)).reduce(4))
-    return time.process_time() - started
 
 
 if __name__ == "__main__":
-    rounds = [(new_scenes(SCENES * number), empty_pictures()) for number in range(ROUNDS)]
-    drawing, filling = (sum(column) / (ROUNDS * SCENES) for column in zip(*rounds, strict=True))
-    print(f"a new scene at 96 px: {drawing / filling:.2f} empty four-fold pictures (bound {BOUND})")
-    late = SCENES / rounds[-1][0]
-    print(f"on this machine, one core: {1 / drawing:.0f} scenes per second, {late:.0f} over the last {SCENES}")
-    sys.exit(drawing / filling > BOUND)
+    seconds = rounds({"scenes": new_scenes, "empty": empty_pictures}, ROUNDS, time.process_time)
+    verdict = judge(ratios(seconds, "scenes", "empty"), at_most=BOUND)
+    print(f"a new scene at 96 px, in empty four-fold pictures (bound {BOUND}): {verdict}")
+    print(f"on this machine, one core: {SCENES / statistics.median(seconds['scenes']):.0f} scenes per second")
+    sys.exit(status([verdict]))
