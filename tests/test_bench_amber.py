@@ -183,6 +183,21 @@ def test_one_query_file_is_read_alone(tmp_path):
     assert found["existence_f1"] == 1 and "relation_f1" not in found and found["amber_score"] is None
 
 
+def test_an_unreadable_answer_pays_in_no_strict_score_and_in_the_published_precision(tmp_path):
+    """By the published rule what is not exactly Yes or No is outside precision; strictly it is wrong for its label."""
+    bench = benchmark("amber-discriminative")
+    questions = bench.read(files(tmp_path, questions=60))
+    noes = sum(question.truth == "no" for question in questions)
+    yeses = len(questions) - noes
+    said = answered(questions, lambda q: "No" if q.truth == "no" else "It is hard to say")
+    found = score(bench, questions, said, draws=10)
+    strictly = {"accuracy": noes / (noes + yeses), "precision": noes / (noes + yeses), "recall": 1.0}
+    strictly["f1"] = 2 * noes / (2 * noes + yeses)  # "no" is the positive class: each yes-question is a false no
+    assert {name: found["strict"][name] for name in strictly} == pytest.approx(strictly)
+    assert found["strict"]["unparsed"] == yeses / (noes + yeses) and yeses > 0
+    assert found["official"]["precision"] == 1.0  # rounded to a tenth of a percent
+
+
 def test_vlmevalkits_number_is_the_mean_of_three_classes(tmp_path):
     bench = benchmark("amber-discriminative")
     questions = bench.read(files(tmp_path, questions=60))

@@ -68,7 +68,7 @@ def test_scores_by_hand():
     score = score_pope(questions, answers_of(said), draws=100)
     # Official: "maybe" and "NO" read as yes. TP 3, FN 1, FP 2, TN 2.
     official = {"accuracy": 5 / 8, "precision": 3 / 5, "recall": 3 / 4, "f1": 2 / 3, "yes_ratio": 5 / 8}
-    # Strict: "maybe" is unparsed. TP 2, FP 1, TN 3.
+    # Strict: "maybe" is unparsed, to a question labelled yes: a miss. TP 2, FP 1, TN 3, FN 2.
     strict = {"accuracy": 5 / 8, "precision": 2 / 3, "recall": 2 / 4, "f1": 4 / 7, "yes_ratio": 3 / 8}
     assert score["official"] == pytest.approx(official)
     assert score["strict"] == pytest.approx({**strict, "unparsed": 1 / 8})
@@ -93,6 +93,18 @@ def test_scores_equal_a_second_calculation(pairs):
     if precision and recall:
         assert score["official"]["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
     assert score["official"] == {k: v for k, v in score["strict"].items() if k != "unparsed"}
+
+
+@pytest.mark.parametrize("label, said, strictly", [
+    # Five right yeses, and five answers to no-questions that nobody can read: TP 5, FP 5.
+    (["yes"] * 5 + ["no"] * 5, ["Yes"] * 5 + [""] * 5,
+     {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": 10 / 15, "yes_ratio": 0.5, "unparsed": 0.5}),
+    # Its mirror, ten right noes and nine unreadable answers to yes-questions: TP 1, FN 9.
+    (["yes"] * 10 + ["no"] * 10, ["Yes"] + ["perhaps"] * 9 + ["No"] * 10,
+     {"accuracy": 0.55, "precision": 1.0, "recall": 0.1, "f1": 2 / 11, "yes_ratio": 0.05, "unparsed": 0.45}),
+])  # fmt: skip
+def test_an_unreadable_answer_is_wrong_for_its_label_in_every_strict_score(label, said, strictly):
+    assert score_pope(questions_and(label), answers_of(said), draws=10)["strict"] == pytest.approx(strictly)
 
 
 def test_the_yes_ratio_follows_the_answers_not_the_labels():

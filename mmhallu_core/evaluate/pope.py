@@ -13,10 +13,19 @@ disagreement moves scores:
 
 * official: the published script takes what stands before the first full stop, and says "no" if a word of it is exactly
   `No`, `no` or `not`, else "yes". So an empty answer is a yes, and so is "NO".
-* strict: exactly one of the words yes and no must occur. Anything else is unparsed, counts as wrong, and is counted.
+* strict: exactly one of the words yes and no must occur. Anything else is unparsed, is counted, and is wrong for its
+  label in every score: beside a "yes" like a missed object, beside a "no" like a false yes.
 
-`yes_ratio` is the share of *answers* that say yes. (One widely used harness reports that of the labels, which is
-always one half.)
+The last point is where harnesses differ most, and where a score can say too much:
+
+* lmms-eval (0.7.3, tasks/pope/utils.py) takes an answer only if it is "yes" or "no" as a whole. What is neither lowers
+  the accuracy and is left out of precision, recall and F1. One right yes, nine answers "Yes." and ten right noes give
+  accuracy 0.55 and F1 1.0.
+* VLMEvalKit (dataset/utils/yorn.py, commit e8e78f0) counts an unreadable answer as wrong in accuracy and as a "no" in
+  precision, recall and F1. Five right yeses and five unreadable answers to "no" questions give accuracy 0.5, F1 1.0.
+* Here both give less: 2 TP / (2 TP + FP + FN), with the unreadable ones among FP and FN.
+
+`yes_ratio` is the share of *answers* that say yes. (lmms-eval reports that of the labels, which is always one half.)
 """
 
 import random
@@ -61,13 +70,18 @@ def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[
 def parts(
     label: Bool[np.ndarray, " n"], yes: Bool[np.ndarray, " n"], no: Bool[np.ndarray, " n"]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What each of the five metrics counts, and out of what, question by question; "yes" is the positive class."""
+    """What each of the five metrics counts, and out of what, question by question; "yes" is the positive class.
+
+    An answer that is neither is wrong: to a question labelled no it counts among the false yeses (FP) of precision and
+    F1. It is no yes for `yes_ratio`.
+    """
     hit, one = label & yes, np.ones(len(label))
+    claimed = yes | ~(label | no)
     return {
         "accuracy": (hit | (~label & no), one),
-        "precision": (hit, yes),
+        "precision": (hit, claimed),
         "recall": (hit, label),
-        "f1": (2.0 * hit, yes.astype(float) + label),  # 2 TP / (2 TP + FP + FN)
+        "f1": (2.0 * hit, claimed.astype(float) + label),  # 2 TP / (2 TP + FP + FN)
         "yes_ratio": (yes, one),
     }
 
@@ -86,8 +100,8 @@ def score_pope(
 
     Returns:
         `n, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same, unparsed}, ci: {official,
-        strict}`. A score with nothing in its denominator is None. Under strict, an unparsed answer is wrong, and
-        neither a yes nor a no.
+        strict}`. A score with nothing in its denominator is None. Under strict, an unparsed answer is wrong for its
+        label in all scores, and no yes for `yes_ratio`.
 
     Raises:
         CannotRun: when there are no questions, or questions and answers do not match by id.

@@ -21,7 +21,8 @@ def class_sides(truth: Sequence[str], said: Sequence[Reading], positive: str) ->
 
     Args:
         truth: the right answer of each unit.
-        said: what was answered; None is neither class, so it lowers accuracy and recall but not precision.
+        said: what was answered; None is neither class, so it lowers accuracy and recall but not precision
+            (see `unread_as_wrong`).
         positive: the class whose precision and recall are asked for.
     """
     right = np.array([one == other for one, other in zip(truth, said, strict=True)], dtype=float)
@@ -34,6 +35,11 @@ def class_sides(truth: Sequence[str], said: Sequence[Reading], positive: str) ->
         "recall": (hit, there),
         "f1": (2 * hit, claimed + there),  # 2 TP / (TP + FP + TP + FN)
     }
+
+
+def unread_as_wrong(truth: Sequence[str], said: Sequence[Reading]) -> list[str]:
+    """Yes/no answers with each None made the wrong one, so that saying nothing readable pays in no score."""
+    return [other or ("no" if one == "yes" else "yes") for one, other in zip(truth, said, strict=True)]
 
 
 def metric(sides: Sides, groups: Sequence[Hashable], printed: float | None = None) -> Metric:

@@ -31,7 +31,7 @@ from mmhallu_core.evaluate.amber_words import official_words, read_tables
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
-from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios, metric
+from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios, metric, unread_as_wrong
 from mmhallu_core.store import data_file
 from mmhallu_core.types import CannotRun, require
 
@@ -176,7 +176,8 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict readings, without rounding; `unparsed` is the share of yes/no answers they cannot read."""
+    """The same by the strict readings, without rounding. `unparsed` is the share of yes/no answers that they cannot
+    read; these are wrong for their label."""
     (captions, responses), (asked, answers) = _split(questions, texts)
     found: Metrics = {}
     if captions:
@@ -184,7 +185,7 @@ def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
         found = strict_generative(responses, [question.about for question in captions], tables, groups)
     if asked:
         said = [strict_reading(text) for text in answers]
-        found |= _by_scope(asked, said, rounded=False)
+        found |= _by_scope(asked, unread_as_wrong([one.truth for one in asked], said), rounded=False)
         found["unparsed"] = rate([one is None for one in said], asked)
     return _with_score(found)
 

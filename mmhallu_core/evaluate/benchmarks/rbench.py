@@ -26,7 +26,7 @@ from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
-from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios
+from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios, unread_as_wrong
 from mmhallu_core.types import CannotRun, require
 
 HOME = "https://github.com/mrwu-mac/R-Bench"
@@ -100,7 +100,8 @@ def with_boxes(question: Question) -> Question:
 
 
 def _scores(questions: Sequence[Question], said: Sequence[Reading], rounded: bool) -> Metrics:
-    sides = class_sides([question.truth for question in questions], said, "yes")
+    truths = [question.truth for question in questions]
+    sides = class_sides(truths, unread_as_wrong(truths, said), "yes")
     sides["yes_ratio"] = (np.array([one == "yes" for one in said], dtype=float), sides["accuracy"][1])
     drawn = np.array([question.about["subsets"] for question in questions], dtype=float).T  # [subset, question]
     pictures = [question.picture for question in questions]
@@ -128,7 +129,8 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, without constant and rounding, and the share of answers it cannot read."""
+    """The same by the strict reading, without constant and rounding, and the share of answers it cannot read: they
+    are wrong for their label."""
     said = [strict_reading(text) for text in texts]
     return {**_scores(questions, said, rounded=False), "unparsed": rate([one is None for one in said], questions)}
 
