@@ -99,7 +99,9 @@ def test_strict_scores_are_means_over_subsets_too(tmp_path):
     found = score(bench, questions, answered(questions, lambda _: "It is hard to say"), draws=20)["strict"]
     assert found["accuracy"] == found["recall"] == found["yes_ratio"] == 0
     assert found["unparsed"] == 1 and found["precision"] == found["f1"] == 0  # beside a no it is a false yes
-    half = score(bench, questions, answered(questions, lambda q: "Yes" if q.truth == "yes" else "?"), draws=20)["strict"]
+    half = score(bench, questions, answered(questions, lambda q: "Yes" if q.truth == "yes" else "?"), draws=20)[
+        "strict"
+    ]
     assert half["recall"] == 1 and half["precision"] == pytest.approx(half["accuracy"]) and half["f1"] < 1
     shares = []
     for subset in range(5):
