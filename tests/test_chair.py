@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import random
+import re
 import sys
 import types
 from collections import Counter
@@ -83,13 +84,14 @@ def test_the_published_table(model, coco):
 @needs_data
 @pytest.mark.parametrize("model", ["instructblip", "mplug"])
 def test_fixed_rules_find_more_and_lose_nothing(model, coco):
-    """Every repaired mistake was a miss, so on real captions no mention of the old rules may disappear."""
+    """But for two words for one thing, every repaired mistake was a miss: on real captions nothing may disappear."""
     vocabulary, _ = coco
+    twice = re.compile(r"stove top oven|pickup truck|panda bear|tabby cat|jet plane|woman skier|baby girl|taxi cab")
     for caption in captions_of(model)[:600]:
         old = Counter(names(caption.answer, "2018", vocabulary))
         new = Counter(names(caption.answer, "fixed", vocabulary))
         lost = old - new
-        assert not lost or lost == Counter(oven=1)  # "stove top oven" was counted twice
+        assert not lost or lost.total() <= len(twice.findall(caption.answer.lower())), caption.answer
 
 
 def pattern_singularize():
@@ -208,6 +210,30 @@ def test_fixed_rules_repair_them_and_keep_what_was_right():
     ]  # fmt: skip
     assert names("A toilet with the seats up. The man's dog’s bow tie.", "fixed") == ["toilet", "person", "dog", "tie"]
     assert names("A man-made lake, dogged.", "fixed") == []
+
+
+def test_two_words_for_one_thing_are_one_mention_by_the_fixed_rules():
+    words = {"tv": "tv", "monitor": "tv", "television": "tv", "dog": "dog", "pug": "dog", "puppy": "dog", "cat": "cat"}
+    small = Vocabulary(words)
+
+    def count(caption, rules="fixed"):
+        return [(one.object, caption[one.start : one.end]) for one in chair_mentions(caption, (), small, rules)]
+
+    assert count("A TV monitor.") == [("tv", "TV monitor")]
+    assert count("tv monitors and a pug  dog") == [("tv", "tv monitors"), ("dog", "pug  dog")]
+    assert count("a television tv monitor") == [("tv", "television tv monitor")]
+    assert [name for name, _ in count("a tv, monitor")] == ["tv", "tv"]  # two things in a list
+    assert [name for name, _ in count("a tv and a monitor. Monitor tv. tv")] == ["tv"] * 4
+    assert [name for name, _ in count("dog dog dog")] == ["dog"] * 3  # said again, not a longer name
+    assert [name for name, _ in count("pug dog pug dog")] == ["dog"] * 2
+    assert [name for name, _ in count("a dog cat")] == ["dog", "cat"]
+    assert [name for name, _ in count("A TV monitor", "2018")] == ["tv", "tv"]  # as the published script counts
+
+
+@needs_data
+def test_a_tv_monitor_is_one_tv_in_cocos_words(coco):
+    assert names("a tv monitor", "fixed", coco[0]) == ["tv"] and names("a tv monitor", "2018", coco[0]) == ["tv", "tv"]
+    assert names("a pickup truck beside a jet airplane", "fixed", coco[0]) == ["truck", "airplane"]
 
 
 @pytest.mark.parametrize("rules", ["2018", "fixed"])
