@@ -123,6 +123,29 @@ def test_only_cross_attention_families_have_no_image_tokens(vlm):
         assert "cross" in type(vlm.family.attention_module(vlm.model, layer)).__name__.lower()
 
 
+# ---------------------------------------------------------------- what the model reads
+
+
+def chat(question, images):
+    """A chat with its pictures in it, as transformers' own path from a chat to tokens wants it."""
+    content = [{"type": "image", "image": image} for image in images] + [{"type": "text", "text": question}]
+    return [{"role": "user", "content": content}]
+
+
+def test_prompts_are_the_tokens_of_the_chat_template(vlm, sets):
+    """`apply_chat_template(tokenize=True)` is transformers' own word on what a chat becomes: one begin-of-text."""
+    inputs = encoded(vlm, sets)
+    bos = vlm.processor.tokenizer.bos_token_id
+    for number, (one, question) in enumerate(zip(sets, QUESTIONS, strict=True)):
+        images = [one] if isinstance(one, Image.Image) else list(one)
+        expected = vlm.processor.apply_chat_template(
+            chat(question, images), tokenize=True, add_generation_prompt=True, return_dict=True
+        )["input_ids"]
+        row = inputs["input_ids"][number][inputs["attention_mask"][number].bool()].tolist()
+        assert row == torch.as_tensor(expected).flatten().tolist()
+        assert bos is None or row.count(bos) == 1
+
+
 # ---------------------------------------------------------------- answer and score
 
 
@@ -149,7 +172,9 @@ def naive(vlm, sets, number, count):
     images = [one] if isinstance(one, Image.Image) else list(one)
     text = vlm.prompt(QUESTIONS[number], len(images), ANSWERS[number])
     text = text[: text.rindex(ANSWERS[number]) + len(ANSWERS[number])]
-    inputs = vlm.processor(images=[images], text=[text], return_tensors="pt").to(vlm.model.device, vlm.model.dtype)
+    bos = vlm.processor.tokenizer.bos_token
+    options = {"return_tensors": "pt", "add_special_tokens": not (bos and text.startswith(bos))}
+    inputs = vlm.processor(images=[images], text=[text], **options).to(vlm.model.device, vlm.model.dtype)
     ids, found = inputs["input_ids"][0], []
     for end in range(len(ids) - count, len(ids)):
         cut = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "cross_attention_mask")

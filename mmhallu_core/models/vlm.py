@@ -127,6 +127,7 @@ class Vlm:
                 mark = self.processor.image_token
                 raise CannotRun(f"sample {name}: {len(group)} pictures, and {mark} stands {marks} times in its prompt")
         options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
+        options |= self.special_tokens(prompts)
         if max_tokens is not None:
             options |= {"truncation": True, "max_length": max_tokens}
         try:
@@ -136,6 +137,15 @@ class Vlm:
             raise
         self._require_room(inputs, groups, names)
         return inputs.to(self.model.device, dtype=self.model.dtype)
+
+    def special_tokens(self, prompts: Sequence[str]) -> dict[str, bool]:
+        """What to tell the tokenizer of prompts in chat form, so that each begins with one begin-of-text token.
+
+        Llama's tokenizers put one before every text, and the chat templates of some families write it too. Where the
+        prompts have theirs, the tokenizer adds none, as in `apply_chat_template(tokenize=True)`.
+        """
+        bos = self.processor.tokenizer.bos_token
+        return {"add_special_tokens": bos is None or not all(text.startswith(bos) for text in prompts)}
 
     def image_tokens(
         self, inputs: BatchFeature, images: Sequence[Pictures], names: Sequence[str] | None = None

@@ -28,12 +28,12 @@ from transformers import (
 from mmhallu_core.models.tiny_random.parts import CHATML, DECODER, SPREAD, Tiny, chat_template, endings, tokenizer
 
 PATCH = 8
-VICUNA = chat_template("<s>", "ROLE: ", "</s>", image="<image>\n")
+VICUNA = chat_template("", "ROLE: ", "</s>", image="<image>\n")
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """Llama's tokens, and one for pictures."""
-    return tokenizer(["<s>", "</s>", "<unk>", "<image>", "<pad>"], "<s>", "</s>", "<pad>")
+    """Llama's tokens, and one for pictures. The tokenizer begins a text, and the chat template does not."""
+    return tokenizer(["<s>", "</s>", "<unk>", "<image>", "<pad>"], "<s>", "</s>", "<pad>", begins=True)
 
 
 def _clip(side: int) -> CLIPVisionConfig:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 WIDTH, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
@@ -39,7 +39,12 @@ class Tiny:
 
 
 def tokenizer(
-    special: Sequence[str], bos: str | None, eos: str, pad: str, named: Mapping[str, str] | None = None
+    special: Sequence[str],
+    bos: str | None,
+    eos: str,
+    pad: str,
+    named: Mapping[str, str] | None = None,
+    begins: bool = False,
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer, trained on six sentences; any text has an encoding, byte by byte if need be.
 
@@ -47,6 +52,7 @@ def tokenizer(
         special: tokens that stand for themselves; they take the last ids, in this order, as in the large models.
         bos, eos, pad: which of them begin a text, end an answer, and fill a row.
         named: tokens that the family's processor asks the tokenizer for by a name, such as `image_token`.
+        begins: put `bos` before every text, as Llama's tokenizers do by themselves.
     """
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -58,6 +64,9 @@ def tokenizer(
         ),
     )
     learner.add_special_tokens(list(special))
+    if begins:
+        start = [(bos, learner.token_to_id(bos))]
+        learner.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=start)
     return PreTrainedTokenizerFast(
         tokenizer_object=learner, bos_token=bos, eos_token=eos, pad_token=pad, extra_special_tokens=dict(named or {}),
         padding_side="left", model_max_length=2048, clean_up_tokenization_spaces=False,

@@ -35,36 +35,43 @@ SIZES = {"size": {"longest_edge": 2 * TILE}, "max_image_size": {"longest_edge": 
 PLACES = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]  # written before each tile
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """Idefics3's tokens around turns, pictures and tiles; SmolVLM has the same."""
-    marks = "<|endoftext|> <|im_start|> <end_of_utterance> <fake_token_around_image> <image> <global-img>".split()
-    return tokenizer([*marks, *PLACES], "<|im_start|>", "<end_of_utterance>", "<|endoftext|>")
+def _tokenizer(bos: str, begins: bool) -> PreTrainedTokenizerFast:
+    """Idefics3's and SmolVLM's tokens around turns, pictures and tiles; `begins` as for `parts.tokenizer`."""
+    marks = f"<|endoftext|> {bos} <end_of_utterance> <fake_token_around_image> <image> <global-img>".split()
+    return tokenizer([*marks, *PLACES], bos, "<end_of_utterance>", "<|endoftext|>", begins=begins)
 
 
-TEMPLATE = chat_template("<|im_start|>", "ROLE: ", "<end_of_utterance>\n", image="<image>")
+def _template(bos: str) -> str:
+    return chat_template(bos, "ROLE: ", "<end_of_utterance>\n", image="<image>")
 
 
 def idefics3() -> Tiny:
-    """Idefics3: the longer side is made 64 pixels; tiles row by row, each after a token that names its place."""
-    words = _tokenizer()
+    """Idefics3: the longer side is made 64 pixels; tiles row by row, each after a token that names its place.
+
+    Its tokenizer is Llama's: it begins a text by itself, and so does the chat template.
+    """
+    bos = "<|begin_of_text|>"
+    words = _tokenizer(bos, begins=True)
     config = Idefics3Config(
         vision_config=TOWER, text_config=LlamaConfig(**DECODER, **endings(words)), scale_factor=2,
         image_token_id=words.convert_tokens_to_ids("<image>"), pad_token_id=words.pad_token_id,
     )  # fmt: skip
-    processor = Idefics3Processor(Idefics3ImageProcessor(**SIZES), words, image_seq_len=4, chat_template=TEMPLATE)
+    processor = Idefics3Processor(Idefics3ImageProcessor(**SIZES), words, image_seq_len=4, chat_template=_template(bos))
     return Tiny(Idefics3ForConditionalGeneration(config), processor)
 
 
 def smolvlm() -> Tiny:
     """SmolVLM: Idefics3's form with films, and in its small sizes one matrix that both reads and writes words."""
-    words = _tokenizer()
+    bos = "<|im_start|>"
+    words = _tokenizer(bos, begins=False)
     config = SmolVLMConfig(
         vision_config=TOWER, text_config=LlamaConfig(**DECODER, **endings(words), tie_word_embeddings=True),
         scale_factor=2, image_token_id=words.convert_tokens_to_ids("<image>"), pad_token_id=words.pad_token_id,
         tie_word_embeddings=True,
     )  # fmt: skip
     processor = SmolVLMProcessor(
-        SmolVLMImageProcessor(**SIZES), words, SmolVLMVideoProcessor(**SIZES), image_seq_len=4, chat_template=TEMPLATE
+        SmolVLMImageProcessor(**SIZES), words, SmolVLMVideoProcessor(**SIZES), image_seq_len=4,
+        chat_template=_template(bos),
     )
     return Tiny(SmolVLMForConditionalGeneration(config), processor)
 
