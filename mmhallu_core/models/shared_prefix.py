@@ -111,7 +111,8 @@ def plan_prompts(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], p
     """The same for prompts that are in the model's chat form already, with answers behind them or without."""
     if vlm.family.image_positions is None or len(owners) <= len(groups) or not all(groups):
         return None
-    rows = vlm.processor.tokenizer(prompts, **vlm.special_tokens(prompts))["input_ids"]  # each picture is still one token
+    # Each picture is still one token here.
+    rows = vlm.processor.tokenizer(prompts, **vlm.special_tokens(prompts))["input_ids"]
     length = common_length(rows)
     tails = [row[length:] for row in rows]
     if any(vlm.processor.image_token_id in tail for tail in tails):

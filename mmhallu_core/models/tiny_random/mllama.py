@@ -33,8 +33,8 @@ def open_gates(model: MllamaForConditionalGeneration) -> None:
 def mllama() -> Tiny:
     """Four tiles of 2 x 2 patches and a class token each: twenty states to look at for a picture."""
     # The output has no row for <|image|>: the model reads that token and never writes it. So it comes last.
-    marks = "<|begin_of_text|> <|end_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|> <|python_tag|>"
-    words = tokenizer([*marks.split(), "<|pad|>", "<|image|>"], "<|begin_of_text|>", "<|eot_id|>", "<|pad|>", begins=True)
+    marks = "<|begin_of_text|> <|end_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|> <|python_tag|>".split()
+    words = tokenizer([*marks, "<|pad|>", "<|image|>"], "<|begin_of_text|>", "<|eot_id|>", "<|pad|>", begins=True)
     vision = {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_global_layers": 1,
         "attention_heads": 2, "image_size": TILE, "patch_size": PATCH, "max_num_tiles": TILES,
