@@ -1,7 +1,8 @@
 """`mmhallu`: the library from a terminal. Each command calls one public function and prints what it returns.
 
 Exit codes: 0 done; 1 a check failed; 2 could not run (and one sentence says why and what to do). With --json, exactly
-one JSON object goes to standard output and everything else to standard error.
+one JSON object goes to standard output and everything else to standard error; it is `{"error": sentence}` where a
+command could not run.
 
 Heavy imports stand inside the commands, so that `mmhallu --help` answers at once.
 """
@@ -15,9 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.types import CannotRun
+from mmhallu_core.cli_errors import Commands, guarded
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,25 +32,16 @@ app.add_typer(score, name="score")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+# Every number of every command has bounds. MOST is for counts that only have to make sense.
+MOST, MOST_WORKERS = 10**9, 1024
+SEEDS = {"min": 0, "max": 2**32 - 1}  # what every library here takes as a seed
+
 
 def command(group: typer.Typer, name: str) -> Callable:
-    """Registers a command whose `CannotRun` and file errors become one sentence and exit code 2."""
+    """Registers a command; whatever goes wrong in it becomes one sentence and exit code 2, see `cli_errors`."""
 
     def register(function: Callable) -> Callable:
-        @functools.wraps(function)
-        def guarded(*args: Any, **options: Any) -> None:
-            try:
-                function(*args, **options)
-            except CannotRun as error:
-                message = str(error)
-            except OSError as error:
-                message = f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error)
-            else:
-                return
-            print(f"mmhallu: {message}", file=sys.stderr)
-            raise typer.Exit(2)
-
-        group.command(name)(guarded)
+        group.command(name)(guarded(function))
         return function
 
     return register

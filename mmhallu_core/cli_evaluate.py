@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit, score, table
+from mmhallu_core.cli import MOST, AsJson, app, command, emit, score, table
 from mmhallu_core.types import CannotRun
 
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
@@ -114,12 +114,16 @@ def evaluate(
     ] = "",
     profile: Annotated[str, typer.Option(help="tiny, small or full; MMHALLU_PROFILE if not given.")] = "",
     server: Annotated[str, typer.Option(help="Ask a server: its address; --model is its name for the model.")] = "",
-    calls: Annotated[int | None, typer.Option(help="Calls to the server at most in this run.")] = None,
+    calls: Annotated[int | None, typer.Option(min=0, max=MOST, help="Calls to the server at most in this run.")] = None,
     questions: Questions = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Ask only the first so many questions.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Questions a forward pass; halved when memory runs out.")] = 48,
-    max_new_tokens: Annotated[int, typer.Option(help="Where to cut an answer that does not end.")] = 120,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Ask only the first so many questions.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Questions a forward pass; halved when memory runs out.")
+    ] = 48,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end.")
+    ] = 120,
     by: Annotated[
         str,
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit, table
+from mmhallu_core.cli import MOST, MOST_WORKERS, AsJson, app, command, emit, table
 
 
 @command(app, "judge")
@@ -19,10 +19,10 @@ def judge(
     ] = "",
     questions: Annotated[Path | None, typer.Option(help="The benchmark's published file.")] = None,
     subset: Annotated[bool, typer.Option("--subset", help="Judge the questions that have an answer.")] = False,
-    calls: Annotated[int | None, typer.Option(help="Calls to make at most in this run.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Tokens to use at most in this run.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time to take at most in this run.")] = None,
-    workers: Annotated[int, typer.Option(help="Calls in flight at a time.")] = 4,
+    calls: Annotated[int | None, typer.Option(min=0, max=MOST, help="Calls to make at most in this run.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, max=MOST, help="Tokens to use at most in this run.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, max=MOST, help="Time to take at most in this run.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Calls in flight at a time.")] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Have a judge grade free answers. Call it again to go on after a stop: nothing is asked twice."""

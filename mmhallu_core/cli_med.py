@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.cli import MOST, MOST_WORKERS, SEEDS, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
 SOURCES = ("world", "photos")
@@ -18,8 +18,8 @@ app.add_typer(med, name="med")
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the run: samples.jsonl, rejected.jsonl, images/, masks/.")],
     source: Annotated[str, typer.Option(help="world: Diorama, whose truth is known. photos: see --photos.")] = "world",
-    n: Annotated[int, typer.Option("--n", min=1, help="How many drafts; some become no sample.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many drafts; some become no sample.")] = 1000,
+    seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
     error: Annotated[float, typer.Option(min=0.0, max=1.0, help="How often Diorama's oracle is wrong.")] = 0.0,
     annotator: Annotated[
         str | None,
@@ -39,7 +39,8 @@ def build(
     ] = "opencv",
     engine: Annotated[str, typer.Option(help="local, or ray for the machines of a cluster.")] = "local",
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes, as many as cores when not given; 0: none but this one.")
+        int | None,
+        typer.Option(min=0, max=MOST_WORKERS, help="Processes, as many as cores when not given; 0: none but this one."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mmhallu_core.cli import AsJson, command, emit, table
+from mmhallu_core.cli import SEEDS, AsJson, command, emit, table
 from mmhallu_core.cli_med import med
 from mmhallu_core.cli_world import StyleName, checked_style
 from mmhallu_core.types import CannotRun
@@ -16,8 +16,8 @@ def bench(
     out: Annotated[Path, typer.Option(help="New folder: items.jsonl, images/, manifest.json, lmms_eval/.")],
     source: Annotated[str, typer.Option(help="world: pairs are drawn in Diorama for their questions.")] = "world",
     samples: Annotated[Path | None, typer.Option("--from", help="Samples of `mmhallu med build`, instead.")] = None,
-    per_category: Annotated[int, typer.Option(min=4, help="Questions in each category.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    per_category: Annotated[int, typer.Option(min=4, max=100_000, help="Questions in each category.")] = 100,
+    seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
     style: StyleName = "flat",
     name: Annotated[str, typer.Option(help="Of the benchmark; begins the ids.")] = "med-tiny",
     against: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.cli import SEEDS, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
 MODELS = ("tiny-llava", "tiny-clip")
@@ -17,7 +17,7 @@ MODELS = ("tiny-llava", "tiny-clip")
 def pretrain(
     name: Annotated[str, typer.Argument(help="tiny-llava or tiny-clip")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; the cache when not given.")] = None,
-    seed: Annotated[int, typer.Option(help="The shipped base is seed 0.")] = 0,
+    seed: Annotated[int, typer.Option(**SEEDS, help="The shipped base is seed 0.")] = 0,
     control: Annotated[bool, typer.Option("--control", help="tiny-llava with prior and noise off.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,

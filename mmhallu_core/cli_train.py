@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, data, emit
+from mmhallu_core.cli import MOST, SEEDS, AsJson, app, command, data, emit
 from mmhallu_core.types import CannotRun
 
 train = typer.Typer(no_args_is_help=True, help="Train a model; --plan says what it would cost.")
@@ -23,7 +23,7 @@ def data_export(
     form: Annotated[str, typer.Option("--as", help="llamafactory or datasets.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     same: Annotated[float, typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="llamafactory: of the order and of what changes places.")] = 0,
+    seed: Annotated[int, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
@@ -53,20 +53,20 @@ def train_sft(
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
     file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or talks.")] = None,
     preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
-    card: Annotated[int, typer.Option(help="With a preset: the GPU's memory, 40 or 80 GB.")] = 80,
-    steps: Annotated[int | None, typer.Option(min=1, help="One epoch when not given.")] = None,
-    lr: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Examples in memory at once.")] = None,
-    accumulation: Annotated[int | None, typer.Option(min=1, help="Batches for each step.")] = None,
+    card: Annotated[int, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB.")] = 80,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=MOST, help="Examples in memory at once.")] = None,
+    accumulation: Annotated[int | None, typer.Option(min=1, max=MOST, help="Batches for each step.")] = None,
     vision_tower: Annotated[str | None, typer.Option(help="frozen, lora or full.")] = None,
     decoder: Annotated[str, typer.Option(help="frozen, lora or full.")] = "lora",
     consistency: Annotated[str, typer.Option(help="none, global or masked: what is asked of features.")] = "none",
-    weight: Annotated[float, typer.Option(help="Of the consistency loss.")] = 0.1,
+    weight: Annotated[float, typer.Option(min=0, max=1e6, help="Of the consistency loss.")] = 0.1,
     same: Annotated[float, typer.Option(min=0, max=1, help="Share of pairs with no difference.")] = 0.1,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
-    seed: Annotated[int, typer.Option(help="Of talks, adapter and dropout.")] = 0,
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between points to go back to.")] = 100,
+    seed: Annotated[int, typer.Option(**SEEDS, help="Of talks, adapter and dropout.")] = 0,
+    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Steps between points to go back to.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.cli import MOST, SEEDS, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
 world = typer.Typer(no_args_is_help=True, help="Diorama: drawn scenes and edit pairs whose truth is known.")
 app.add_typer(world, name="world")
 
 Out = Annotated[Path, typer.Option(help="Folder to write to; made when it is not there.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same files.")]
+Seed = Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")]
 Size = Annotated[int, typer.Option(min=16, max=2048, help="Width and height in pixels.")]
 StyleName = Annotated[str, typer.Option(help="flat, textured or sketch.")]
 
@@ -29,7 +29,7 @@ def checked_style(style: str) -> str:
 @command(world, "sample")
 def world_sample(
     out: Out,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many scenes.")] = 10,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many scenes.")] = 10,
     seed: Seed = 0,
     size: Size = 96,
     style: StyleName = "flat",

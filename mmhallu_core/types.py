@@ -31,7 +31,7 @@ CATEGORIES = (
 class CannotRun(Exception):
     """Something outside the program is missing or wrong. The message says what, where, and what to do about it.
 
-    The command line prints the message alone and exits with 2; every other exception is a bug and keeps its traceback.
+    The command line prints the message alone and exits with 2; every other exception is a bug of this program.
     """
 
 

@@ -51,7 +51,7 @@ def test_wrong_files_are_refused_with_a_reason(files):
         (files / "bad.jsonl").write_text(text, encoding="utf-8")
         words = ["score", "mmvp", "--questions", files / "Questions.csv", "--answers", files / "bad.jsonl", *more]
         code, out, err = run(*words, "--json")
-        assert code == 2 and out == "" and err.startswith("mmhallu: ") and err.count("\n") == 1
+        assert code == 2 and err == f"mmhallu: {json.loads(out)['error']}\n" and err.count("\n") == 1
         return err
 
     lines = (files / "answers.jsonl").read_text(encoding="utf-8").splitlines()

@@ -60,7 +60,7 @@ def test_verdicts_are_scored_and_nothing_is_asked_twice(files):
 def test_a_budget_and_a_quarantine_on_the_command_line(files):
     with FaultyServer([status(503, {"Retry-After": "0"})], rated) as server:
         code, out, err = run(*words(files, server, "--calls", "4", "--workers", "1", "--json"))
-        assert code == 2 and out == "" and len(server.calls) == 4
+        assert code == 2 and err == f"mmhallu: {json.loads(out)['error']}\n" and len(server.calls) == 4
         assert "4 of 4 calls" in err and "3 of 8 requests are answered" in err and err.count("\n") == 1
         server.steps += [good(None, refusal="no")] * 4  # the fifth call is the first of the next run
         code, out, _ = run(*words(files, server, "--workers", "1", "--json"))
