@@ -13,10 +13,19 @@ What to know about the official rule for questions:
 * Denominators start at 0.001 (attributes add up three of them), F1 is made of precision and recall *rounded* to a
   tenth of a percent, with a small constant below the line, and existence has another constant.
 
+And about its labels (counted in the files of commit 534babf; `mmhallu audit amber` counts them again). They are scored
+as published, here as elsewhere:
+
+* 61 of the 1,004 photos have a word in both lists, that of what is there and that of what a model would make up
+  (AMBER_18: tree). A caption that names it covers the truth and is a hallucination for Cog.
+* Each of the 4,924 existence questions is to be answered no, and 63 of them ask for an object that the list of what is
+  there has for the same photo (question 8720: the tree of AMBER_18).
+
 Scores are fractions here: what the script prints, divided by 100. `vlmevalkit_avg_acc` is VLMEvalKit's number: the mean
 of three accuracies, with whole words read. `amber_score` is (1 - CHAIR + F1) / 2, the summary of the paper.
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -51,6 +60,9 @@ SCOPES = {
     "relation_": (CLASSES["relation"], 1, 0.0001),
 }
 START = 0.001
+ASKED = re.compile(r"Is there an? (.+) in this image\?")  # an existence question
+BOTH_LISTS = "photos to describe have a word both in the list of what is there and in that of hallucinations"
+AGAINST_TRUTH = "questions are to be answered no and ask for what the photo's list of what is there has"
 NOTHING = Metric((), (), ())
 
 
@@ -74,6 +86,9 @@ def read(path: Path | None, part: str = "all") -> list[Question]:
     if folder is None:
         raise CannotRun(f"{file}: annotations.json is neither beside it nor one folder up (`mmhallu data get amber`)")
     truths = {str(column(row, here, "id")): (here, row) for here, row in rows(folder / "annotations.json")}
+    there = {  # what is there, by photo; a photo has the number of its caption
+        f"AMBER_{name}.jpg": set(row["truth"]) for name, (_, row) in truths.items() if row.get("type") == "generative"
+    }
     questions = []
     for here, row in rows(file):
         name, text = str(column(row, here, "id")), column(row, here, "query")
