@@ -100,6 +100,7 @@ def audit(
     result = audit_questions(asked, vlm)
     lines = [f"{what}, {result['n']} questions; guessing gives {100 * result['chance']:.1f}%; 95% intervals"]
     lines.append(table(result["rules"], result["ci"], tuple(result["rules"])))
+    lines += [f"  {number} {what}" for what, number in result.get("contradictions", {}).items()]
     if "no_image" in result:
         lines.append(f"  {model} with a blank picture: {100 * result['no_image']['accuracy']:.1f}%")
     emit(result, as_json, "\n".join(lines))

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from bench_contract import answered, check, right_answer
+from quick_cli import run
 
 from mmhallu_core.evaluate import amber_words
 from mmhallu_core.evaluate.amber_captions import score_generative, strict_generative
 from mmhallu_core.evaluate.amber_words import Tables, listed_nouns, official_words, read_tables
+from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
-from mmhallu_core.evaluate.benchmarks.amber import KINDS
+from mmhallu_core.evaluate.benchmarks import amber, benchmark
+from mmhallu_core.evaluate.benchmarks.amber import AGAINST_TRUTH, BOTH_LISTS, KINDS
 from mmhallu_core.store import sha256
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
@@ -181,6 +183,50 @@ def test_one_query_file_is_read_alone(tmp_path):
     assert [question.id for question in questions] == [str(one["id"]) for one in kept]
     found = score(benchmark("amber"), questions, answered(questions, right_answer), draws=10)["official"]
     assert found["existence_f1"] == 1 and "relation_f1" not in found and found["amber_score"] is None
+
+
+def test_where_the_labels_contradict_themselves_is_said(tmp_path):
+    """By hand: the first photo has a tree in both lists, and an existence question asks for it."""
+    folder = files(tmp_path, captions=3, questions=0)
+    kinds = ["discriminative-hallucination"] * 3 + ["discriminative-attribute-state"]
+    asked = ["a tree", "a dog", "an umbrella", "a tree"]
+    annotations = [
+        {"id": 1, "type": "generative", "truth": ["tree", "sky"], "hallu": ["tree", "dog"]},
+        {"id": 2, "type": "generative", "truth": ["sky"], "hallu": []},
+        {"id": 3, "type": "generative", "truth": ["man"], "hallu": ["tree"]},
+        *({"id": n, "type": kind, "truth": "no"} for n, kind in enumerate(kinds, start=4)),
+    ]
+    queries = [{"id": n, "image": f"AMBER_{n}.jpg", "query": "Describe this image."} for n in (1, 2, 3)]
+    queries += [{"id": n, "image": "AMBER_1.jpg", "query": f"Is there {a} in this image?"}
+                for n, a in enumerate(asked, start=4)]  # fmt: skip
+    (folder / "annotations.json").write_text(json.dumps(annotations), encoding="utf-8")
+    (folder / "query" / "query_all.json").write_text(json.dumps(queries), encoding="utf-8")
+    found = audit(benchmark("amber").read(folder))
+    assert found["contradictions"] == {BOTH_LISTS: 1, AGAINST_TRUTH: 1}
+    assert "contradictions" not in audit(benchmark("pope-diorama"))
+
+
+@needs_data
+@pytest.mark.long
+def test_the_published_files_contradict_themselves_as_often_as_the_docstring_says():
+    """Counted here from the files alone, without the reader."""
+    rows = json.loads((Path(DATA) / "amber" / "annotations.json").read_text(encoding="utf-8"))
+    queries = json.loads((Path(DATA) / "amber" / "query" / "query_all.json").read_text(encoding="utf-8"))
+    asked = {row["id"]: row for row in queries}
+    there = {asked[row["id"]]["image"]: row["truth"] for row in rows if row["type"] == "generative"}
+    both = sum(bool(set(row["truth"]) & set(row["hallu"])) for row in rows if row["type"] == "generative")
+    denied = 0
+    for row in rows:
+        if row["type"] == "discriminative-hallucination":
+            words = asked[row["id"]]["query"].split()
+            assert words[:2] == ["Is", "there"] and words[-3:] == ["in", "this", "image?"] and row["truth"] == "no"
+            denied += " ".join(words[3:-3]) in there[asked[row["id"]]["image"]]
+    assert (len(there), both, denied) == (1004, 61, 63)
+    code, out, _ = run("audit", "amber", "--json")
+    assert code == 0 and json.loads(out)["contradictions"] == {BOTH_LISTS: 61, AGAINST_TRUTH: 63}
+    assert "61 of the 1,004" in amber.__doc__ and "63 of them" in amber.__doc__
+    said = run("audit", "amber-discriminative")[1]
+    assert f"63 {AGAINST_TRUTH}" in said and "61" not in said.split("63 ")[1]
 
 
 def test_an_unreadable_answer_pays_in_no_strict_score_and_in_the_published_precision(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.answers import json_objects
+from mmhallu_core.data.answers import as_id, json_objects
 from mmhallu_core.types import RecordError, require
 
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -77,3 +77,46 @@ def column(row: dict[str, Any], here: str, *names: str) -> Any:
         if row.get(name) is not None:
             return row[name]
     raise RecordError(f"{here}: no {' or '.join(f'`{name}`' for name in names)}; there are {', '.join(row)}")
+
+
+def text_in(row: dict[str, Any], here: str, *names: str) -> str:
+    """The same for a column of texts.
+
+    Raises:
+        RecordError: when it has none of them, or holds anything but a text.
+    """
+    value = column(row, here, *names)
+    require(isinstance(value, str), f"{here}: {_named(row, names)} must be a text, got {_short(value)}")
+    return value
+
+
+def texts_in(row: dict[str, Any], here: str, *names: str) -> list[str]:
+    """The same for a column of lists of texts.
+
+    Raises:
+        RecordError: when it has none of them, or holds anything but a list of texts.
+    """
+    value = column(row, here, *names)
+    good = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    require(good, f"{here}: {_named(row, names)} must be a list of texts, got {_short(value)}")
+    return value
+
+
+def id_in(row: dict[str, Any], here: str, *names: str) -> str:
+    """The same for a column of ids, as text: 7, 7.0 and "7" are one id.
+
+    Raises:
+        RecordError: when it has none of them, or holds anything but a text or a whole number.
+    """
+    value = column(row, here, *names)
+    name = as_id(value)
+    require(name is not None, f"{here}: {_named(row, names)} must be a text or a whole number, got {_short(value)}")
+    return name
+
+
+def _named(row: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next(f"`{name}`" for name in names if row.get(name) is not None)
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]

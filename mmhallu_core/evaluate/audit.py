@@ -130,8 +130,10 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
         vlm: a `models.vlm.Vlm`; it is asked, too, with grey pictures of the same sizes.
 
     Returns:
-        See `audit_multiple_choice` and `audit_yes_no`; `no_image` with a model, see `audit_model.no_image`; and
-        `left_out`, the number of questions that are neither, where there are some.
+        See `audit_multiple_choice` and `audit_yes_no`; `no_image` with a model, see `audit_model.no_image`;
+        `left_out`, the number of questions that are neither, where there are some; and `contradictions`, where the
+        benchmark's files contradict themselves: what its reader says about it (`about["contradiction"]`), and how
+        often.
 
     Raises:
         CannotRun: when there are no such questions, or both kinds, or an id comes more than once.
@@ -150,6 +152,9 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
     result = audit_multiple_choice(asked) if lettered else audit_yes_no(asked)
     if len(asked) < len(questions):
         result["left_out"] = len(questions) - len(asked)
+    against = Counter(question.about["contradiction"] for question in questions if "contradiction" in question.about)
+    if against:
+        result["contradictions"] = dict(against)
     if vlm is not None:
         from mmhallu_core.evaluate.audit_model import no_image
 

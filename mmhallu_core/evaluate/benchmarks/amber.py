@@ -30,11 +30,12 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
 from mmhallu_core.evaluate.amber_captions import score_generative, strict_generative
 from mmhallu_core.evaluate.amber_words import official_words, read_tables
 from mmhallu_core.evaluate.answers import YES_NO, Reading
@@ -85,30 +86,37 @@ def read(path: Path | None, part: str = "all") -> list[Question]:
     folder = next((one for one in (path, *file.parents[:2]) if (one / "annotations.json").is_file()), None)
     if folder is None:
         raise CannotRun(f"{file}: annotations.json is neither beside it nor one folder up (`mmhallu data get amber`)")
-    truths = {str(column(row, here, "id")): (here, row) for here, row in rows(folder / "annotations.json")}
+    truths = {id_in(row, here, "id"): (here, row) for here, row in rows(folder / "annotations.json")}
     there = {  # what is there, by photo; a photo has the number of its caption
-        f"AMBER_{name}.jpg": set(row["truth"]) for name, (_, row) in truths.items() if row.get("type") == "generative"
+        f"AMBER_{name}.jpg": texts_in(row, here, "truth")
+        for name, (here, row) in truths.items()
+        if row.get("type") == "generative"
     }
     questions = []
     for here, row in rows(file):
-        name, text = str(column(row, here, "id")), column(row, here, "query")
+        name, asked, image = id_in(row, here, "id"), text_in(row, here, "query"), text_in(row, here, "image")
         require(name in truths, f"{here}: no annotation of question {name}")
         where, truth = truths[name]
-        kind = column(truth, where, "type")
+        kind = text_in(truth, where, "type")
         require(kind in (*KINDS, "generative"), f"{where}: no kind of question {kind!r}")
         if part not in ("all", "generative" if kind == "generative" else "discriminative"):
             continue
-        image = str(folder / "image" / column(row, here, "image"))
+        about: dict[str, Any] = {"kind": kind}
         if kind == "generative":
-            about = {"kind": kind, "tables": str(folder), "truth": truth["truth"], "hallu": truth["hallu"]}
+            lists = {key: texts_in(truth, where, key) for key in ("truth", "hallu")}
+            about |= {"tables": str(folder), **lists}
             known = read_tables(folder).associations
-            strange = [word for word in (*about["truth"], *about["hallu"]) if word not in known]
+            strange = [word for one in lists.values() for word in one if word not in known]
             require(not strange, f"{where}: not in the table of words: {', '.join(strange[:5])}")
-            questions.append(Question(name, text, ", ".join(truth["truth"]), (image,), about=about))
+            right, against = ", ".join(lists["truth"]), bool({*lists["truth"]} & {*lists["hallu"]}) and BOTH_LISTS
         else:
-            require(truth["truth"] in ("yes", "no"), f"{where}: `truth` must be yes or no, got {truth['truth']!r}")
-            text += "\nPlease answer yes or no."
-            questions.append(Question(name, text, truth["truth"], (image,), about={"kind": kind}))
+            right, thing = text_in(truth, where, "truth"), ASKED.fullmatch(asked)
+            require(right in ("yes", "no"), f"{where}: `truth` must be yes or no, got {right!r}")
+            denied = kind in CLASSES["existence"] and right == "no" and thing is not None
+            against = denied and thing.group(1) in there.get(image, ()) and AGAINST_TRUTH
+            asked += "\nPlease answer yes or no."
+        about |= {"contradiction": against} if against else {}
+        questions.append(Question(name, asked, right, (str(folder / "image" / image),), about=about))
     require(len(questions) > 0, f"{file}: no {part} questions in it")
     return questions
 

@@ -70,7 +70,10 @@ def smolvlm() -> Tiny:
         tie_word_embeddings=True,
     )  # fmt: skip
     processor = SmolVLMProcessor(
-        SmolVLMImageProcessor(**SIZES), words, SmolVLMVideoProcessor(**SIZES), image_seq_len=4,
+        SmolVLMImageProcessor(**SIZES),
+        words,
+        SmolVLMVideoProcessor(**SIZES),
+        image_seq_len=4,
         chat_template=_template(bos),
     )
     return Tiny(SmolVLMForConditionalGeneration(config), processor)
