@@ -16,6 +16,8 @@ the result on; it never asks which profile it got. So the same cells run on a la
 import os
 from dataclasses import dataclass
 
+from mmhallu_core.types import CannotRun
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -51,11 +53,12 @@ def profile(name: str | None = None) -> Profile:
     """Returns the profile called `name`, or the one that `MMHALLU_PROFILE` names, or `tiny`.
 
     Raises:
-        ValueError: There is no profile of that name.
+        CannotRun: There is no profile of that name.
     """
     wanted = name or os.environ.get("MMHALLU_PROFILE") or "tiny"
     if wanted not in PROFILES:
-        raise ValueError(f"There is no profile {wanted!r}. Set MMHALLU_PROFILE to one of: {', '.join(PROFILES)}.")
+        asked = "give --profile one of" if name else "set MMHALLU_PROFILE to one of"
+        raise CannotRun(f"there is no profile {wanted!r}; {asked}: {', '.join(PROFILES)}")
     return PROFILES[wanted]
 
 
@@ -66,7 +69,7 @@ def device(name: str | None = None) -> str:
     Apple's `mps` is used on request only: some operations differ there, and results were recorded on the other two.
 
     Raises:
-        ValueError: The device is unknown, or this machine lacks it.
+        CannotRun: The device is unknown, or this machine lacks it.
     """
     import torch  # here, not above: this module must stay cheap to import
 
@@ -74,9 +77,9 @@ def device(name: str | None = None) -> str:
     kind, _, index = wanted.partition(":")
     present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if kind not in present or not (index or "0").isdigit():
-        raise ValueError(f"There is no device {wanted!r}. Set MMHALLU_DEVICE to cpu, cuda, cuda:1 or mps.")
+        raise CannotRun(f"there is no device {wanted!r}; set MMHALLU_DEVICE to cpu, cuda, cuda:1 or mps")
     if int(index or 0) >= present[kind]:
-        raise ValueError(f"This machine has no device {wanted!r}. Unset MMHALLU_DEVICE, or set it to cpu.")
+        raise CannotRun(f"this machine has no device {wanted!r}; unset MMHALLU_DEVICE, or set it to cpu")
     return wanted
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from mmhallu_core.config import device, profile
 from mmhallu_core.data.sources import sources
 from mmhallu_core.store import PACKAGE, cache_folder, data_folder, sha256
+from mmhallu_core.types import CannotRun
 
 PYTHONS = ((3, 11), (3, 13))
 NEEDS_MEMORY_GB, NEEDS_DISK_GB = 4, 2  # profile tiny, with room to spare: the tour itself takes under 2 GiB
@@ -121,7 +122,7 @@ def check_devices() -> tuple[str, list[Line]]:
     try:
         chosen = profile()
         where = device()
-    except ValueError as error:  # MMHALLU_PROFILE or MMHALLU_DEVICE asks for what there is not
+    except CannotRun as error:  # MMHALLU_PROFILE or MMHALLU_DEVICE asks for what there is not
         return "", [threads, line("GPU", True, found or "none"), line("profile", False, profile_name(), str(error))]
     suits = chosen.name == "tiny" or where != "cpu"
     gpu = line("GPU", suits, found or "none; profile tiny needs none", chosen.needs)

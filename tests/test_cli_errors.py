@@ -164,3 +164,10 @@ def test_what_the_terminal_cannot_show_is_shown_in_escapes(tmp_path):
     plain = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
     done = subprocess.run(words, capture_output=True, env=plain, timeout=120)
     assert done.returncode == 2 and b"Traceback" not in done.stderr and rb"no-\xe9\u4e2d" in done.stderr
+
+
+def test_a_profile_and_a_device_that_there_are_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("MMHALLU_PROFILE", "tinny")
+    words = ["eval", "pope-diorama", "--limit", "1", "--out", tmp_path]
+    assert "there is no profile 'tinny'; set MMHALLU_PROFILE to one of: tiny, small, full" in run(*words)[2]
+    assert "there is no profile 'tin'; give --profile one of: tiny, small, full" in run(*words, "--profile", "tin")[2]

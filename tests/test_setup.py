@@ -21,6 +21,7 @@ from packaging.version import Version
 from page_header import HEADER
 
 from mmhallu_core.train.collapse import alignment
+from mmhallu_core.types import CannotRun
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "mmhallu_core"
@@ -226,12 +227,12 @@ def test_profiles(monkeypatch):
     monkeypatch.setenv("MMHALLU_PROFILE", "small")
     assert profile().name == "small" and profile("full").name == "full"
     monkeypatch.setenv("MMHALLU_PROFILE", "huge")
-    with pytest.raises(ValueError, match="no profile 'huge'.*tiny, small, full"):
+    with pytest.raises(CannotRun, match="no profile 'huge'; set MMHALLU_PROFILE .*tiny, small, full"):
         profile()
     monkeypatch.setenv("MMHALLU_DEVICE", "cpu")
     assert device() == "cpu"
     for wrong in ("gpu", "cuda:x", "cpu:1"):
-        with pytest.raises(ValueError, match="device"):
+        with pytest.raises(CannotRun, match="device"):
             device(wrong)
 
 
