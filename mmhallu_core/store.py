@@ -1,4 +1,4 @@
-"""Where files live, how they get here, and how a long run survives being stopped.
+"""Where files live, how they get here, and how a long run survives being stopped and is never made twice at once.
 
 Four folders, and no surprise about any of them:
 
@@ -15,17 +15,39 @@ back: only `mmhallu data get`, a model named by its hub id, and a server that yo
 import hashlib
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmhallu_core.types import CannotRun
 
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR = 1 << 30  # the byte that is locked: far behind the number in the file, which stays readable
+
+    def _take(file: Any) -> None:
+        file.seek(_FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(file: Any) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 PACKAGE = Path(__file__).parent
 
 
 class MissingFile(CannotRun, FileNotFoundError):
     """A file is not on this machine. The message says which command gets it."""
+
+
+class Locked(CannotRun):
+    """Another process that is alive holds the lock."""
 
 
 class JournalError(CannotRun, ValueError):
@@ -200,3 +222,50 @@ def _record_of(line: bytes) -> dict[str, Any] | None:
     if not isinstance(entry, dict) or set(entry) != {"sha256", "record"}:
         return None
     return entry["record"] if json_sha256(entry["record"]) == entry["sha256"] else None
+
+
+class Lock:
+    """Lets one process at a time into a folder, from `with` to its end.
+
+    The system holds the lock, not a file's presence: it ends with the process, however that ended. So a run that was
+    killed never bars the next one, and nobody has to decide whether an old lock file may be deleted.
+
+    Args:
+        path: the lock's file; it is made when absent, says which process holds the lock, and stays there.
+        what: what is locked, for the message.
+        seconds: how long to wait for another process to let go.
+
+    Raises:
+        Locked: when it does not, on entering.
+    """
+
+    def __init__(self, path: Path, what: str, seconds: float = 0.0) -> None:
+        self.path, self.what, self.seconds = path, what, seconds
+
+    def __enter__(self) -> "Lock":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "a+b")
+        deadline = time.monotonic() + self.seconds
+        while True:
+            try:
+                _take(self._file)
+                break
+            except (BlockingIOError, PermissionError):  # PermissionError is how Windows says the same
+                if time.monotonic() >= deadline:
+                    self._refuse()
+                time.sleep(0.02)
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(str(os.getpid()).encode("ascii"))
+        self._file.flush()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()  # which gives the lock back
+
+    def _refuse(self) -> None:
+        """Raises Locked, with the number of the process that has it."""
+        self._file.seek(0)
+        holder = self._file.read(20).decode("ascii", errors="replace") or "unknown"
+        self._file.close()
+        raise Locked(f"{self.what} is in use by process {holder}: wait for it, end it, or use another --out")

@@ -25,9 +25,8 @@ from mmhallu_core.edit import work
 from mmhallu_core.edit.decode import Reason, decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.folder import FolderSource
-from mmhallu_core.edit.lock import Lock, Locked
 from mmhallu_core.edit.run import build
-from mmhallu_core.store import JournalError, sha256
+from mmhallu_core.store import JournalError, Lock, Locked, sha256
 from mmhallu_core.types import CannotRun, EditSample, read_jsonl, write_jsonl
 
 pytestmark = pytest.mark.long

@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mmhallu_core.edit.lock import Lock
 from mmhallu_core.edit.work import Make, Work
+from mmhallu_core.store import Lock
 from mmhallu_core.types import CannotRun
 
 DEATHS = 3  # workers that one chunk may take with it

@@ -35,9 +35,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from mmhallu_core.edit.engine_local import Engine, Inline, Processes, await_old_workers
-from mmhallu_core.edit.lock import Lock
 from mmhallu_core.edit.work import KINDS, Make, chunk_file, write_whole
-from mmhallu_core.store import Journal, sha256
+from mmhallu_core.store import Journal, Lock, sha256
 from mmhallu_core.types import CannotRun
 
 CHUNK = 64  # drafts: some seconds of work, so that little is done twice after a kill
