@@ -94,9 +94,9 @@ def audit(
     asked = read_any(Path(what)) if Path(what).is_file() else benchmark(what).read(questions)
     vlm = None
     if model:
-        from mmhallu_core.train.sft import load_model
+        from mmhallu_core.models.vlm import Vlm
 
-        vlm = load_model(model)
+        vlm = Vlm.load(model)
     result = audit_questions(asked, vlm)
     lines = [f"{what}, {result['n']} questions; guessing gives {100 * result['chance']:.1f}%; 95% intervals"]
     lines.append(table(result["rules"], result["ci"], tuple(result["rules"])))
@@ -160,10 +160,10 @@ def evaluate(
     else:
         from mmhallu_core.config import profile as profile_named
         from mmhallu_core.evaluate.runner import processes, run
-        from mmhallu_core.train.sft import load_model
+        from mmhallu_core.models.vlm import Vlm
 
         workers = processes()  # before the model is loaded, so that each process takes its own GPU
-        vlm = load_model(model or profile_named(profile or None).model)
+        vlm = Vlm.load(model or profile_named(profile or None).model)
         if by == "letter":
             ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
         else:

@@ -43,12 +43,11 @@ def ask(
     import transformers
 
     from mmhallu_core.config import profile
-    from mmhallu_core.models.vlm import open_image
-    from mmhallu_core.train.sft import load_model
+    from mmhallu_core.models.vlm import Vlm, open_image
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
     images = [open_image(path) for path in paths]
-    vlm = load_model(model or profile().model)
+    vlm = Vlm.load(model or profile().model)
     answer = vlm.answer([images], [question])[0]
     emit({"model": vlm.name, "images": paths, "question": question, "answer": answer}, as_json, answer)
 

@@ -134,7 +134,7 @@ def test_the_pipelines_samples_are_learned_from(tmp_path):
     from mmhallu_core.edit.recipe import World
     from mmhallu_core.edit.run import build
     from mmhallu_core.methods.med.sft import Sft, train
-    from mmhallu_core.train.sft import load_model
+    from mmhallu_core.models.vlm import Vlm
     from mmhallu_core.types import read_jsonl
 
     build(World(16, 0, 0.0), tmp_path / "edits", workers=0)
@@ -152,4 +152,4 @@ def test_the_pipelines_samples_are_learned_from(tmp_path):
     record = train(ask, tmp_path / "run", "a test")
     assert record["spec"]["lr"] == 3e-3 and record["loss"]["consistency"] >= 0 and not record["collapse"]["collapsed"]
     assert record["data"]["epoch"] == lessons.counts()
-    assert load_model(str(tmp_path / "run"), "cpu").name == "tiny-llava with run"
+    assert Vlm.load(tmp_path / "run", "cpu").adapters == (tmp_path / "run",)

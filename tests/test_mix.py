@@ -6,7 +6,6 @@ import torch
 from mmhallu_core.models.mix import mixed_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.tour.run import ADAPTER
-from mmhallu_core.train.sft import with_adapter
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -19,7 +18,7 @@ DESCRIBE = "Describe the image."
 @pytest.fixture(scope="module")
 def models():
     """tiny-llava with the tour's adapter, and without: two models that say different things."""
-    return with_adapter(Vlm.load(), ADAPTER), Vlm.load()
+    return Vlm.load(adapters=[ADAPTER]), Vlm.load()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade
+from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.tour import run as tour_run
@@ -19,7 +20,7 @@ from mmhallu_core.tour.pictures import FIRST, LEAST, pictures, told, wrong_words
 from mmhallu_core.tour.run import Plan, run_tour
 from mmhallu_core.tour.tell import Voice
 from mmhallu_core.train.pretrain.branches import Turn
-from mmhallu_core.train.sft import WEIGHTS, Example, SftSpec, fine_tune, load_model, with_adapter
+from mmhallu_core.train.sft import Example, SftSpec, fine_tune
 from mmhallu_core.types import Answer, CannotRun
 from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language import describe, match, read
@@ -132,10 +133,10 @@ def test_an_adapter_learns_comes_back_and_leaves_the_connector_alone(vlm, tmp_pa
 
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text(encoding="utf-8"))
     assert config["base_model_name_or_path"] == "tiny-llava", "an adapter names its model, not a folder of its maker"
-    again = with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path / "a")
+    again = Vlm.load("tiny-llava", "cpu", adapters=[tmp_path / "a"])
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], value, atol=1e-6, rtol=0)
-    assert load_model(str(tmp_path / "a"), "cpu").name == again.name == tuned.name
+    assert again.name == tuned.name and Vlm.load(tmp_path / "a", "cpu").name == str(tmp_path / "a")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["adapter_config.json", WEIGHTS, "run.json"]
 
 
@@ -160,14 +161,14 @@ def test_a_loss_that_is_no_number_is_an_error(vlm, tmp_path):
 
 def test_a_wrong_adapter_is_refused(vlm, tmp_path):
     with pytest.raises(CannotRun, match="holds no adapter"):
-        with_adapter(vlm, tmp_path)
+        vlm.with_adapter(tmp_path)
     _, record = fine_tune(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
     (tmp_path / "run.json").write_text(json.dumps({**record, "base_sha256": "0" * 64}), encoding="utf-8")
     with pytest.raises(CannotRun, match="other weights"):
-        with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path)
+        Vlm.load("tiny-llava", "cpu", adapters=[tmp_path])
     (tmp_path / WEIGHTS).write_bytes((tmp_path / WEIGHTS).read_bytes() + b" ")
     with pytest.raises(CannotRun, match="not the file"):
-        with_adapter(Vlm.load("tiny-llava", "cpu"), tmp_path)
+        Vlm.load("tiny-llava", "cpu", adapters=[tmp_path])
 
 
 # ---------------------------------------------------------------- comparing
@@ -292,7 +293,7 @@ def test_a_terminal_gets_wrapped_lines_and_a_screen_reader_whole_ones():
 
 
 def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_lesson():
-    assert load_model("tour-adapter", "cpu").name == "tiny-llava with tour-adapter"
+    assert Vlm.load("tour-adapter", "cpu").name == "tour-adapter"
     record = json.loads((tour_run.ADAPTER / "run.json").read_text(encoding="utf-8"))
     assert SftSpec(**record["spec"]) == tour_run.LONG and record["steps"] == tour_run.LONG.steps
 

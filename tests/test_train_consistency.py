@@ -15,7 +15,7 @@ from mmhallu_core.train.adapt import Adapt, adapt
 from mmhallu_core.train.consistency import Held, changed_pixels, embeddings, pair_inputs, picture_means, require_tokens
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.pretrain.branches import Turn
-from mmhallu_core.train.sft import Example, SftSpec, fine_tune, load_model
+from mmhallu_core.train.sft import Example, SftSpec, fine_tune
 from mmhallu_core.types import CannotRun
 
 pytestmark = pytest.mark.long
@@ -178,7 +178,7 @@ def test_a_run_moves_the_parts_of_its_plan_and_comes_back(tower, decoder, moved,
     parts = ("vision_tower", "multi_modal_projector", "language_model", "lm_head")
     assert {part for part in parts for name in changed if part in name} == moved
     assert record["trainable"] > 0 and record["spec"]["vision_tower"] == tower
-    again = load_model(str(tmp_path / "run"), "cpu").model.state_dict()
+    again = Vlm.load(str(tmp_path / "run"), "cpu").model.state_dict()
     assert (tmp_path / "run" / "model.safetensors").exists() == ("lora" not in (tower, decoder))
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again[name], value, atol=1e-6, rtol=0)
@@ -192,7 +192,7 @@ def test_another_kind_of_adapter_learns_as_many_numbers(tmp_path):
     )
     assert loha["trainable"] == lora["trainable"] and loha["sha256"] != lora["sha256"]
     assert loha["loss"]["first"] == pytest.approx(lora["loss"]["first"], abs=1e-5), "both begin as the base model"
-    again = load_model(str(tmp_path / "loha"), "cpu").model.state_dict()
+    again = Vlm.load(str(tmp_path / "loha"), "cpu").model.state_dict()
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again[name], value, atol=1e-6, rtol=0)
     with pytest.raises(CannotRun, match="must be even"):

@@ -16,14 +16,13 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data.chats import Chat, read_training_file
 from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
+from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import Adapt
 from mmhallu_core.train.finetune import CHECKPOINTING, RunSpec, answers_loss, finetune, prepare
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import WEIGHTS
 from mmhallu_core.train.pretrain.branches import IGNORE
-from mmhallu_core.train.sft import load_model
 from mmhallu_core.train.talks import Talk, encode_talks, write
 from mmhallu_core.types import CannotRun, EditSample, write_jsonl
 
@@ -177,7 +176,7 @@ def test_an_adapter_loads_in_plain_peft(folders, tmp_path):
         before = base(**inputs).loss
         tuned = peft.PeftModel.from_pretrained(base, str(tmp_path / "run")).eval()
         after = tuned(**inputs).loss
-        ours = load_model(str(tmp_path / "run"), "cpu").model(**inputs).loss
+        ours = Vlm.load(tmp_path / "run", "cpu").model(**inputs).loss
     assert after != before
     torch.testing.assert_close(after, ours, atol=1e-5, rtol=0)
     assert (

@@ -240,9 +240,8 @@ def test_unusual_scenes_lack_the_usual():
 def models():
     """tiny-llava, and another model of the same form that stands in for the one without habit."""
     from mmhallu_core.tour.run import ADAPTER
-    from mmhallu_core.train.sft import with_adapter
 
-    return Vlm.load(), with_adapter(Vlm.load(), ADAPTER)
+    return Vlm.load(), Vlm.load(adapters=[ADAPTER])
 
 
 def test_the_dial_runs_from_one_model_to_the_other(models):

@@ -38,6 +38,8 @@ class Family:
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
         vision_tail: paths of what follows the tower's layers and is left out on the way to the connector, if it is
             there. See `unread`.
+        old_names: for each time at which transformers called the layers otherwise, pairs of how a name begins today and
+            how it began then; the first that fits counts. `adapters.py` reads adapters of that time with it.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Family:
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
     vision_tail: tuple[str, ...] = ()
+    old_names: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
     def decoder_layers(self) -> str:
@@ -127,17 +130,23 @@ def plain(model: nn.Module) -> nn.Module:
 
 # CLIP's and SigLIP's layers, and those that were copied from them.
 _CLIP = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
+_TEXT_INSIDE = (("lm_head", "language_model.lm_head"), ("model.language_model.", "language_model.model."))  # until 4.51
 _LLAVA = {
     "vision_tower": "model.vision_tower",
     "vision_layers": ("model.vision_tower.encoder.layers",),
     "vision_matrices": _CLIP,
     "vision_tail": ("model.vision_tower.post_layernorm", "model.vision_tower.head"),
+    "old_names": (
+        (("model.vision_tower.", "model.vision_tower.vision_model."),),  # from 4.52 on
+        (*_TEXT_INSIDE, ("model.vision_tower.", "vision_tower.vision_model."), ("model.", "")),
+    ),
 }
 _QWEN = {
     "vision_tower": "model.visual",
     "vision_layers": ("model.visual.blocks",),
     "image_positions": positions_from(grids.qwen_vl),
 }
+_QWEN_OLD = ((("model.language_model.", "model."), ("model.visual.", "visual.")),)  # until 4.51
 
 _ALL = (
     Family(
@@ -156,12 +165,13 @@ _ALL = (
     ),
     Family(
         "qwen2_vl", ("qwen2_vl",), ("qwen2_vl", "qwen2_vl_vision"), **_QWEN, connector=("model.visual.merger",),
-        vision_matrices=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"),
+        vision_matrices=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"), old_names=_QWEN_OLD,
     ),
     Family(
         "qwen2_5_vl", ("qwen2_5_vl",), ("qwen2_5_vl", "qwen2_5_vl_vision"), **_QWEN,
         connector=("model.visual.merger",),
         vision_matrices=("attn.qkv", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+        old_names=_QWEN_OLD,
     ),
     Family(
         "qwen3_vl", ("qwen3_vl",), ("qwen3_vl", "qwen3_vl_vision"), **_QWEN,
@@ -174,6 +184,7 @@ _ALL = (
         ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.fc1", "mlp.fc2"),
         connector=("model.multi_modal_projector",), image_positions=None,
         cross_attention_matrices=("cross_attn.q_proj", "cross_attn.k_proj", "cross_attn.v_proj", "cross_attn.o_proj"),
+        old_names=((*_TEXT_INSIDE, ("model.", "")),),
     ),
     Family(
         "idefics3", ("idefics3", "smolvlm"), ("idefics3_vision", "smolvlm_vision"), "model.vision_model",

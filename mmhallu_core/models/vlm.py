@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
+from mmhallu_core.models.adapter_folders import adapter_folder, chain
 from mmhallu_core.models.families import Family, family_of
 from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
@@ -53,11 +54,13 @@ class Vlm:
         name: what it was loaded as.
         model: any of transformers' image-text-to-text models of a known family.
         processor: its processor, with a chat template.
+        adapters: folders of the adapters that were added into its weights, in their order.
     """
 
     name: str
     model: PreTrainedModel
     processor: ProcessorMixin
+    adapters: tuple[Path, ...] = ()
 
     @classmethod
     def load(
@@ -67,8 +70,12 @@ class Vlm:
         dtype: str | torch.dtype | None = None,
         device_map: str | dict[str, Any] | None = None,
         attention: str | None = None,
+        adapters: Sequence[Path | str] = (),
     ) -> "Vlm":
         """Loads a shipped model by name, a folder that `from_pretrained` reads, or a model of the hub by its id.
+
+        The folder of an adapter is a model too: its base model, with the adapter's changes added into its weights.
+        That base may be such a folder again. The processor is the base model's.
 
         Args:
             name: such as "tiny-llava", "runs/mine" or "HuggingFaceTB/SmolVLM-Instruct".
@@ -76,13 +83,34 @@ class Vlm:
             dtype: such as "bfloat16"; what the files say when None.
             device_map: how `accelerate` should spread the model over devices, such as "auto".
             attention: "sdpa", "eager", "flash_attention_2", ...; what suits the machine when None.
+            adapters: folders of adapters to add, one after the other, whatever base model they name themselves.
 
         Raises:
-            CannotRun: when there is no such model, its files are damaged, or its family is not known.
+            CannotRun: when there is no such model, its files are damaged, its family is not known, or an adapter does
+                not fit; see `adapters.put_on`.
         """
-        model, processor = load_parts(name, device, dtype, device_map, attention)
+        base, own = chain(name)
+        try:
+            model, processor = load_parts(base, device, dtype, device_map, attention)
+        except CannotRun as error:
+            said = f"{name} is an adapter, and its base model does not load: {error}" if own else str(error)
+            raise CannotRun(said) from error
         family_of(model)
-        return cls(str(name), model, processor)
+        vlm = cls(base, model, processor)
+        for folder in own:
+            vlm = vlm.with_adapter(folder)
+        vlm.name = str(name)
+        for folder in adapters:
+            vlm = vlm.with_adapter(folder)
+        return vlm
+
+    def with_adapter(self, folder: Path | str) -> "Vlm":
+        """The model with an adapter added into its weights; this one is used up. See `adapters.put_on`."""
+        from mmhallu_core.models.adapters import put_on  # here, not above: peft takes a while to import
+
+        folder = adapter_folder(folder) or Path(folder)
+        model = put_on(self.model, folder, self.adapters).eval()
+        return Vlm(f"{self.name} with {folder.name}", model, self.processor, (*self.adapters, folder))
 
     @property
     def family(self) -> Family:

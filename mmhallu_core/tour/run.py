@@ -15,6 +15,7 @@ import transformers
 
 from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
 from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
+from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
 from mmhallu_core.tour.lesson import lesson
@@ -22,7 +23,7 @@ from mmhallu_core.tour.page import page
 from mmhallu_core.tour.pictures import RULE, Shown, pictures, told, wrong_words
 from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, Voice
 from mmhallu_core.tour.tell import RULE as MEASURABLE
-from mmhallu_core.train.sft import WEIGHTS, SftSpec, fine_tune, with_adapter
+from mmhallu_core.train.sft import SftSpec, fine_tune
 from mmhallu_core.types import CannotRun
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.world.prior import PRIOR
@@ -128,7 +129,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     voice.say(_quoted("   Now it says: ", quick["captions"][0], first, voice))
 
     voice.say("\n4. The same pictures and questions again, and beside them the adapter that was trained longer.")
-    shipped = stage("shipped", lambda: _answers(with_adapter(Vlm.load(plan.base), plan.adapter), shown, exam, voice))
+    shipped = stage("shipped", lambda: _answers(Vlm.load(plan.base, adapters=[plan.adapter]), shown, exam, voice))
     add("shipped", shipped)
     voice.say(voice.scores(models, differences))
     voice.say(f"\n   {MEASURABLE}\n" + "\n".join(f"   {line}" for line in verdicts(differences)))

@@ -13,7 +13,6 @@ as they were and as they become, because an adapter can be switched off. A plan 
 """
 
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import peft
 from torch import nn
 from transformers import PreTrainedModel
 
+from mmhallu_core.models.adapters import quiet_peft
 from mmhallu_core.models.families import Family, family_of, plain
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
@@ -173,14 +173,6 @@ def merged(model: peft.PeftModel) -> Iterator[peft.PeftModel]:
         yield model
     finally:
         model.unmerge_adapter()
-
-
-@contextmanager
-def quiet_peft() -> Iterator[None]:
-    """Leaves out one warning: peft asks transformers for something by its old name."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-        yield
 
 
 def _parameters(model: PreTrainedModel, family: Family) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ from mmhallu_core.store import Journal, sha256
 from mmhallu_core.train.adapt import Adapt, adapt, trainable
 from mmhallu_core.train.consistency import Held, is_on, pair_inputs, require_tokens
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import base_hash, collapse_record, first_and_final, look, losses_of, quiet, save_weights
+from mmhallu_core.train.outcome import base_info, collapse_record, first_and_final, look, losses_of, quiet, save_weights
 from mmhallu_core.train.pretrain.branches import IGNORE
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.train.progress import Bar
@@ -215,8 +215,8 @@ def finetune(
     """
     if (out / "run.json").exists():
         raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
-    base, base_sha256 = vlm.name, base_hash(vlm)
-    Journal(out / "about.jsonl", {"spec": asdict(spec), "base_sha256": base_sha256, "data": data})
+    base = base_info(vlm, out)
+    Journal(out / "about.jsonl", {"spec": asdict(spec), "base_sha256": base.sha256, "data": data})
     ready = prepare(vlm, spec)
     model, checkpoints = ready.model, out / "checkpoints"
     learns = trainable(model)
@@ -242,7 +242,7 @@ def finetune(
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
     losses = losses_of(trainer)
-    weights = save_weights(model, vlm, base, out)
+    weights = save_weights(model, vlm, base.for_peft, out)
     told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
     parts = {name: told[name] for name in ("answers", "consistency") if name in told}
     record = {
@@ -252,8 +252,8 @@ def finetune(
         "versions": {**versions(), "peft": peft.__version__},
         "data": data,
         "data_sha256": data["sha256"],
-        "base": base,
-        "base_sha256": base_sha256,
+        "base": base.for_run,
+        "base_sha256": base.sha256,
         "sha256": sha256(weights),
         "steps": trainer.state.global_step,
         "examples": trainer.state.global_step * spec.effective_batch,

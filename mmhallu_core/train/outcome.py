@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import peft
 import torch
@@ -12,16 +12,37 @@ from PIL import Image
 from torch import nn
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer
 
+from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_name
 from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.models.weights import weights_sha256
-from mmhallu_core.store import sha256
+from mmhallu_core.models.weights import base_hash
 from mmhallu_core.train.collapse import Features, measure, verdict
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
 from mmhallu_core.types import CannotRun
 
-WEIGHTS = "adapter_model.safetensors"
 AT_ONCE = 8  # pairs in memory when features are looked at
+
+
+class Base(NamedTuple):
+    """What a run says of the model that it starts from: its name for peft, its name in `run.json`, its hash."""
+
+    for_peft: str
+    for_run: str
+    sha256: str
+
+
+def base_info(vlm: Vlm, out: Path) -> Base:
+    """What a run in `out` will say of the model that it starts from; to be asked before training.
+
+    Raises:
+        CannotRun: when adapters were put on the model by hand, so that no one name gives it back.
+    """
+    if vlm.adapters and adapter_folder(vlm.name) is None:
+        raise CannotRun(
+            f"an adapter could not name {vlm.name!r} as its base model: save that model (vlm.model and vlm.processor, "
+            "save_pretrained), and train the saved one"
+        )
+    return Base(*base_name(vlm.name, out), base_hash(vlm.model, vlm.adapters))
 
 
 def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, out: Path) -> Path:
@@ -30,7 +51,7 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
     Args:
         model: what `adapt` gave, trained.
         vlm: has the processor that belongs to it.
-        base: the name that the adapter gives to its model, instead of a folder of this machine.
+        base: the name that the adapter gives to its model, see `base_info`.
         out: the folder.
 
     Returns:
@@ -47,12 +68,6 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
     model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
     (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
     return out / WEIGHTS
-
-
-def base_hash(vlm: Vlm) -> str:
-    """The hash of a base model's file of weights, or of its tensors where the file is elsewhere (a hub's cache)."""
-    file = Path(vlm.model.name_or_path) / "model.safetensors"
-    return sha256(file) if file.is_file() else weights_sha256(vlm.model)
 
 
 def quiet(trainer: Trainer) -> None:

@@ -29,13 +29,12 @@ from transformers import (
 
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.train.adapt import Adapt, How, Kind, adapt, merge, quiet_peft, trainable
+from mmhallu_core.store import sha256
+from mmhallu_core.train.adapt import Adapt, How, Kind, adapt, merge, trainable
 from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.outcome import (
-    WEIGHTS,
-    base_hash,
+    base_info,
     collapse_record,
     first_and_final,
     look,
@@ -45,7 +44,6 @@ from mmhallu_core.train.outcome import (
 )
 from mmhallu_core.train.pretrain.branches import Turn, answer_loss, collate, pack
 from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
-from mmhallu_core.types import CannotRun
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def fine_tune(
     Raises:
         CannotRun: when the loss stops being a number, or the plan is none, see `adapt.adapt` and `consistency.Held`.
     """
-    base_name, base_sha256 = vlm.name, base_hash(vlm)
+    base = base_info(vlm, out)
     set_seed(spec.seed)
     model = adapt(vlm, spec.plan, tell=None)
     llava, held = plain(model), Held(model, spec.consistency)
@@ -198,15 +196,15 @@ def fine_tune(
     trainer.train()
     seconds = time.monotonic() - began
     losses = losses_of(trainer)
-    weights = save_weights(model, vlm, base_name, out)
+    weights = save_weights(model, vlm, base.for_peft, out)
     parts = {name: trainer.extra[name] for name in ("answers", "consistency") if name in trainer.extra}
     record = {
         "command": command,
         "spec": asdict(spec),
         "seed": spec.seed,
         "versions": {**versions(), "peft": peft.__version__},
-        "base": base_name,
-        "base_sha256": base_sha256,
+        "base": base.for_run,
+        "base_sha256": base.sha256,
         "data_sha256": examples.hash.hexdigest(),
         "sha256": sha256(weights),
         "steps": trainer.state.global_step,
@@ -219,41 +217,10 @@ def fine_tune(
     if before is not None:
         record["collapse"] = collapse_record(before, look(model, vlm, watched))
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Vlm(f"{base_name} with {out.name}", merge(model).eval(), vlm.processor), record
+    return Vlm(f"{vlm.name} with {out.name}", merge(model).eval(), vlm.processor, (*vlm.adapters, out)), record
 
 
 def _pairs(vlm: Vlm, inputs: Mapping[str, Any], groups: Sequence[Sequence[Image.Image]]) -> dict[str, Tensor]:
     """What the consistency loss needs; examples with two pictures are pairs, and what differs in them is the edit."""
     changed = [changed_pixels(*group) if len(group) == 2 else None for group in groups]
     return pair_inputs(vlm, inputs, groups, changed)
-
-
-def with_adapter(vlm: Vlm, folder: Path) -> Vlm:
-    """The model with an adapter that `fine_tune` wrote; `vlm` is used up.
-
-    Raises:
-        CannotRun: when the folder holds no adapter, or one that was trained on another model or changed since.
-    """
-    if not (folder / WEIGHTS).is_file() or not (folder / "run.json").is_file():
-        raise CannotRun(f"{folder} holds no adapter: {WEIGHTS} and run.json belong in it")
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    if record["sha256"] != sha256(folder / WEIGHTS):
-        raise CannotRun(f"{folder / WEIGHTS} is not the file that its run.json describes; get or train it again")
-    if record["base_sha256"] != base_hash(vlm):
-        raise CannotRun(f"the adapter in {folder} was trained on other weights than those of {vlm.name}")
-    with quiet_peft():
-        model = merge(peft.PeftModel.from_pretrained(vlm.model, str(folder)))
-    return Vlm(f"{vlm.name} with {folder.name}", model.eval(), vlm.processor)
-
-
-def load_model(name: str, device: str | None = None) -> Vlm:
-    """Loads a shipped model by name, or the folder of a model or of an adapter (which names its base model).
-
-    Raises:
-        CannotRun: when the folder is neither; see `Vlm.load` and `with_adapter`.
-    """
-    folder = PACKAGE / "checkpoints" / name if name == "tour-adapter" else Path(name)
-    if not (folder / WEIGHTS).is_file():
-        return Vlm.load(name, device)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return with_adapter(Vlm.load(record["base"], device), folder)

@@ -20,14 +20,15 @@ from typing import Any
 
 from mmhallu_core.edit.similarity import TinyClipEmbedder
 from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, Tally, alike, arm, token_count
+from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
+from mmhallu_core.models.weights import base_hash
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies.med.exam import ask, look
 from mmhallu_core.studies.med.plan import NUMBERS, Numbers, Run, runs
 from mmhallu_core.studies.record import commit, versions
 from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.outcome import WEIGHTS, base_hash
-from mmhallu_core.train.sft import SftSpec, fine_tune, with_adapter
+from mmhallu_core.train.sft import SftSpec, fine_tune
 from mmhallu_core.types import CannotRun
 
 SCORES, LOCK, BASES = "scores.json", "lock", "bases"
@@ -72,7 +73,7 @@ def perform(run: Run, out: Path, numbers: Numbers, tell: Callable[[str], None], 
     """
     folder, began = out / run.id, time.monotonic()
     vlm, training = _model(run, out)
-    base_sha256 = base_hash(vlm)
+    base_sha256 = base_hash(vlm.model)
     if run.arm:
         vlm, training = _trained(run, vlm, folder, numbers, tell)
     trained = time.monotonic() - began
@@ -110,7 +111,7 @@ def _model(run: Run, out: Path) -> tuple[Vlm, None]:
         return vlm, None
     if not (out / run.of / WEIGHTS).is_file():
         raise Skipped(f"{run.id} looks at {run.of}, whose adapter is not in {out / run.of}: make that run here first")
-    return with_adapter(vlm, out / run.of), None
+    return vlm.with_adapter(out / run.of), None
 
 
 def _named(vlm: Vlm, name: str) -> Vlm:
