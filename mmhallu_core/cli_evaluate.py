@@ -22,6 +22,7 @@ TWINS = (
     "mme", "mmstar", "mmvp", "pope", "rbench", "spatialsense",
 )  # fmt: skip
 
+MAX_NEW_TOKENS = 120
 BY = {"letter": "", "likelihood": "sum", "likelihood-mean": "mean"}  # how a model answers, see `evaluate.likelihood`
 
 Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]
@@ -120,11 +121,12 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Ask only the first so many questions.")] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Questions a forward pass; halved when memory runs out.")
-    ] = 48,
+        int | None,
+        typer.Option(min=1, max=MOST, help="Questions a forward pass, 48 or 16 by --by; halved when memory runs out."),
+    ] = None,
     max_new_tokens: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end.")
-    ] = 120,
+        int | None, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end; 120 if not given.")
+    ] = None,
     by: Annotated[
         str,
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
@@ -144,44 +146,63 @@ def evaluate(
         raise CannotRun(f"no way to answer {by!r}; choose one of {', '.join(BY)}")
     if server and by != "letter":
         raise CannotRun("a server does not tell how likely it finds an option; use --by letter")
+    if server and not model:
+        raise CannotRun("--server needs --model, the server's name for the model")
+    _only("--calls", calls, bool(server), "with --server")
+    _only("--batch-size", batch_size, not server, "for a model in this process; a server makes batches of its own")
+    _only("--max-new-tokens", max_new_tokens, by == "letter", "with --by letter: a likelihood writes no answer")
+    _only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
     began, one = time.monotonic(), benchmark(bench)
-    asked = in_folder(one.read(questions), images)[:limit]
+    everything = one.read(questions)
+    _only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
+          f"for pictures that are files; those of {bench} are not")  # fmt: skip
+    everything = in_folder(everything, images)
+    asked, rest = everything[:limit], everything[limit or len(everything) :]
     asked = asked if one.draw is None else [one.draw(question) for question in asked]
+    tokens, about = max_new_tokens or MAX_NEW_TOKENS, {"benchmark": bench}
     if server:
         from mmhallu_core.clients.budget import Budget
         from mmhallu_core.clients.openai_client import OpenAiClient
         from mmhallu_core.evaluate.served import ask_questions
 
-        if not model:
-            raise CannotRun("--server needs --model, the server's name for the model")
-        client, about = OpenAiClient(server, model, budget=Budget(calls)), {"benchmark": bench}
-        ran = ask_questions(asked, client, out, max_new_tokens, about=about, progress="answers")
+        client = OpenAiClient(server, model, budget=Budget(calls))
+        ran = ask_questions(asked, client, out, tokens, about=about, progress="answers")
         ran["seconds"] = time.monotonic() - began
     else:
         from mmhallu_core.config import profile as profile_named
+        from mmhallu_core.evaluate.likelihood import run_likelihood
         from mmhallu_core.evaluate.runner import processes, run
         from mmhallu_core.models.vlm import Vlm
 
         workers = processes()  # before the model is loaded, so that each process takes its own GPU
         vlm = Vlm.load(model or profile_named(profile or None).model)
         if by == "letter":
-            ran = run(asked, vlm, out, batch_size, max_new_tokens, about={"benchmark": bench})
+            ran = run(asked, vlm, out, batch_size or 48, tokens, about=about)
         else:
-            from mmhallu_core.evaluate.likelihood import run_likelihood
-
-            ran = run_likelihood(asked, vlm, out, BY[by])
+            ran = run_likelihood(asked, vlm, out, BY[by], batch_size or 16, about=about)
         if not workers.is_main_process:  # of several processes one scores
             return
         model = vlm.name
     if ran["errors"] == len(asked):
         raise CannotRun(f"none of the {len(asked)} questions could be asked; {out / 'errors.jsonl'} says why")
     answers = read_answers(out / "answers.jsonl")
-    result = {"model": model, **score_answers(one, asked, answers, subset=ran["errors"] > 0), **ran}
+    scored = score_answers(one, [*asked, *rest], answers, subset=ran["errors"] > 0 or bool(rest))
+    result = {"model": model, **scored, **ran}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
     emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
     if ran["errors"]:
         raise typer.Exit(1)
+
+
+def _only(option: str, value: Any, acts: bool, when: str) -> None:
+    """Raises when an option is given that cannot act.
+
+    Raises:
+        CannotRun: with what it is for.
+    """
+    if value is not None and not acts:
+        raise CannotRun(f"{option} is only {when}")
 
 
 @command(new, "benchmark")

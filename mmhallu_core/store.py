@@ -269,3 +269,8 @@ class Lock:
         holder = self._file.read(20).decode("ascii", errors="replace") or "unknown"
         self._file.close()
         raise Locked(f"{self.what} is in use by process {holder}: wait for it, end it, or use another --out")
+
+
+def run_lock(out: Path) -> Lock:
+    """The lock of a run's folder; two runs in one folder would pay twice and write over each other."""
+    return Lock(out / "lock", str(out))

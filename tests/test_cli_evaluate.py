@@ -110,11 +110,18 @@ def test_eval_of_a_twin_goes_on_where_it_was_and_scores(tmp_path):
     code, out, _ = run(*words)
     result = json.loads(out)
     assert code == 0 and (result["n"], result["errors"], result["benchmark"]) == (40, 0, "pope-diorama")
+    everything = len(benchmark("pope-diorama").read(None))
+    assert result["coverage"] == 40 / everything < 1, "what was not asked is not covered"
     assert result["model"] == "tiny-llava" and result["strict"]["accuracy"] > 0.6
     before = (tmp_path / "answers.jsonl").read_bytes()
     again = json.loads(run(*words)[1])
     assert again["vision_calls"] == result["vision_calls"] and (tmp_path / "answers.jsonl").read_bytes() == before
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["strict"] == result["strict"]
+
+
+def test_pictures_in_a_folder_are_only_for_files(tmp_path):
+    words = ["eval", "pope-diorama", "--model", "tiny-llava", "--out", tmp_path / "out", "--images", tmp_path]
+    assert "--images is only for pictures that are files" in run(*words)[2]
 
 
 @pytest.mark.long

@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,14 +13,16 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark import write_benchmark
+from mmhallu_core.evaluate import likelihood as likelihoods
 from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
-from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood
+from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood, run_likelihood
 from mmhallu_core.models.score import score
 from mmhallu_core.models.score_shared import score_shared
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.types import CannotRun
+from mmhallu_core.store import JournalError, Locked, run_lock
+from mmhallu_core.types import CannotRun, read_jsonl
 
 pytestmark = pytest.mark.long
 TEXTS = (["The dog was red.", "The cat was red and is now blue.", "A dog."], ["No.", "There is no difference."])
@@ -88,6 +92,58 @@ def test_a_question_without_options_or_without_its_text_is_refused(load):
             likelihood(vlm, [Question("q1", "with options", "A", (), options, about)])
 
 
+def about_pictures(count):
+    """Questions about so many sets of pictures, two about each."""
+    found = []
+    for number in range(count):
+        file = io.BytesIO()
+        picture(number).save(file, "PNG")
+        for half in "ab":
+            found.append(replace(question(f"{number}{half}"), images=(file.getvalue(),)))
+    return found
+
+
+def test_a_stopped_run_goes_on_and_belongs_to_its_model(load, tmp_path, monkeypatch):
+    vlm, asked, seen = load("llava"), about_pictures(3), []
+
+    def go(out, by="sum", model=vlm):
+        return run_likelihood(asked, model, tmp_path / out, by, 2, progress=False)
+
+    def counting(*given, dies=False):
+        if dies and len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(given[2])
+        return score_shared(*given)
+
+    whole = go("whole")
+    monkeypatch.setattr(likelihoods, "score_shared", partial(counting, dies=True))
+    with pytest.raises(KeyboardInterrupt):
+        go("out")
+    assert sum(map(len, seen)) == 4 and not (tmp_path / "out" / "answers.jsonl").exists()
+    monkeypatch.setattr(likelihoods, "score_shared", counting)
+    seen.clear()
+    result = go("out")
+    assert sum(map(len, seen)) == 2 and (result["n"], result["asked_again"]) == (6, 2)
+    for name in ("answers.jsonl", "likelihoods.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert result["answered_by"] == whole["answered_by"] == "likelihood, by sum"
+    for other in ({"by": "mean"}, {"model": load("qwen2_vl")}):
+        with pytest.raises(JournalError, match="another run"):
+            go("out", **other)
+    with run_lock(tmp_path / "out"), pytest.raises(Locked, match="is in use"):
+        go("out")
+    rows = read_jsonl(tmp_path / "out" / "likelihoods.jsonl", Weighed)
+    assert rows == likelihood(vlm, asked, 2), "and what is kept is what the function gives"
+
+
+def test_a_bad_picture_costs_its_own_questions(load, tmp_path):
+    asked = about_pictures(2)
+    asked[0] = replace(asked[0], images=(b"not a picture",))
+    result = run_likelihood(asked, load("llava"), tmp_path, "sum", progress=False)
+    assert (result["n"], result["errors"]) == (3, 1)
+    assert "0a" in (tmp_path / "errors.jsonl").read_text("utf-8")
+
+
 def test_eval_by_letter_and_by_likelihood(tmp_path):
     write_benchmark(squares.questions("med-tiny/test", 4), tmp_path / "bench", "med-tiny", {})
     for by in ("letter", "likelihood", "likelihood-mean"):
@@ -106,7 +162,10 @@ def test_eval_by_letter_and_by_likelihood(tmp_path):
         again = json.loads(CliRunner().invoke(app, [*map(str, scored), "--subset", "--json"]).stdout)
         assert again["strict"] == result["strict"]
     for wrong, told in ((["--by", "magic"], "no way to answer"), (["--by", "likelihood", "--server", "x"], "a server"),
-                        (["--by", "likelihood"], "another --out")):  # fmt: skip
+                        (["--by", "likelihood"], "a new --out"), (["--calls", 3], "only with --server"),
+                        (["--profile", "tiny", "--model", "tiny-llava"], "--profile is only without --model"),
+                        (["--by", "likelihood", "--max-new-tokens", 3], "only with --by letter"),
+                        (["--server", "x", "--model", "m", "--batch-size", 3], "--batch-size is only")):  # fmt: skip
         words = ["eval", "med-tiny", "--questions", tmp_path / "bench", "--limit", 8, "--out", tmp_path / "letter"]
-        shown = CliRunner().invoke(app, [*map(str, words), *wrong])
+        shown = CliRunner().invoke(app, [*map(str, words), *map(str, wrong)])
         assert shown.exit_code == 2 and told in shown.stderr

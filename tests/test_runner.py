@@ -15,11 +15,12 @@ import torch
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import runner
 from mmhallu_core.evaluate.answer_journal import read, weights_sha256
+from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.evaluate.pope import question_about
-from mmhallu_core.evaluate.runner import Group, group, picture_hashes, run, take
+from mmhallu_core.evaluate.runner import picture_hashes, run
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm, open_image
-from mmhallu_core.store import Journal, JournalError
+from mmhallu_core.store import Journal, JournalError, Locked, run_lock
 from mmhallu_core.types import Answer, CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -224,6 +225,20 @@ def test_another_configuration_is_refused(questions, vlm, tmp_path, monkeypatch)
 def test_ids_must_be_unique(questions, vlm, tmp_path):
     with pytest.raises(CannotRun, match="1 question ids come more than once: 0/dog"):
         go([*questions, questions[0]], vlm, tmp_path / "out")
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(questions, vlm, tmp_path, asked):
+    with run_lock(tmp_path / "out"), pytest.raises(Locked, match=f"{tmp_path / 'out'} is in use by process"):
+        go(questions, vlm, tmp_path / "out")
+    assert asked == [] and {path.name for path in (tmp_path / "out").iterdir()} == {"lock"}, "nothing was asked"
+    assert go(questions, vlm, tmp_path / "out")["n"] == len(questions), "and the folder is free again"
+
+
+def test_answers_of_nobody_knows_whom_are_not_written_over(questions, vlm, tmp_path):
+    (tmp_path / "answers.jsonl").write_text('{"id": "mine", "answer": "Yes."}\n', encoding="utf-8")
+    with pytest.raises(CannotRun, match="no journal that says whose they are"):
+        go(questions, vlm, tmp_path)
+    assert said(tmp_path) == {"mine": "Yes."}
 
 
 # ---------------------------------------------------------------- what goes wrong with one question

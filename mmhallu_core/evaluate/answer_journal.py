@@ -57,7 +57,7 @@ class Known:
 
 
 def configuration(
-    vlm: Vlm, questions: Sequence[Question], max_new_tokens: int, about: dict[str, Any] | None = None
+    vlm: Vlm, questions: Sequence[Question], max_new_tokens: int | None, about: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """What answers depend on. The size of a batch and the number of processes are not part of it."""
     processor = [vlm.processor.chat_template, vlm.processor.image_processor.to_json_string()]
@@ -114,8 +114,12 @@ def check(out: Path, about: dict[str, Any]) -> None:
 
     Raises:
         JournalError: when a journal belongs to another configuration, or was changed.
+        CannotRun: when there are answers and no journal that says whose they are.
     """
-    for path in sorted(out.glob("journal*.jsonl")):
+    journals = sorted(out.glob("journal*.jsonl"))
+    if not journals and (out / ANSWERS).exists():
+        raise CannotRun(f"{out} holds {ANSWERS} and no journal that says whose they are; use a new --out")
+    for path in journals:
         Journal(path, about)
 
 
@@ -144,18 +148,23 @@ def require_same_pictures(known: Known, pictures: dict[str, str]) -> None:
 
 
 def write_answers(out: Path, questions: Sequence[Question], known: Known) -> None:
-    """Writes `answers.jsonl`, and `errors.jsonl` where there are errors: whole or not at all."""
+    """Writes `answers.jsonl`, and `errors.jsonl` where there are errors; each whole or not at all."""
     said = [Answer(one.id, known.answers[one.id]) for one in questions if one.id in known.answers]
+    replace_file(out / ANSWERS, said)
+    write_errors(out, questions, known)
+
+
+def write_errors(out: Path, questions: Sequence[Question], known: Known) -> None:
+    """Writes `errors.jsonl` where there are errors, and takes an old one away where there are none."""
     refused = [Refused(one.id, known.errors[one.id]) for one in questions if one.id in known.errors]
-    _replace(out / ANSWERS, said)
     if refused:
-        _replace(out / ERRORS, refused)
+        replace_file(out / ERRORS, refused)
     else:
         (out / ERRORS).unlink(missing_ok=True)
 
 
-def _replace(path: Path, records: Sequence[Record]) -> None:
-    """Puts a file in place in one step: nobody ever sees half of it."""
+def replace_file(path: Path, records: Sequence[Record]) -> None:
+    """Puts a file of records in place in one step: nobody ever sees half of it."""
     new = path.with_name(path.name + ".new")
     write_jsonl(new, records)
     os.replace(new, path)

@@ -10,23 +10,28 @@ is the score by letters: it stands under a name of its own, `likelihood`.
 """
 
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from mmhallu_core.data.question import LETTERS, Question
+from mmhallu_core.evaluate.answer_journal import ANSWERS, Known, replace_file, write_errors
+from mmhallu_core.evaluate.runner import Way, run
 from mmhallu_core.models.score_shared import score_shared
 from mmhallu_core.models.vlm import Vlm, open_image
-from mmhallu_core.types import Answer, CannotRun, write_jsonl
+from mmhallu_core.store import json_sha256
+from mmhallu_core.types import Answer, CannotRun, Record
 
 BY = ("sum", "mean")
 WEIGHTS = "likelihoods.jsonl"
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Weighed(Record):
     """One question's options as answers.
 
     Attributes:
@@ -59,10 +64,83 @@ def likelihood(
     Raises:
         CannotRun: when a question has no options or no such text, or a picture cannot be read.
     """
+    _require_options(questions)
+    pictures = [[open_image(picture) for picture in one.images] for one in questions]
+    return _weigh(vlm, pictures, questions, batch_size, progress)
+
+
+def choices(weighed: Sequence[Weighed], by: str) -> list[Answer]:
+    """The likeliest options as answers that every rule for letters reads; `by` is "sum" or "mean"."""
+    return [Answer(one.id, f"Answer: {one.letter(by)}") for one in weighed]
+
+
+def run_likelihood(
+    questions: Sequence[Question],
+    vlm: Vlm,
+    out: Path,
+    by: str,
+    batch_size: int = 16,
+    progress: bool = True,
+    about: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Weighs the options and writes the likeliest as `answers.jsonl`, and all weights as `likelihoods.jsonl`.
+
+    The weights of each batch are kept as answers are, see `runner.run`: a run that was stopped goes on.
+
+    Args:
+        questions: see `likelihood`.
+        vlm: the model.
+        out: folder of the journals and of both files.
+        by: "sum" or "mean".
+        batch_size: see `likelihood`.
+        progress, about: see `runner.run`.
+
+    Returns:
+        What `runner.run` does, and `answered_by`.
+
+    Raises:
+        CannotRun: see `likelihood` and `runner.run`. A picture that cannot be read costs its own questions.
+    """
+    _require_options(questions)
+
+    def reply(asked: Sequence[tuple[list[Image.Image], Sequence[Question]]], size: int) -> list[list[str]]:
+        pairs = [(pictures, one) for pictures, some in asked for one in some]
+        found = iter(_weigh(vlm, [one for one, _ in pairs], [one for _, one in pairs], size))
+        return [[json.dumps({"sums": one.sums, "means": one.means}) for one in islice(found, len(some))]
+                for _, some in asked]  # fmt: skip
+
+    def write(folder: Path, some: Sequence[Question], known: Known) -> None:
+        weighed = [_kept(one.id, known.answers[one.id]) for one in some if one.id in known.answers]
+        replace_file(folder / WEIGHTS, weighed)
+        replace_file(folder / ANSWERS, choices(weighed, by))
+        write_errors(folder, some, known)
+
+    answered_by = f"likelihood, by {by}"
+    options = json_sha256([[one.about["question"], list(one.choices.values())] for one in questions])
+    identity = {**(about or {}), "answered_by": answered_by, "options": options}
+    ran = run(questions, vlm, out, batch_size, None, progress, identity, Way(reply, write))
+    return {**ran, "answered_by": answered_by}
+
+
+def _require_options(questions: Sequence[Question]) -> None:
+    """Raises when a question has no options, or no text without them.
+
+    Raises:
+        CannotRun: with its id.
+    """
     for one in questions:
         if not one.options or "question" not in one.about:
             raise CannotRun(f"question {one.id} needs options, and in `about` its `question` without them")
-    pictures = [[open_image(picture) for picture in one.images] for one in questions]
+
+
+def _weigh(
+    vlm: Vlm,
+    pictures: Sequence[Sequence[Image.Image]],
+    questions: Sequence[Question],
+    batch_size: int,
+    progress: str | None = None,
+) -> list[Weighed]:
+    """As `likelihood`, with the pictures of each question opened."""
     texts, options = [one.about["question"] for one in questions], [list(one.choices.values()) for one in questions]
     found = []
     for one, scored in zip(questions, score_shared(vlm, pictures, texts, options, batch_size, progress), strict=True):
@@ -72,34 +150,7 @@ def likelihood(
     return found
 
 
-def choices(weighed: Sequence[Weighed], by: str) -> list[Answer]:
-    """The likeliest options as answers that every rule for letters reads; `by` is "sum" or "mean"."""
-    return [Answer(one.id, f"Answer: {one.letter(by)}") for one in weighed]
-
-
-def run_likelihood(questions: Sequence[Question], vlm: Vlm, out: Path, by: str, batch_size: int = 16) -> dict[str, Any]:
-    """Weighs the options and writes the likeliest as `answers.jsonl`, and all weights as `likelihoods.jsonl`.
-
-    Args:
-        questions: see `likelihood`.
-        vlm: the model.
-        out: folder; made when it is not there.
-        by: "sum" or "mean".
-        batch_size: see `likelihood`.
-
-    Returns:
-        `model, n, errors` (always 0), `seconds` and `answered_by`.
-
-    Raises:
-        CannotRun: see `likelihood`; also when the folder holds answers that a model wrote.
-    """
-    if (out / "answers.jsonl").exists() and not (out / WEIGHTS).exists():
-        raise CannotRun(f"{out} holds answers that a model wrote; the likeliest options need another --out")
-    began = time.monotonic()
-    weighed = likelihood(vlm, questions, batch_size, progress="options")
-    out.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(one)) + "\n" for one in weighed)
-    (out / WEIGHTS).write_text("".join(lines), encoding="utf-8", newline="\n")
-    write_jsonl(out / "answers.jsonl", choices(weighed, by))
-    about = {"model": vlm.name, "n": len(weighed), "errors": 0, "answered_by": f"likelihood, by {by}"}
-    return {**about, "seconds": time.monotonic() - began}
+def _kept(name: str, text: str) -> Weighed:
+    """The weights that a journal keeps of a question."""
+    values = json.loads(text)
+    return Weighed(name, tuple(values["sums"]), tuple(values["means"]))

@@ -14,7 +14,8 @@ Process k of N takes every N-th set of pictures and keeps its own journal in the
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,37 +29,41 @@ from tqdm.auto import tqdm
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import answer_journal
 from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
+from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm, open_image
-from mmhallu_core.store import json_sha256, sha256
+from mmhallu_core.store import json_sha256, run_lock, sha256
 from mmhallu_core.types import CannotRun, Picture
 
 # How torch says on the CPU of each system, and on Apple's GPU, that there is no more memory.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
+# (for each set of pictures these and its questions, questions a forward pass) -> for each set its texts
+Reply = Callable[[Sequence[tuple[list[Image.Image], Sequence[Question]]], int], list[list[str]]]
+
 
 @dataclass(frozen=True)
-class Group:
-    """Questions about one set of pictures.
+class Way:
+    """A way to answer: by writing (`written`), or by weighing options (`likelihood.weighed`).
 
     Attributes:
-        pictures: the set's hash.
-        questions: in the benchmark's order.
+        reply: answers a batch. What it gives goes to the journal.
+        write: makes the files of a run out of what its journals say, whole or not at all.
     """
 
-    pictures: str
-    questions: tuple[Question, ...]
+    reply: Reply
+    write: Callable[[Path, Sequence[Question], Known], None] = answer_journal.write_answers
 
-    @property
-    def kind(self) -> tuple[int, bool]:
-        """Groups go together when they have as many pictures, and something to share or nothing."""
-        return len(self.questions[0].images), len(self.questions) == 1
 
-    @property
-    def length(self) -> int:
-        """Of its longest prompt, in characters."""
-        return max(len(one.prompt) for one in self.questions)
+def written(vlm: Vlm, max_new_tokens: int) -> Way:
+    """A model's own words, cut at so many tokens."""
+
+    def reply(asked: Sequence[tuple[list[Image.Image], Sequence[Question]]], batch_size: int) -> list[list[str]]:
+        texts = [[one.prompt for one in questions] for _, questions in asked]
+        return answers(vlm, [pictures for pictures, _ in asked], texts, max_new_tokens, batch_size)
+
+    return Way(reply)
 
 
 def run(
@@ -66,9 +71,10 @@ def run(
     vlm: Vlm,
     out: Path,
     batch_size: int = 48,
-    max_new_tokens: int = 100,
+    max_new_tokens: int | None = 100,
     progress: bool = True,
     about: dict[str, Any] | None = None,
+    way: Way | None = None,
 ) -> dict[str, Any]:
     """Asks a model all questions that it has not answered yet, and writes `answers.jsonl`.
 
@@ -77,9 +83,10 @@ def run(
         vlm: the model; see `processes` where there are several.
         out: folder of the journals, of `answers.jsonl`, and of `errors.jsonl` where there are errors.
         batch_size: questions per forward pass, at most.
-        max_new_tokens: where to cut an answer that does not end.
+        max_new_tokens: where to cut an answer that does not end; None for another `way`.
         progress: a bar with the time left, to the standard error stream.
         about: what else makes this run another run, such as the benchmark's name; JSON values.
+        way: of answering; by writing when None.
 
     Returns:
         `model, n` (answers), `errors` (questions that could not be asked), `seconds` (of this call), `asked_again`
@@ -88,30 +95,31 @@ def run(
 
     Raises:
         CannotRun: when ids repeat, memory does not suffice for one question, a picture changed after it was asked
-            about, or the folder belongs to another run.
+            about, or the folder belongs to another run or is in use.
     """
     started = time.monotonic()
     twice = [name for name, count in Counter(one.id for one in questions).items() if count > 1]
     if twice:
         raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
     workers = processes()
+    way = way or written(vlm, max_new_tokens)
     config = answer_journal.configuration(vlm, questions, max_new_tokens, about)
-    if workers.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        answer_journal.check(out, config)
-    workers.wait_for_everyone()
-    known = answer_journal.read(out, config)
-    pictures = picture_hashes(questions)
-    answer_journal.require_same_pictures(known, pictures)
-    workers.wait_for_everyone()  # nobody writes before all have read
-    journal = AnswerJournal(out, config, workers.process_index, workers.num_processes)
-    share = group(questions, known, pictures)[workers.process_index :: workers.num_processes]
-    _ask(share, vlm, journal, batch_size, max_new_tokens, progress and workers.is_main_process)
-    workers.wait_for_everyone()
-    known = answer_journal.read(out, config)
-    if workers.is_main_process:
-        answer_journal.write_answers(out, questions, known)
-    workers.wait_for_everyone()
+    with run_lock(out) if workers.is_main_process else nullcontext():
+        if workers.is_main_process:
+            answer_journal.check(out, config)
+        workers.wait_for_everyone()
+        known = answer_journal.read(out, config)
+        pictures = picture_hashes(questions)
+        answer_journal.require_same_pictures(known, pictures)
+        workers.wait_for_everyone()  # nobody writes before all have read
+        journal = AnswerJournal(out, config, workers.process_index, workers.num_processes)
+        share = group(questions, known, pictures)[workers.process_index :: workers.num_processes]
+        _ask(share, vlm, journal, way.reply, batch_size, progress and workers.is_main_process)
+        workers.wait_for_everyone()
+        known = answer_journal.read(out, config)
+        if workers.is_main_process:
+            way.write(out, questions, known)
+        workers.wait_for_everyone()
     return {
         "model": vlm.name,
         "n": len(known.answers),
@@ -141,32 +149,7 @@ def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
     return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
 
 
-def group(questions: Sequence[Question], known: Known, pictures: dict[str, str]) -> list[Group]:
-    """The questions that have no answer yet, by their pictures; what can go together stands together.
-
-    A question without a picture shares with nobody and is a group of its own.
-    """
-    found: dict[tuple[str, str], list[Question]] = {}
-    for one in questions:
-        if one.id not in known.answers:
-            found.setdefault((pictures[one.id], "" if one.images else one.id), []).append(one)
-    groups = [Group(name, tuple(some)) for (name, _), some in found.items()]
-    return sorted(groups, key=lambda one: (one.kind, one.length))
-
-
-def take(waiting: list[Group], batch_size: int) -> list[Group]:
-    """Removes the next batch from the front: groups of one kind, `batch_size` questions; one group even if larger."""
-    batch = [waiting.pop(0)]
-    while waiting and waiting[0].kind == batch[0].kind:
-        if sum(len(one.questions) for one in [*batch, waiting[0]]) > batch_size:
-            break
-        batch.append(waiting.pop(0))
-    return batch
-
-
-def _ask(
-    waiting: list[Group], vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int, progress: bool
-) -> None:
+def _ask(waiting: list[Group], vlm: Vlm, journal: AnswerJournal, reply: Reply, batch_size: int, progress: bool) -> None:
     """Asks group after group; all that comes of it goes to the journal."""
     calls: list[int] = []
     tower = plain(vlm.model).get_submodule(vlm.family.vision_tower)
@@ -178,7 +161,7 @@ def _ask(
                 batch = take(waiting, batch_size)
                 opened = _open(batch, journal)
                 journal.begin(one.id for some, _ in opened for one in some.questions)
-                rows = _answers(opened, vlm, journal, batch_size, max_new_tokens)
+                rows = _answers(opened, reply, journal, batch_size)
                 if rows is None:  # the failed attempt's tensors are gone here, so there is room for a smaller one
                     batch_size = max(1, min(batch_size, sum(len(one.questions) for one in batch)) // 2)
                     journal.halve(batch_size)
@@ -209,7 +192,7 @@ def _open(batch: list[Group], journal: AnswerJournal) -> Opened:
 
 
 def _answers(
-    opened: Opened, vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int
+    opened: Opened, reply: Reply, journal: AnswerJournal, batch_size: int
 ) -> list[tuple[str, str, str]] | None:
     """The answers to a batch as (id, text, hash of the pictures); None when memory ran out.
 
@@ -219,11 +202,10 @@ def _answers(
     Raises:
         CannotRun: when memory does not suffice for one question.
     """
-    texts = [[one.prompt for one in some.questions] for some, _ in opened]
     if not opened:
         return []
     try:
-        said = answers(vlm, [pictures for _, pictures in opened], texts, max_new_tokens, batch_size)
+        said = reply([(pictures, some.questions) for some, pictures in opened], batch_size)
     except (RuntimeError, MemoryError) as error:
         if not _is_no_memory(error):
             raise
@@ -234,8 +216,8 @@ def _answers(
             ) from error
         return None
     except CannotRun as error:
-        if sum(map(len, texts)) > 1:
-            return _alone(opened, vlm, journal, batch_size, max_new_tokens)
+        if sum(len(some.questions) for some, _ in opened) > 1:
+            return _alone(opened, reply, journal, batch_size)
         journal.refuse([opened[0][0].questions[0].id], str(error))
         return []
     return [
@@ -245,14 +227,12 @@ def _answers(
     ]
 
 
-def _alone(
-    opened: Opened, vlm: Vlm, journal: AnswerJournal, batch_size: int, max_new_tokens: int
-) -> list[tuple[str, str, str]] | None:
+def _alone(opened: Opened, reply: Reply, journal: AnswerJournal, batch_size: int) -> list[tuple[str, str, str]] | None:
     """As `_answers`, one question at a time."""
     rows = []
     for some, pictures in opened:
         for one in some.questions:
-            found = _answers([(Group(some.pictures, (one,)), pictures)], vlm, journal, batch_size, max_new_tokens)
+            found = _answers([(Group(some.pictures, (one,)), pictures)], reply, journal, batch_size)
             if found is None:
                 return None
             rows += found
