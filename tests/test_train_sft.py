@@ -19,6 +19,7 @@ from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import Locked, run_lock
 from mmhallu_core.train.adapt import Adapt
 from mmhallu_core.train.finetune import CHECKPOINTING, RunSpec, answers_loss, finetune, prepare
 from mmhallu_core.train.med_loss import Consistency
@@ -155,6 +156,20 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(plan, folders,
     assert not (tmp_path / "broken" / "checkpoints").exists()
     with pytest.raises(CannotRun, match="holds a finished run"):
         run(folders("llava"), tmp_path / "whole", spec)
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(folders, tmp_path):
+    with run_lock(tmp_path / "run"), pytest.raises(Locked, match="is in use by process"):
+        run(folders("llava"), tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("steps, said", [(1, "weights are no numbers"), (2, "the loss became nan in step 2")])
+def test_a_run_that_breaks_its_weights_writes_none(steps, said, folders, tmp_path):
+    spec = dataclasses.replace(SPEC, steps=steps, lr=float("inf"), scheduler="constant", save_every=9)
+    with pytest.raises(CannotRun, match=said):
+        run(folders("llava"), tmp_path / "run", spec)
+    assert not (tmp_path / "run" / WEIGHTS).exists() and not (tmp_path / "run" / "run.json").exists()
 
 
 def test_only_the_product_of_batch_and_accumulation_matters(folders, tmp_path):

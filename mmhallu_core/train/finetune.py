@@ -26,7 +26,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.store import Journal, sha256
+from mmhallu_core.store import Journal, run_lock, sha256
 from mmhallu_core.train.adapt import Adapt, adapt, trainable
 from mmhallu_core.train.consistency import Held, is_on, pair_inputs, require_tokens
 from mmhallu_core.train.med_loss import Consistency
@@ -211,65 +211,77 @@ def finetune(
         of the first step and of the last quarter, and `collapse` where pairs were watched.
 
     Raises:
-        CannotRun: when the folder holds another run or a finished one, the loss stops being a number, or see `prepare`.
+        CannotRun: when the folder is in use or holds another run or a finished one, the loss or a weight stops being a
+            number, or see `prepare`.
     """
-    if (out / "run.json").exists():
-        raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
-    base = base_info(vlm, out)
-    Journal(out / "about.jsonl", {"spec": asdict(spec), "base_sha256": base.sha256, "data": data})
-    ready = prepare(vlm, spec)
-    model, checkpoints = ready.model, out / "checkpoints"
-    learns = trainable(model)
-    before = look(model, vlm, watched) if watched else None
+    with run_lock(out):
+        if (out / "run.json").exists():
+            raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
+        base = base_info(vlm, out)
+        Journal(out / "about.jsonl", {"spec": asdict(spec), "base_sha256": base.sha256, "data": data})
+        ready = prepare(vlm, spec)
+        learns = trainable(ready.model)
+        before = look(ready.model, vlm, watched) if watched else None
+        checkpoints, began = out / "checkpoints", time.monotonic()
+        trainer, resumed = _trained(ready, make, spec, checkpoints, progress)
+        losses = losses_of(trainer)
+        weights = save_weights(ready.model, vlm, base.for_peft, out)
+        told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
+        parts = {name: told[name] for name in ("answers", "consistency") if name in told}
+        record = {
+            "command": command,
+            "spec": asdict(spec),
+            "seed": spec.seed,
+            "versions": {**versions(), "peft": peft.__version__},
+            "data": data,
+            "data_sha256": data["sha256"],
+            "base": base.for_run,
+            "base_sha256": base.sha256,
+            "sha256": sha256(weights),
+            "steps": trainer.state.global_step,
+            "examples": trainer.state.global_step * spec.effective_batch,
+            "seconds": round(time.monotonic() - began, 1),
+            "resumed": resumed,
+            "trainable": learns.numbers,
+            "parameters": learns.sizes,
+            "loss": first_and_final(losses) | parts,
+        }
+        if before is not None:
+            record["collapse"] = collapse_record(before, look(ready.model, vlm, watched))
+        part = out / "run.json.part"
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        part.replace(out / "run.json")  # there whole or not at all
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return record
+
+
+def _trained(ready: Prepared, make: Make, spec: RunSpec, checkpoints: Path, progress: bool) -> tuple[TalkTrainer, bool]:
+    """Takes the steps that are left; the trainer at its end, and whether it went on with a run that was killed.
+
+    Raises:
+        CannotRun: when a launcher started several processes, or the loss stops being a number.
+    """
+    on_cpu = ready.vlm.model.device.type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(checkpoints), max_steps=spec.steps, per_device_train_batch_size=spec.batch,
         gradient_accumulation_steps=spec.accumulation, learning_rate=spec.lr, lr_scheduler_type=spec.scheduler,
         warmup_steps=math.ceil(spec.warmup * spec.steps) if spec.steps > 1 else 0, max_grad_norm=1.0, seed=spec.seed,
         logging_steps=1, logging_nan_inf_filter=False, save_steps=spec.save_every, save_total_limit=1,
         report_to="none", remove_unused_columns=False, dataloader_num_workers=0, dataloader_pin_memory=False,
-        use_cpu=vlm.model.device.type == "cpu", bf16=spec.dtype == "bfloat16", fp16=spec.dtype == "float16",
+        use_cpu=on_cpu, bf16=spec.dtype == "bfloat16", fp16=spec.dtype == "float16",
         disable_tqdm=True, **(CHECKPOINTING if spec.checkpointing else {}),
     )  # fmt: skip
     if arguments.world_size > 1:
         raise CannotRun("this trains on one GPU; start it without a launcher of several processes")
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would hide what the hooks record
-    trainer = TalkTrainer(ready.loss, model=model, args=arguments, data_collator=ready.collate,
+    trainer = TalkTrainer(ready.loss, model=ready.model, args=arguments, data_collator=ready.collate,
                           train_dataset=Numbered(make, spec.steps * spec.effective_batch))  # fmt: skip
     quiet(trainer)
     if progress:
         trainer.add_callback(Bar())
     last = newest_whole(checkpoints)
-    began = time.monotonic()
     trainer.train(resume_from_checkpoint=last)
-    losses = losses_of(trainer)
-    weights = save_weights(model, vlm, base.for_peft, out)
-    told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
-    parts = {name: told[name] for name in ("answers", "consistency") if name in told}
-    record = {
-        "command": command,
-        "spec": asdict(spec),
-        "seed": spec.seed,
-        "versions": {**versions(), "peft": peft.__version__},
-        "data": data,
-        "data_sha256": data["sha256"],
-        "base": base.for_run,
-        "base_sha256": base.sha256,
-        "sha256": sha256(weights),
-        "steps": trainer.state.global_step,
-        "examples": trainer.state.global_step * spec.effective_batch,
-        "seconds": round(time.monotonic() - began, 1),
-        "resumed": last is not None,
-        "trainable": learns.numbers,
-        "parameters": learns.sizes,
-        "loss": first_and_final(losses) | parts,
-    }
-    if before is not None:
-        record["collapse"] = collapse_record(before, look(model, vlm, watched))
-    part = out / "run.json.part"
-    part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    part.replace(out / "run.json")  # there whole or not at all
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return record
+    return trainer, last is not None
 
 
 def newest_whole(checkpoints: Path) -> str | None:

@@ -10,7 +10,7 @@ import peft
 import torch
 from PIL import Image
 from torch import nn
-from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer
+from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_name
 from mmhallu_core.models.loading import quiet_progress
@@ -20,6 +20,7 @@ from mmhallu_core.train.collapse import Features, measure, verdict
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
 from mmhallu_core.types import CannotRun
 
+SLOWER = "take a smaller learning rate, and a new folder"
 AT_ONCE = 8  # pairs in memory when features are looked at
 
 
@@ -56,7 +57,13 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
 
     Returns:
         The file of weights.
+
+    Raises:
+        CannotRun: when a weight that learned is no finite number; nothing is written then.
     """
+    broken = [name for name, one in model.named_parameters() if one.requires_grad and not one.isfinite().all()]
+    if broken:
+        raise CannotRun(f"{len(broken)} weights are no numbers after training, {broken[0]} for one; {SLOWER}")
     if not isinstance(model, peft.PeftModel):
         with quiet_progress():
             model.save_pretrained(out)
@@ -70,22 +77,26 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
     return out / WEIGHTS
 
 
+class _Finite(TrainerCallback):
+    """Ends a training whose loss is no number: every later step would be for nothing."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        """Raises CannotRun at the first such loss."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise CannotRun(f"the loss became {loss} in step {state.global_step}; {SLOWER}")
+
+
 def quiet(trainer: Trainer) -> None:
-    """Takes away what prints to standard output, which `--json` needs clean."""
+    """Takes away what prints to standard output, which `--json` needs clean; a loss that is no number ends the run."""
     for talkative in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(talkative)
+    trainer.add_callback(_Finite())
 
 
 def losses_of(trainer: Trainer) -> list[float]:
-    """The loss of each step that was taken.
-
-    Raises:
-        CannotRun: when one is not a number.
-    """
-    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
-    if not all(map(math.isfinite, losses)):
-        raise CannotRun(f"the loss became {losses[-1]} after {len(losses)} steps; take a smaller learning rate")
-    return losses
+    """The loss of each step that was taken."""
+    return [line["loss"] for line in trainer.state.log_history if "loss" in line]
 
 
 def first_and_final(losses: Sequence[float]) -> dict[str, float]:
