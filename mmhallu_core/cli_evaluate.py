@@ -88,8 +88,8 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Blind baselines: what can be scored without looking at the picture."""
+    from mmhallu_core.evaluate.audit import apart, read_any
     from mmhallu_core.evaluate.audit import audit as audit_questions
-    from mmhallu_core.evaluate.audit import read_any
     from mmhallu_core.evaluate.benchmarks import benchmark
 
     asked = read_any(Path(what)) if Path(what).is_file() else benchmark(what).read(questions)
@@ -100,7 +100,9 @@ def audit(
         vlm = Vlm.load(model)
     result = audit_questions(asked, vlm)
     lines = [f"{what}, {result['n']} questions; guessing gives {100 * result['chance']:.1f}%; 95% intervals"]
-    lines.append(table(result["rules"], result["ci"], tuple(result["rules"])))
+    own, key = apart(result)
+    lines.append(table(own, result["ci"], tuple(own)))
+    lines += ["apart, because it reads right answers of the file:", table(key, result["ci"], tuple(key))]
     lines += [f"  {number} {what}" for what, number in result.get("contradictions", {}).items()]
     if "no_image" in result:
         lines.append(f"  {model} with a blank picture: {100 * result['no_image']['accuracy']:.1f}%")

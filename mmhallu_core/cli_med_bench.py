@@ -29,6 +29,7 @@ def bench(
     from mmhallu_core.edit.benchmark import Refused, write_benchmark
     from mmhallu_core.edit.benchmark_samples import from_samples
     from mmhallu_core.evaluate import squares
+    from mmhallu_core.evaluate.audit import apart
     from mmhallu_core.types import EditSample, read_jsonl
 
     if samples is None and source != "world":
@@ -49,10 +50,13 @@ def bench(
         emit({"written": False, "refused": str(refused), "found": refused.found}, as_json, f"Refused: {refused}")
         raise typer.Exit(1) from None
     found = manifest["audit"]
+    own, key = apart(found)
     lines = [
         f"{manifest['questions']} questions in {len(manifest['categories'])} categories, in {out}",
         f"without the pictures, where guessing gives {100 * found['chance']:.1f}%:",
-        table(found["rules"], found["ci"], tuple(found["rules"])),
+        table(own, found["ci"], tuple(own)),
+        "apart, because it reads right answers of the file:",
+        table(key, found["ci"], tuple(key)),
         f"As a task of lmms-eval: {out / 'lmms_eval'}",
     ]
     emit({"written": True, "out": str(out), **manifest}, as_json, "\n".join(lines))

@@ -3,7 +3,7 @@
 import html
 import re
 
-from mmhallu_core.viz.edit_pairs import draw_pairs, facts_table, needs_table, precedence_table, show_pairs
+from mmhallu_core.viz.edit_pairs import draw_pair, facts_table, needs_table, precedence_table, show_pairs
 from mmhallu_core.world.edits import CATEGORIES, TABLE, sample_edit
 from mmhallu_core.world.language import difference
 
@@ -12,20 +12,20 @@ OPERATIONS = [operation for row in TABLE for operation in row.operations]
 
 def first_column(twin) -> list[str]:
     """Names of the rows of a table, from its HTML."""
-    return re.findall(r'<th scope="row">(.*?)</th>', twin.html)
+    return re.findall(r'<th scope="row"[^>]*>(.*?)</th>', twin.html)
 
 
 def test_pairs_and_their_words():
     edits = [sample_edit(category, 2) for category in ("Scene", "Object", "Counting")]
-    figure = draw_pairs(edits, size=48)
-    assert len(figure.subfigs) == 4  # two rows of two; the last place stays empty
-    drawn = [axes for board in figure.subfigs for axes in board.axes]
-    assert [len(axes.images) for axes in drawn] == [1] * 6
-    assert [bool(axes.collections) for axes in drawn] == [False] * 2 + [True] * 4  # no outline around a background
+    figures = [draw_pair(edit, size=48) for edit in edits]
+    assert [[len(axes.images) for axes in figure.axes] for figure in figures] == [[1, 1]] * 3
+    outlined = [[bool(axes.collections) for axes in figure.axes] for figure in figures]
+    assert outlined == [[False] * 2, [True] * 2, [True] * 2]  # no outline around a background
     twin = show_pairs(edits, size=48)
-    for board, edit in zip(figure.subfigs, edits, strict=False):
+    assert twin.html.count("<svg") == 3
+    for figure, edit in zip(figures, edits, strict=True):
         said = difference(edit).text
-        assert board.get_suptitle().split() == [edit.category, *said.split()]
+        assert figure.get_suptitle().split() == [edit.category, *said.split()]
         assert f"{edit.category}: {said}" in twin.text and html.escape(said) in twin.html
 
 

@@ -4,7 +4,8 @@
     python book/_tools/look.py book/_build/html --only chapters/count-it --read
 
 It prints requests that leave the page, what the console says, controls and graphics without a name, pages that are
-wider than the window, and with --axe what axe-core finds (get it outside the repository: npm pack axe-core).
+wider than the window, text and figures that are cut off or too small (`cut.js`), and with --axe what axe-core finds
+(get it outside the repository: npm pack axe-core).
 With --read it prints instead what a screen reader finds on each page, in its order, as text.
 The exit status is 1 when anything was found. It needs Chromium, on Linux or macOS.
 """
@@ -22,6 +23,7 @@ import browser
 from read import reading
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+CUT = Path(__file__).with_name("cut.js").read_text(encoding="utf-8")
 AXE = """axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(one =>
     `${one.impact} ${one.id}: ` + one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`)))"""
 
@@ -55,6 +57,7 @@ def findings(page: browser.Page, axe: str | None = None) -> list[str]:
     found = page.faults() + [f"{role} without a name" for role in page.nameless()]
     wide, window = page.run("[document.documentElement.scrollWidth, innerWidth]")
     found += [f"the page is {wide} pixels wide in a window of {window}"] if wide > window else []
+    found += page.run(CUT)
     if axe:
         page.run(f"{axe};0")
         found += page.run(AXE)

@@ -2,7 +2,8 @@
 
 Distractors are usually made by changing the right answer a little. Then the right answer is the one that all the
 others resemble, and a rule that only reads the options finds it. The rules here are fixed beforehand, need no training
-and look at no picture. A benchmark on which they score far above chance does not measure sight alone.
+and look at no picture. A benchmark on which they score far above chance does not measure sight alone. One number
+stands apart, in `reads_the_key`: what a rule scores that knows how often each answer is right in this file.
 
 Words are the lower-cased `\\w+` tokens of an option without its letter. Every rule gives each option a value and takes
 the highest; among equals it takes the earliest, and `ties` says what two other ways to break them would give.
@@ -12,7 +13,7 @@ pictures (`audit_model.py`).
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,34 @@ RULES: dict[str, Callable[[Sequence[str]], Values]] = {
     "whitespace_then_jaccard": whitespace_then_jaccard,
     "longest": longest,
 }
+# The rules that read what the options say. `whitespace_then_jaccard` reads blanks at their ends before that.
+WORDING = ("most_similar_jaccard", "most_similar_edit", "longest")
+
+
+def best_by_wording(audit: Mapping[str, Any]) -> str:
+    """The name of the rule that is right most often among those that read the wording of the options and no more.
+
+    Args:
+        audit: see `audit_multiple_choice`.
+    """
+    return max(WORDING, key=audit["rules"].get)
+
+
+def apart(audit: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """The `rules` of an audit in two parts: those that read the questions alone, and those that read right answers."""
+    key = audit["reads_the_key"]
+    rules = audit["rules"]
+    return {name: rules[name] for name in rules if name not in key}, {name: rules[name] for name in key}
 
 
 def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:
     """The blind baselines of multiple-choice questions.
 
     Returns:
-        `n`, `chance` (a guess among each question's options), `rules` (share of questions that each rule gets right,
-        and of the `majority_letter`, the letter that is right most often, which peeks at the answers), `ties` (the same
-        rules when the last of equals is taken, and on average over the equals), `ci` (95% intervals of `rules`).
+        `n`, `chance` (a guess among each question's options), `rules` (share of questions that each rule gets right),
+        `ties` (the same rules when the last of equals is taken, and on average over the equals), `ci` (95% intervals
+        of `rules`). One of `rules` reads no option but the answers of the file: it always says the `majority_letter`,
+        the one that is right most often. `reads_the_key` names it.
 
     Raises:
         RecordError: when there are no questions.
@@ -117,6 +137,7 @@ def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:
         "chance": sum(1 / len(question.options) for question in questions) / n,
         "rules": {name: sum(one) / n for name, one in hits.items()},
         "majority_letter": letter,
+        "reads_the_key": ["majority_letter"],
         "ties": {"average": {name: average[name] / n for name in RULES}, "last": {n_: last[n_] / n for n_ in RULES}},
         "ci": {name: interval(one, questions) for name, one in hits.items()},
     }

@@ -61,7 +61,8 @@ def audit_yes_no(questions: Sequence[Question]) -> dict[str, Any]:
 
     Returns:
         `n`, `chance`, `rules` (share right of `always_yes`, `always_no`, `object_prior`), `objects` (how many things
-        are asked about), `clear` (share of questions whose object has a clear habit), `ci` (95% intervals of `rules`).
+        are asked about), `clear` (share of questions whose object has a clear habit), `ci` (95% intervals of `rules`),
+        `reads_the_key` (the rule that reads answers: `object_prior` knows those about other pictures).
     """
     truths = [question.truth for question in questions]
     usual = "yes" if 2 * truths.count("yes") >= len(truths) else "no"
@@ -75,6 +76,7 @@ def audit_yes_no(questions: Sequence[Question]) -> dict[str, Any]:
         "n": len(questions),
         "chance": 0.5,
         "rules": {name: sum(one) / len(one) for name, one in hits.items()},
+        "reads_the_key": ["object_prior"],
         "objects": len({asked_about(question) for question in questions}),
         "clear": sum(one is not None for one in prior) / len(prior),
         "ci": {name: interval(one, questions) for name, one in hits.items()},

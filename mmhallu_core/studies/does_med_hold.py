@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from mmhallu_core.evaluate.audit import best_by_wording
 from mmhallu_core.store import results_folder
 from mmhallu_core.studies.blind_audit import audit_or_recorded
 from mmhallu_core.studies.count_it import recorded
@@ -100,17 +101,24 @@ def _blind() -> list[Said]:
         ("med-real", "MED-Real", ""),
     ):
         audit = audit_or_recorded(name)[0]["audit"]
-        rule = max(audit["rules"], key=audit["rules"].get)
+        rules, rule = audit["rules"], best_by_wording(audit)
         above = audit["ci"][rule][0] > audit["chance"]
         said.append(
             Said(
                 f"Can {title} be scored without its pictures?",
                 "yes" if above else "not by our rules",
-                f"the best rule has {100 * audit['rules'][rule]:.1f}%, a guess {100 * audit['chance']:.0f}%{beside}",
+                f"the best rule that reads what the options say has {100 * rules[rule]:.1f}%, a guess "
+                f"{100 * audit['chance']:.0f}%{_by_blanks(rules, rule)}{beside}",
                 "recomputed",
             )
         )
     return said
+
+
+def _by_blanks(rules: dict[str, float], rule: str) -> str:
+    """What blanks at the ends of options give away beyond their wording, where that is more."""
+    more = rules["whitespace_then_jaccard"]
+    return f"; blanks at the ends of options give more away: {100 * more:.1f}%" if more > rules[rule] else ""
 
 
 def _claim(row: dict[str, Any]) -> Said:

@@ -8,43 +8,45 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from mmhallu_core.viz.twins import Twin, table, with_twin
+from mmhallu_core.viz.twins import Twin, table, vector
 from mmhallu_core.world.edits import TABLE, Edit, edit_mask
 from mmhallu_core.world.edits_table import WHOLE_THING
 from mmhallu_core.world.language import difference
 from mmhallu_core.world.render import render
 
 
-def draw_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat", columns: int = 2) -> Figure:
-    """Draws each edit as before and after, with what it is above and a thin line around what may change.
+def draw_pair(edit: Edit, size: int = 192, style: str = "flat") -> Figure:
+    """Draws an edit as before and after, with what it is above and a thin line around what may change.
 
     Args:
-        edits: what to draw, in reading order.
+        edit: what to draw.
         size: pixels of each picture.
         style: drawing style.
-        columns: pairs beside each other.
     """
-    rows = -(-len(edits) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.2 * rows), layout="constrained")
-    boards = figure.subfigures(rows, columns, squeeze=False).ravel()
-    for board, edit in zip(boards, edits, strict=False):
-        board.suptitle(f"{edit.category}\n{textwrap.fill(difference(edit).text, 50)}", fontsize="small")
-        mask = edit_mask(edit, size, style)
-        for axes, scene in zip(board.subplots(1, 2), (edit.before, edit.after), strict=True):
-            axes.imshow(render(scene, size, style).image, interpolation="none")
-            if edit.subjects:  # the background, which a Scene edit changes, has no outline to show
-                axes.contour(mask, levels=[0.5], colors="#111111", linewidths=0.8, linestyles="dotted")
-            axes.set_axis_off()
+    figure = Figure(figsize=(3.4, 2.2), layout="constrained")
+    figure.suptitle(f"{edit.category}\n{textwrap.fill(difference(edit).text, 50)}", fontsize="small")
+    mask = edit_mask(edit, size, style)
+    for axes, scene in zip(figure.subplots(1, 2), (edit.before, edit.after), strict=True):
+        axes.imshow(render(scene, size, style).image, interpolation="none")
+        if edit.subjects:  # the background, which a Scene edit changes, has no outline to show
+            axes.contour(mask, levels=[0.5], colors="#111111", linewidths=0.8, linestyles="dotted")
+        axes.set_axis_off()
     return figure
 
 
-def show_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat", columns: int = 2) -> Twin:
-    """The pairs of `draw_pairs`, with a table that says the category and the difference of each."""
+def show_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat") -> Twin:
+    """Each edit as a figure, as many in a row as there is room for, with a table that says what each pair shows."""
     words = [(edit.category, difference(edit).text) for edit in edits]
-    alt = f"{len(edits)} pairs of drawn scenes, before and after an edit. A dotted line goes around what changed. "
-    alt += " ".join(f"{category}: {said}" for category, said in words)
+    alts = [f"A scene before and after an edit, {category}: {said}" for category, said in words]
+    drawn = "".join(
+        f'<figure style="flex:1 1 19em;max-width:26em;margin:0;padding:0">{vector(draw_pair(edit, size, style), alt)}'
+        "</figure>"
+        for edit, alt in zip(edits, alts, strict=True)
+    )
     listed = table(("category", "what changed"), words, "What each pair shows")
-    return with_twin(draw_pairs(edits, size, style, columns), alt, listed)
+    folded = f"<details><summary>The figures as a table</summary>{listed.html}</details>"
+    shown = f'<div style="display:flex;flex-wrap:wrap;gap:1em">{drawn}</div>{folded}'
+    return Twin(shown, "\n".join([*(f"Figure: {alt}" for alt in alts), "", listed.text]))
 
 
 def needs_table() -> Twin:

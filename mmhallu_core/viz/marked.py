@@ -57,7 +57,7 @@ def scene_cards(scene: Scene, captions: dict[str, Twin]) -> Twin:
     image = picture(file.getvalue(), "image/png", alt, "width:100%;max-width:20em;height:auto")
     said = "".join(f"<dt>{html.escape(who)}</dt><dd>{twin.html}</dd>" for who, twin in captions.items())
     facts = f"<dt>In the picture (its facts)</dt><dd>{html.escape(truth)}</dd>"
-    words = f'<dl style="flex:1 1 16em;margin:0">{facts}{said}</dl>'
+    words = f'<dl style="flex:1 1 16em;min-width:0;margin:0">{facts}{said}</dl>'
     row = "display:flex;flex-wrap:wrap;gap:1.5em;margin-top:1em"
     shown = f'<div style="{row}"><div style="flex:0 1 20em">{image}</div>{words}</div>'
     lines = [f"In the picture: {truth}", *(f"{who}: {twin.text}" for who, twin in captions.items())]

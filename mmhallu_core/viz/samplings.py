@@ -11,7 +11,7 @@ from mmhallu_core.evaluate.pope import SAMPLINGS
 from mmhallu_core.evaluate.replies import thing_asked
 from mmhallu_core.types import YesNoQuestion
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.style import BLUE, GREEN, GREY, ORANGE
+from mmhallu_core.viz.style import BLUE, GREEN, GREY, ORANGE, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
 
 LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREY, "X"), (GREEN, "^"))
@@ -43,7 +43,7 @@ def pope_figure(columns: Mapping[str, Pope], title: str) -> Twin:
         columns: as in `pope_table`; at most four.
         title: of the table of numbers.
     """
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.axhline(50, color="black", linewidth=1, linestyle=":")
     axes.text(-0.32, 50.6, "a coin", fontsize="small", va="bottom")
@@ -145,7 +145,7 @@ def harness_figure(manners: Mapping[str, Mapping[str, Mapping[str, float]]], tru
         title: of the table of numbers.
     """
     harnesses = list(next(iter(manners.values())))
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.axvline(100 * truth, color="black", linewidth=1, linestyle=":")
     for number, (manner, (colour, marker)) in enumerate(zip(manners, LOOKS, strict=False)):

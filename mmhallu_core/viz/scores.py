@@ -1,11 +1,13 @@
 """Scores side by side, each with its interval: the tables of the chapters."""
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
+from mmhallu_core.evaluate.audit import WORDING, apart
 from mmhallu_core.evaluate.profile import QUESTIONS, agreement, side
 from mmhallu_core.viz.profiles import ASKED, IN_WORDS
-from mmhallu_core.viz.twins import Twin, table
+from mmhallu_core.viz.twins import NOTE, Twin, table
 
 Score = tuple[float | None, list[float] | None]  # a value and its 95% interval
 CHAIR_ROWS = {"CHAIR_i, %": "chair_i", "CHAIR_s, %": "chair_s", "recall, %": "recall", "words a caption": "mean_length"}
@@ -89,14 +91,15 @@ def agreement_table(photos: Mapping[str, Mapping[str, Any]], ours: Mapping[str, 
 BLIND_RULES = {
     "most_similar_jaccard": "take the option that shares most words with the others",
     "most_similar_edit": "take the option from which the others are reached by fewest changes",
-    "whitespace_then_jaccard": "take the one option without a blank at its end, else the one that shares most words",
+    "whitespace_then_jaccard": "take the one option without a blank at its end; else as by shared words",
     "longest": "take the longest option",
-    "majority_letter": "always say the letter that is right most often",
 }
 
 
 def audit_table(record: Mapping[str, Any], title: str) -> Twin:
     """Blind rules beside chance, and what the benchmark's paper reports for those who saw the pictures.
+
+    The letter that is right most often stands below the table: to know it, one has to read the answer key.
 
     Args:
         record: what `studies.blind_audit` recorded.
@@ -104,7 +107,15 @@ def audit_table(record: Mapping[str, Any], title: str) -> Twin:
     """
     audit = record["audit"]
     rows = [("a guess", "nothing", shown((audit["chance"], None)))]
-    scores = sorted(audit["rules"].items(), key=lambda entry: -entry[1])
-    rows += [(BLIND_RULES[name], "the options", shown((score, audit["ci"][name]))) for name, score in scores]
+    own, key = apart(audit)
+    for name, score in sorted(own.items(), key=lambda entry: -entry[1]):
+        sees = "the options" if name in WORDING else "the options, and blanks at their ends"
+        rows.append((BLIND_RULES[name], sees, shown((score, audit["ci"][name]))))
     rows += [(name, "options, pictures (reported)", shown((score, None))) for name, score in record["reported"].items()]
-    return table(("who answers", "sees", "right, %"), rows, title)
+    found, letter = table(("who answers", "sees", "right, %"), rows, title), audit["majority_letter"]
+    (name, score), *_ = key.items()
+    note = (
+        f"Apart stands a rule that reads no option, but the answer key. It always says {letter}, the letter that is "
+        f"right most often in this file: {shown((score, audit['ci'][name]))}."
+    )
+    return Twin(f'{found.html}<p style="{NOTE}">{html.escape(note)}</p>', f"{found.text}\n{note}")

@@ -85,11 +85,10 @@ def slider(
         f'value="{start}" aria-label="{html.escape(label)}" aria-valuetext="{html.escape(name)}" '
         f'data-lm-suppress-shortcuts="true"><output>{html.escape(name)}</output></label>'
     )
-    # tabindex: where a figure scrolls, somebody without a mouse must be able to scroll it
-    box = '<figure tabindex="0" aria-label="scrolls when it is wide" style="margin:0;overflow-x:auto">'
     page = (
         f'<div class="mm-slider" role="group" aria-label="{html.escape(label)}"><style>{_part("slider.css")}</style>'
-        f'{control}{box}{drawn}</figure><p class="mm-said" role="status">{html.escape(said)}</p>'
+        f'{control}<figure style="margin:0;padding:0">{drawn}</figure>'
+        f'<p class="mm-said" role="status">{html.escape(said)}</p>'
         f'<div class="mm-shown">{shown.html}</div>'
         f"<details><summary>All stops as a table</summary>{numbers.html}</details>"
         f'<script type="application/json">{carried}</script><script>{_part("slider.js")}</script></div>'

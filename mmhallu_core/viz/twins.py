@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from mmhallu_core.viz import style
 
 NOTE = "font-size:0.9em;opacity:0.85"
+FITS_A_PHONE = 3  # columns; of a table with more, the book's style sheet makes one list a row there
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,27 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     if wrong or not title.strip():
         raise ValueError(f"a table needs a title and {len(columns)} entries a row, got title {title!r}, rows {wrong}")
     safe = [[html.escape(cell) for cell in row] for row in (columns, *rows)]
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in safe[0])
-    cell_open = '<td style="white-space:nowrap">'  # a number and its interval stay on one line
+    many = len(columns) > FITS_A_PHONE
+
+    def role(name: str) -> str:
+        """What an element is, for browsers that forget it when a row is laid out as a list."""
+        return f' role="{name}"' if many else ""
+
+    head = "".join(f'<th scope="col"{role("columnheader")}>{cell}</th>' for cell in safe[0])
+    # nowrap: a number and its interval stay on one line. data-label: where a row is a list, each entry has its heading
+    open_ = [f'<td{role("cell")} data-label="{name}" style="white-space:nowrap">' for name in safe[0][1:]]
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"{cell_open}{cell}</td>" for cell in row[1:])}</tr>'
+        f'<tr{role("row")}><th scope="row"{role("rowheader")}>{row[0]}</th>'
+        + "".join(f"{begin}{cell}</td>" for begin, cell in zip(open_, row[1:], strict=True))
+        + "</tr>"
         for row in safe[1:]
     )
     caption = f'<caption style="caption-side:top;text-align:left;{NOTE}">{html.escape(title)}</caption>'
     # tabindex: a table wider than a phone scrolls, and somebody without a mouse must be able to scroll it
     shown = (
         '<div role="group" aria-label="scrolls when it is wide" tabindex="0" style="overflow-x:auto">'
-        f'<table class="table" style="width:auto;font-size:0.9em">{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table class="table{" mm-stack" if many else ""}"{role("table")} style="width:auto;font-size:0.9em">{caption}'
+        f"<thead><tr{role('row')}>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
     widths = [max(len(row[k]) for row in (columns, *rows)) for k in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
@@ -122,10 +132,10 @@ def vector(figure: Figure, alt: str) -> str:
     drawn = re.sub(f"{style.INK}|#000000", "currentColor", drawn)
     for name, colour in {"grid": style.GRID, **{name: light for name, (light, _) in style.PALETTE.items()}}.items():
         drawn = drawn.replace(colour, f"var(--mm-{name},{colour})")
-    # A quarter larger than it was drawn, where there is room: letters that carry to the back of a lecture hall. And no
-    # smaller than three quarters, so that they can be read on a phone: a wide figure scrolls there.
+    # A quarter larger than it was drawn, where there is room: letters that carry to the back of a lecture hall. It
+    # shrinks to any width: a figure that scrolls on a phone looks whole and is not. `style.WIDTH` keeps it readable.
     drawn_at = float(wide) * 96 / 72  # points to pixels
-    look = f"width:100%;min-width:{round(0.75 * drawn_at)}px;max-width:{round(1.25 * drawn_at)}px;height:auto"
+    look = f"width:100%;max-width:{round(1.25 * drawn_at)}px;height:auto"
     look += ";fill:currentColor;stroke-linejoin:round;stroke-linecap:butt"
     names = f'role="img" aria-label="{html.escape(alt)}" class="mm-figure" style="{look}"'
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -141,7 +151,5 @@ def with_twin(figure: Figure, alt: str, numbers: Twin) -> Twin:
         numbers: the same data as a table.
     """
     folded = f"<details><summary>The figure as a table</summary>{numbers.html}</details>"
-    # tabindex: where a figure scrolls, somebody without a mouse must be able to scroll it
-    box = '<figure tabindex="0" aria-label="scrolls when it is wide" style="margin:0;overflow-x:auto">'
-    shown = f"{box}{vector(figure, alt)}</figure>{folded}"
+    shown = f'<figure style="margin:0;padding:0">{vector(figure, alt)}</figure>{folded}'
     return Twin(shown, f"Figure: {alt}\n\n{numbers.text}")
