@@ -9,7 +9,7 @@ import pytest
 
 from mmhallu_core.data.multiple_choice import read_multiple_choice, without_label
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.audit import RULES, audit, edit_distance, jaccard, read_any, words
+from mmhallu_core.evaluate.audit import RULES, apart, audit, best_by_wording, edit_distance, jaccard, read_any, words
 from mmhallu_core.evaluate.audit_yes_no import object_prior
 from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.statistics import wilson_interval
@@ -73,6 +73,29 @@ def test_a_square_of_options_gives_nothing_away():
     found = audit([item(n, corners, letter) for n, letter in enumerate("ABCD")])
     assert found["ties"]["average"]["most_similar_jaccard"] == 0.25
     assert found["rules"]["most_similar_jaccard"] == found["ties"]["last"]["most_similar_jaccard"] == 0.25
+
+
+def test_a_rule_that_reads_the_answer_key_stands_apart():
+    """Four questions whose right letter is always C. The best rule by wording is counted by hand: three of four."""
+    first = ["a dog runs", "a dog sits", "a red dog sits", "a red cat sits"]  # C is nearest to all the others
+    longest = ["a dog", "a cat", "a bird", "a horse and more"]
+    rows = [item(n, first, "C") for n in range(3)] + [item(3, longest, "C")]
+    found = audit(rows)
+    own, key = apart(found)
+    assert key == {"majority_letter": 1.0} and set(own) == set(RULES) and found["majority_letter"] == "C"
+    assert own[best_by_wording(found)] == 0.75 and best_by_wording(found).startswith("most_similar")
+    shown = audit_table({"audit": found, "reported": {}}, "Mine")
+    inside, below = shown.html.split("</table>")
+    assert "100.0" not in inside and "75.0" in inside
+    assert "answer key" in below and "It always says C" in below and "100.0" in below
+    assert shown.text.splitlines()[-1].startswith("Apart stands a rule that reads no option, but the answer key.")
+
+
+def test_a_blank_at_the_end_is_no_wording():
+    """The only clean option is right each time, and no wording tells: the headline must not be the rule of blanks."""
+    rows = [Question(str(n), "?", "D", (), ("A. x ", "B. x ", "C. x ", "D. x")) for n in range(4)]
+    found = audit(rows)
+    assert found["rules"]["whitespace_then_jaccard"] == 1.0 and found["rules"][best_by_wording(found)] == 0.0
 
 
 def test_one_clean_option_among_blanks_is_taken():

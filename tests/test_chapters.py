@@ -55,6 +55,53 @@ def test_form(chapter):
     assert len(prose(chapter).split()) <= MOST_WORDS
 
 
+@pytest.mark.parametrize(
+    ("page", "headline"),
+    [("welcome", "Blind rule: 62% right"),
+     ("chapters/the-wrong-word", "Best rule by wording: most_similar_edit, 61.8%"),
+     ("chapters/cannot-be-gamed", "The rule that reads the wording of the options has 61.8%"), ("does-med-hold", None)],
+)  # fmt: skip
+def test_the_headline_is_the_rule_that_the_text_explains(page, headline, capsys):
+    """On each page that audits MED-bench. What reads blanks or the answer key stands in the table, or below it."""
+    (code,) = [cell for cell in cells(ROOT / "book" / f"{page}.md") if "audit_or_recorded" in cell]
+    shown: list[str] = []
+    *before, last = ast.parse(code).body
+    space = {"display": lambda twin: shown.append(str(twin))}
+    exec(compile(ast.Module(before, []), page, "exec"), space)
+    exec(compile(ast.Interactive([last]), page, "single"), space)
+    told = "\n".join([*shown, capsys.readouterr().out])
+    tables = [line for line in told.splitlines() if line.startswith(("take the one option without", "Apart stands"))]
+    said = "\n".join(line for line in told.splitlines() if line not in tables)
+    assert headline is None or headline in said
+    assert "68.5" not in said and "31.5" not in said and "majority" not in told
+    if page != "welcome":
+        assert any("68.5 [61.0, 75.1]" in line for line in tables)
+        assert any("always says D" in line and "31.5 [" in line for line in tables)
+
+
+def test_an_exercise_does_not_accept_somebody_who_knows_the_sentence():
+    (code,) = [cell for cell in cells(ROOT / "book" / "chapters" / "the-wrong-word.md") if "def check(" in cell]
+    page: dict = {}
+    exec(code, page)
+    remembered: list[str] = []
+
+    def most_seen(options):
+        """Remembers all that it was shown: the true sentence comes in every question."""
+        remembered.extend(options)
+        return max(range(4), key=lambda number: remembered.count(options[number]))
+
+    known = {
+        "the sentence": lambda options: options.index(page["TRUE"]) if page["TRUE"] in options else 0,
+        "its changes": lambda options: next(
+            (n for n, one in enumerate(options) if not set(one.split()) & set(page["CHANGES"].values())), 0
+        ),
+        "what it saw before": most_seen,
+    }
+    for name, choose in known.items():
+        assert page["check"](choose).startswith("Not yet"), name
+    assert "200 of 200" not in page["check"](known["the sentence"])
+
+
 def test_every_exercise_has_a_hidden_solution(chapter):
     text = chapter.read_text(encoding="utf-8")
     asked = re.findall(r"^```\{exercise\}.*?:label: (\S+)", text, re.M | re.S)

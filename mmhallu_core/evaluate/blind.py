@@ -2,7 +2,8 @@
 
 A model that is shown a blank picture can only answer from the words of the question, so it says the same whatever
 picture the question was about. One answer for each object is therefore enough to score it on thousands of questions.
-What it reaches above one half is habit, not sight; what the same model loses when its picture goes came from the picture.
+What it reaches above one half it owes to the questions. What the same model loses when its picture goes, it owed to
+the picture.
 """
 
 import random

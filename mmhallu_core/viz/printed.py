@@ -52,7 +52,7 @@ def printed_figure(rows: Mapping[str, Mapping[str, Any]], audit: Mapping[str, An
     figure.legend(loc="outside lower center", ncols=1)
     below = sum(known[name] < blind for name in order if name != PEOPLE)
     alt = (
-        f"Shares of right answers. The rule that reads only the options has {blind:.1f}%, a guess "
+        f"Shares of right answers. The rule that reads the wording of the options has {blind:.1f}%, a guess "
         f"{100 * audit['chance']:.0f}%. Of {len(order) - (PEOPLE in order)} rows of models, {below} lie below the "
         "rule; people lie above it."
     )
