@@ -192,6 +192,8 @@ def evaluate(
     result = {"model": model, **scored, **ran}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
+    if drawn := ran.get("without_temperature"):
+        wrong += f"The server takes no temperature 0: {drawn} answers are drawn, and may differ another time.\n"
     emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
     if ran["errors"]:
         raise typer.Exit(1)

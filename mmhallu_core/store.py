@@ -115,7 +115,12 @@ def sha256(path: Path) -> str:
 def json_sha256(value: Any) -> str:
     """The SHA-256 of a JSON value's content: sorted keys and fixed separators, so that layout does not matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_utf8(text)).hexdigest()
+
+
+def is_offline() -> bool:
+    """Whether `MMHALLU_OFFLINE` forbids opening connections."""
+    return os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0")
 
 
 def download(url: str, target: Path, expected: str | None) -> None:
@@ -124,7 +129,7 @@ def download(url: str, target: Path, expected: str | None) -> None:
     Raises:
         CannotRun: when `MMHALLU_OFFLINE` is set, the server cannot be reached, or the content is not what it should be.
     """
-    if os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise CannotRun(f"MMHALLU_OFFLINE is set, so {url} was not fetched. Unset it and run the command again.")
     import pooch
     import requests
@@ -177,7 +182,7 @@ class Journal:
         size = self.path.stat().st_size if self.path.exists() else 0
         try:
             with open(self.path, "ab") as out:
-                out.write(line.encode("utf-8"))
+                out.write(_utf8(line))
                 out.flush()
                 os.fsync(out.fileno())
         except OSError:  # half a line in the middle of a journal would spoil it
@@ -211,6 +216,11 @@ class Journal:
                 if record is None:
                     raise JournalError(f"{self.path}, line {number}: the line was changed after it was written")
                 yield record
+
+
+def _utf8(json_text: str) -> bytes:
+    """JSON as UTF-8; half of a surrogate pair, which UTF-8 cannot hold, as the JSON escape that means the same."""
+    return json_text.encode("utf-8", errors="backslashreplace")
 
 
 def _record_of(line: bytes) -> dict[str, Any] | None:

@@ -295,6 +295,6 @@ def read_jsonl(path: str | Path, kind: type[R]) -> list[R]:
 
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> None:
     """Writes records as JSON Lines, with Unix line ends everywhere: the same records give the same bytes."""
-    with open(path, "w", encoding="utf-8", newline="\n") as out:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as out:  # a lone surrogate: escaped
         for record in records:
             out.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")

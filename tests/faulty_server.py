@@ -11,7 +11,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -51,8 +51,11 @@ class FaultyServer:
         most_at_once: the largest number of calls that were open at one time.
     """
 
-    def __init__(self, steps=(), answer: Callable[[Call], str] = lambda call: "a red car", seconds: float = 0.0):
+    def __init__(self, steps=(), answer: Callable[[Call], str] = lambda call: "a red car", seconds: float = 0.0,
+                 models: Sequence[str] | bytes | int = 501):  # fmt: skip
         self.steps = list(steps)
+        self.models = models  # what GET /v1/models lists, or the status that it answers
+        self.listings = 0  # how often it was asked
         self.answer = answer
         self.seconds = seconds  # how long a good reply takes
         self.calls: list[Call] = []
@@ -92,6 +95,18 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.open -= 1
+
+    def do_GET(self):
+        server = self.server.faulty
+        with server.lock:
+            server.listings += 1
+        if isinstance(server.models, int):
+            self.reply(server.models, b"no such thing")
+        elif isinstance(server.models, bytes):
+            self.reply(200, server.models)
+        else:
+            data = [{"id": name, "object": "model", "created": 0, "owned_by": "me"} for name in server.models]
+            self.reply(200, json.dumps({"object": "list", "data": data}).encode())
 
     def reply(self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None):
         self.send_response(status)
@@ -135,6 +150,13 @@ def status(code: int, headers: dict[str, str] | None = None, message: str = "not
 def body(content: bytes) -> Step:
     """A 200 that holds exactly these bytes."""
     return lambda handler, call: handler.reply(200, content)
+
+
+def echo(step: Callable[[str], Step]) -> Step:
+    """A server that repeats a header: the step that is made with the text of `Authorization`, of this very call."""
+    return lambda handler, call: step(call.headers.get("authorization") or call.headers["x-goog-api-key"])(
+        handler, call
+    )
 
 
 def hang() -> Step:

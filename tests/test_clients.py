@@ -267,7 +267,21 @@ def test_addresses(monkeypatch):
     monkeypatch.setenv("MMHALLU_OFFLINE", "1")
     with pytest.raises(CannotRun, match="MMHALLU_OFFLINE is set, so models.example is not asked"):
         OpenAiClient("https://models.example/v1", "m")
-    assert OpenAiClient("http://localhost:8000/v1", "m").about["model"] == "m"
+    here = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]"]
+    for host in here:
+        assert OpenAiClient(f"http://{host}:8000/v1", "m").about["model"] == "m"
+    elsewhere = ["127.0.0.1.models.example", "127.example", "127.1", "2130706433", "0x7f000001", "localhost.example"]
+    for host in [*elsewhere, "10.0.0.1", "[::2]", "[::ffff:10.0.0.1]", "[fe80::1]", "0.0.0.0", "1270.0.0.1"]:
+        with pytest.raises(CannotRun, match="is not asked"):
+            OpenAiClient(f"http://{host}:8000/v1", "m")
+
+
+def test_offline_no_proxy_is_asked_either(monkeypatch):
+    with FaultyServer() as proxy, FaultyServer() as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("MMHALLU_OFFLINE", "1")
+        assert OpenAiClient(server.url, "m").ask(ASKED).text == "a red car"
+    assert len(server.calls) == 1 and proxy.calls == []
 
 
 def test_one_client_serves_many_threads():

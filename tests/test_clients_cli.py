@@ -22,13 +22,17 @@ def run(*words):
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.fixture
-def files(tmp_path):
+def eight(tmp_path):
     """MMHal-Bench's file with eight questions, and answers to them; those to even ones are true."""
     ids = [question.id for question in benchmark("mmhal").read(written(tmp_path, 8))]
     said = [{"question_id": name, "text": f"A {'dog' if i % 2 == 0 else 'cat'}."} for i, name in enumerate(ids)]
     (tmp_path / "answers.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def files(tmp_path):
+    return eight(tmp_path)
 
 
 def rated(call) -> str:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import requests
@@ -14,7 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
-from mmhallu_core.clients.client import CallFailed, Client, Request
+from mmhallu_core.clients.client import CallFailed, Client, Request, Stopped
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.local import LocalClient
 from mmhallu_core.clients.openai_client import OpenAiClient
@@ -34,17 +35,16 @@ def local():
     return LocalClient(Vlm.load("tiny-llava", device="cpu"))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of a server that runs until the module's tests are done."""
+@contextmanager
+def serving(folder, *model):
+    """The address of a server that runs until the `with` block ends; without a model it loads what it is asked for."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("serve")
     start = "from transformers.cli.transformers import main; main()"
     options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     here = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "OMP_NUM_THREADS": "1"}
     with open(folder / "log.txt", "w", encoding="utf-8") as log:
-        command = [sys.executable, "-c", start, "serve", MODEL, *options]
+        command = [sys.executable, "-c", start, "serve", *model, *options]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | here)
         try:
             for _ in range(600):
@@ -58,6 +58,13 @@ def server(tmp_path_factory):
         finally:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of a server of the model that runs until the module's tests are done."""
+    with serving(tmp_path_factory.mktemp("serve"), MODEL) as url:
+        yield url
 
 
 def scene(seed: str) -> bytes:
@@ -121,3 +128,13 @@ def test_eval_by_a_server_scores_as_eval_here(server, tmp_path):
         key: scores[key] for key in ("n", "official", "strict")
     }
     assert (tmp_path / "here" / "answers.jsonl").read_bytes() == (tmp_path / "there" / "answers.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_model_that_the_server_does_not_have_ends_the_run_at_once(tmp_path, request, pinned):
+    """A server of one model says 400, one that loads any model says 500, as if it were out of order for a moment."""
+    with nullcontext(request.getfixturevalue("server")) if pinned else serving(tmp_path) as url:
+        wrong, began = OpenAiClient(url, "no/such-model"), time.monotonic()
+        with pytest.raises(Stopped, match="model's name"):
+            JournaledClient(wrong, tmp_path / "journal.jsonl", workers=2).ask_all(REQUESTS[2:4])
+        assert wrong.budget.used_requests <= 2 and time.monotonic() - began < 60  # six attempts each, with pauses

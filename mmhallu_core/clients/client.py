@@ -38,6 +38,7 @@ class CallFailed(Exception):
         retry_after: seconds that the server asks to wait, None when it does not say.
         attempts: how many calls were made.
         possibly_paid: how many of them may be charged.
+        refused_field: the field of the request that the server does not take, where it says so.
     """
 
     def __init__(self, reason: str, detail: str, text: str | None = None, retry_after: float | None = None) -> None:
@@ -45,6 +46,7 @@ class CallFailed(Exception):
         self.reason, self.detail, self.text, self.retry_after = reason, detail, text, retry_after
         self.attempts = 0
         self.possibly_paid = 0
+        self.refused_field: str | None = None
 
 
 class Stopped(CannotRun):
@@ -86,8 +88,12 @@ class Request:
         """A hash of everything that is asked; pictures count by their bytes, not by their names.
 
         Raises:
-            CallFailed: when a picture cannot be read (`bad_picture`).
+            CallFailed: when a picture cannot be read (`bad_picture`), or a text is none (`bad_request`).
         """
+        try:
+            f"{self.system}{self.prompt}".encode()
+        except UnicodeEncodeError as error:
+            raise CallFailed(BAD_REQUEST, f"half of a surrogate pair stands in the prompt ({error.reason})") from error
         pictures = [hashlib.sha256(picture_bytes(image)).hexdigest() for image in self.images]
         asked = [self.id, self.system, self.prompt, pictures, self.max_tokens, self.temperature]
         return json_sha256(asked)
@@ -104,6 +110,8 @@ class Reply(Record):
         attempts: how many calls it took in the process that got it.
         possibly_paid_twice: how many further calls may be charged although they brought nothing: those that timed out
             or broke off, and those in flight when an earlier process was killed.
+        refused_fields: what the server did not take of the request: `max_tokens` went under another name, and without
+            `temperature` the reply is drawn by the server's own. None when it took all.
     """
 
     id: str
@@ -111,6 +119,7 @@ class Reply(Record):
     usage: dict[str, Any] = field(default_factory=dict)
     attempts: int = 1
     possibly_paid_twice: int = 0
+    refused_fields: tuple[str, ...] | None = None
 
 
 @runtime_checkable

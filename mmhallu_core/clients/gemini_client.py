@@ -16,8 +16,6 @@ time limits and the budget are those of `OpenAiClient`; its package carries the 
 
 import base64
 import io
-import json
-import os
 import re
 from collections.abc import Callable
 from math import gcd
@@ -30,7 +28,7 @@ from mmhallu_core.clients.budget import Budget
 from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request, Stopped
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
 from mmhallu_core.clients.pictures import data_url
-from mmhallu_core.clients.wire import SHOWN
+from mmhallu_core.clients.wire import SHOWN, parsed
 from mmhallu_core.types import CannotRun
 
 ADDRESS = "https://generativelanguage.googleapis.com/v1beta"
@@ -71,11 +69,10 @@ class GeminiClient(OpenAiClient):
         budget: Budget | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        self._key = api_key or os.environ.get(self.KEY, "")
-        if not model or not self._key:
-            raise CannotRun(f"Gemini needs the name of a model and a key; put the key into {self.KEY}")
         more = {} if sleep is None else {"sleep": sleep}
-        super().__init__(base_url, model, self._key, patience, budget, **more)
+        super().__init__(base_url, model, api_key, patience, budget, **more)
+        if not model or not self._key.value:
+            raise CannotRun(f"Gemini needs the name of a model and a key; put the key into {self.KEY}")
         self.about = {"kind": "gemini", "base_url": base_url, "model": model}
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -94,11 +91,14 @@ class GeminiClient(OpenAiClient):
     def _read(self, content: bytes) -> tuple[str, dict[str, int]]:
         return read_generated(content)
 
+    async def _require_model(self) -> None:
+        """Nothing: Gemini says 404 of a model that it does not have."""
+
     async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> bytes:
         import openai
 
         path = f"/models/{quote(self._model, safe='')}:generateContent"
-        own = {"x-goog-api-key": self._key, "Authorization": openai.Omit(), **headers}
+        own = {"x-goog-api-key": self._key.value, "Authorization": openai.Omit(), **headers}
         kind = openai.HttpxBinaryResponseContent
         reply = await self._openai.post(path, cast_to=kind, body=body, options={"headers": own})
         return reply.content
@@ -119,10 +119,7 @@ def read_generated(content: bytes) -> tuple[str, dict[str, int]]:
         CallFailed: `unreadable` when the body has not the form, `refused` when a filter or the model declined, `cut`
             when the reply reached its limit.
     """
-    try:
-        body = json.loads(content)
-    except ValueError as error:
-        raise CallFailed(UNREADABLE, f"not whole JSON ({error}): {content[:SHOWN]!r}") from error
+    body = parsed(content)
     if not isinstance(body, dict) or body.get("error"):
         raise CallFailed(UNREADABLE, f"not a reply: {content[:SHOWN]!r}")
     feedback = body.get("promptFeedback")

@@ -34,8 +34,10 @@ from mmhallu_core.clients.client import (
     Stopped,
 )
 from mmhallu_core.store import Journal, JournalError
+from mmhallu_core.types import require
 
 FAILURES_IN_A_ROW = 5  # so many without one reply between them: the server is broken, not one request
+WITHOUT_TEMPERATURE = "without_temperature"
 BROKEN = MAY_PASS | {BAD_REQUEST}  # a model that declines, or runs on until it is cut, is not a broken server
 
 
@@ -49,10 +51,12 @@ class JournaledClient:
         workers: requests in flight at a time.
 
     Raises:
+        RecordError: when there is not one worker.
         JournalError: when the journal belongs to another client or run, or is damaged.
     """
 
     def __init__(self, client: Client, path: str | Path, about: dict[str, Any] | None = None, workers: int = 4) -> None:
+        require(workers >= 1, f"requests in flight at a time (workers) must be at least 1, got {workers}")
         self.client, self.workers = client, workers
         self.about: dict[str, Any] = {"client": client.about, "run": about or {}}
         self.journal = Journal(Path(path), self.about)
@@ -131,6 +135,20 @@ class JournaledClient:
         `possibly_paid_twice`, the calls that may be charged although they brought no reply."""
         ends = Counter(record.get("reason", record["event"]) for record in self._last.values())
         return {**ends, "possibly_paid_twice": sum(map(_possibly_paid, self._last.values()))}
+
+    def spent(self) -> Counter[str]:
+        """What all runs of this journal cost: `calls`, `possibly_paid_twice`, and the tokens of the replies by name.
+
+        With `without_temperature` where a server took none: so many replies are drawn, and may differ next time.
+        """
+        cost = Counter(calls=0, possibly_paid_twice=self.counts()["possibly_paid_twice"])
+        for record in self.journal.records():
+            reply = record.get("reply", {})
+            cost["calls"] += (reply or record).get("attempts", 0)
+            cost.update(reply.get("usage", {}))
+            if "temperature" in reply.get("refused_fields", ()):
+                cost[WITHOUT_TEMPERATURE] += 1
+        return cost
 
     def _ask(self, request: Request) -> Reply:
         last = self._last.get(request.id)

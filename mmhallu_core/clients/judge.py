@@ -66,6 +66,7 @@ class Judge:
         ending: the form of the reply.
         read: the verdict in a reply, None when there is none.
         max_tokens: room for the reply.
+        temperature: as `Request` has it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Judge:
     ending: str
     read: Callable[[str], str | int | None]
     max_tokens: int
+    temperature: float | None = 0.0
 
     def prompt(self, case: Case) -> str:
         """The whole prompt about one case; a judge sees no picture, so its contents go along where they are known."""
@@ -190,7 +192,7 @@ def first_replies(verdicts: Sequence[Verdict]) -> list[Answer]:
 def _request(job: Judge, case: Case, number: int) -> Request:
     """What is asked on the first, second or third try; each has an id of its own, as each is another question."""
     name = f"{job.name}/{case.id}" if number == 1 else f"{job.name}/{case.id}#try{number}"
-    return Request(name, job.prompt(case) + AGAIN * (number > 1), max_tokens=job.max_tokens)
+    return Request(name, job.prompt(case) + AGAIN * (number > 1), (), None, job.max_tokens, job.temperature)
 
 
 def _verdict(name: str, value: str | int | None, texts: list[str], failed: str | None) -> Verdict:

@@ -11,7 +11,6 @@ goes out; and when so many calls in a row bring nothing that the server must be 
 """
 
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,11 +106,3 @@ class ChunkClient(JournaledClient):
     def may_pass(self) -> bool:
         """Whether a request of this chunk failed in a way that may pass."""
         return not MAY_PASS.isdisjoint(self.counts())
-
-    def spent(self) -> Counter[str]:
-        """What the chunk at hand has cost so far: `calls`, `possibly_paid_twice`, and tokens by name."""
-        cost = Counter(possibly_paid_twice=self.counts()["possibly_paid_twice"])
-        for record in self.journal.records():
-            cost["calls"] += record.get("reply", record).get("attempts", 0)
-            cost.update(record.get("reply", {}).get("usage", {}))
-        return cost

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmhallu_core.clients.client import CallFailed, Client, Reply, Request
 from mmhallu_core.clients.journaled import JournaledClient
-from mmhallu_core.clients.judge import JUDGES, Case, first_replies, judge
+from mmhallu_core.clients.judge import JUDGES, Case, Judge, first_replies, judge
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, ERRORS, Refused
 from mmhallu_core.evaluate.benchmark import Benchmark, join
@@ -42,7 +42,7 @@ def ask_questions(
         progress: label of a progress bar, none when None.
 
     Returns:
-        `answered`, `errors`, `calls`, `possibly_paid_twice`, and tokens by name.
+        `answered`, `errors`, and what it cost, see `JournaledClient.spent`.
 
     Raises:
         Stopped: when the run ended early; call again to go on.
@@ -55,7 +55,7 @@ def ask_questions(
     write_jsonl(out / ANSWERS, [Answer(one.id, end.text) for one, end in pairs if isinstance(end, Reply)])
     failures = [Refused(one.id, str(end)) for one, end in pairs if isinstance(end, CallFailed)]
     write_jsonl(out / ERRORS, failures)
-    return {"answered": len(outcomes) - len(failures), "errors": len(failures), **spent(asking)}
+    return {"answered": len(outcomes) - len(failures), "errors": len(failures), **asking.spent()}
 
 
 def judge_answers(
@@ -67,6 +67,7 @@ def judge_answers(
     subset: bool = False,
     workers: int = 4,
     progress: str | None = None,
+    job: Judge | None = None,
 ) -> dict[str, Any]:
     """Has a judge grade answers; writes `verdicts.jsonl`, which the official scorer reads, and `judged.jsonl`.
 
@@ -79,10 +80,11 @@ def judge_answers(
         subset: judge the questions that have an answer.
         workers: cases in flight at a time.
         progress: label of a progress bar, none when None.
+        job: the judge's, as when it needs more room for a reply; the benchmark's own when None.
 
     Returns:
-        `judged`, `reasons` (how many cases have no verdict, by reason), `calls`, `possibly_paid_twice`, and tokens by
-        name.
+        `judged`, `reasons` (how many cases have no verdict, by reason), and what it cost, see
+        `JournaledClient.spent`.
 
     Raises:
         CannotRun: when the benchmark needs no judge, or answers do not fit the questions.
@@ -92,20 +94,11 @@ def judge_answers(
         raise CannotRun(f"{benchmark.name} needs no judge: use `mmhallu score {benchmark.name}`")
     kept, texts = join(questions, answers, subset)
     asking = JournaledClient(client, out / "journal.jsonl", {"benchmark": benchmark.name}, workers)
-    found = judge(asking, JUDGES[benchmark.judge], list(map(_case, kept, texts)), progress)
+    found = judge(asking, job or JUDGES[benchmark.judge], list(map(_case, kept, texts)), progress)
     write_jsonl(out / JUDGED, found)
     write_jsonl(out / VERDICTS, first_replies(found))
     reasons = Counter(verdict.reason for verdict in found if verdict.reason is not None)
-    return {"judged": len(found) - sum(reasons.values()), "reasons": dict(reasons), **spent(asking)}
-
-
-def spent(client: JournaledClient) -> dict[str, int]:
-    """What the runs of a journal cost: `calls`, `possibly_paid_twice`, and the tokens of the replies by name."""
-    calls, tokens = 0, Counter()
-    for record in client.journal.records():
-        calls += record.get("reply", record).get("attempts", 0)
-        tokens.update(record.get("reply", {}).get("usage", {}))
-    return {"calls": calls, "possibly_paid_twice": client.counts()["possibly_paid_twice"], **tokens}
+    return {"judged": len(found) - sum(reasons.values()), "reasons": dict(reasons), **asking.spent()}
 
 
 def _case(question: Question, answer: str) -> Case:

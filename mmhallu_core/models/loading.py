@@ -6,7 +6,6 @@ as `HuggingFaceTB/SmolVLM-Instruct`. A hub id is looked up in this machine's cac
 random by `from_pretrained`, with a warning that is easily overlooked; here that is an error.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.utils import logging
 
-from mmhallu_core.store import checkpoint_folder
+from mmhallu_core.store import checkpoint_folder, is_offline
 from mmhallu_core.types import CannotRun
 
 SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2", "tiny-llava-compares")
@@ -29,11 +28,6 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def pick_device(name: str | None = None) -> torch.device:
     """The device to run on: `name` when given, else CUDA when there is one, else the CPU (mps only on request)."""
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def is_offline() -> bool:
-    """Whether `MMHALLU_OFFLINE` forbids opening connections."""
-    return os.environ.get("MMHALLU_OFFLINE", "0") not in ("", "0")
 
 
 def load_parts(
