@@ -64,6 +64,17 @@ def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent
     return "\n".join(lines)
 
 
+def thoughts(result: dict[str, Any]) -> str:
+    """A line on answers that thoughts took the place of, see `data.answers.thinking`; nothing where there are none."""
+    found = result.get("thinking", {"cut": 0})
+    if not found["cut"]:
+        return ""
+    return (
+        f"\n {found['cut']} of {found['thought']} thoughts end before an answer: they count as empty answers. "
+        "Let the model write more (--max-new-tokens)."
+    )
+
+
 @command(data, "list")
 def data_list(as_json: AsJson = False) -> None:
     """What data sets there are, their size and licence, and which are here."""
@@ -132,7 +143,8 @@ def score_chair_command(
     result = score_chair(captions, truth, vocabulary or coco_vocabulary(), rules)
     percent = ("chair_i", "chair_s", "recall", "empty")
     rows = {name: result[name] for name in ("n", "chair_i", "chair_s", "recall", "mean_length", "empty")}
-    emit(result, as_json, f"CHAIR, rules {rules}, 95% intervals over captions\n" + table(rows, result["ci"], percent))
+    shown = f"CHAIR, rules {rules}, 95% intervals over captions\n" + table(rows, result["ci"], percent)
+    emit(result, as_json, shown + thoughts(result))
 
 
 @command(score, "pope")
@@ -150,7 +162,7 @@ def score_pope_command(
     lines = [f"POPE, {result['n']} questions about {result['images']} pictures, 95% intervals over pictures"]
     for reading in ("official", "strict"):
         lines += [f" {reading} reading", table(result[reading], result["ci"][reading], (*METRICS, "unparsed"))]
-    emit(result, as_json, "\n".join(lines))
+    emit(result, as_json, "\n".join(lines) + thoughts(result))
 
 
 # The other commands, one file per room; importing a file puts its commands on `app`, so this stands last.

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import MOST, AsJson, app, command, emit, score, table
+from mmhallu_core.cli import MOST, AsJson, app, command, emit, score, table, thoughts
+from mmhallu_core.cli_models import KeepGeneration, settings
 from mmhallu_core.types import CannotRun
 
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
@@ -44,7 +45,7 @@ def _shown(result: dict[str, Any]) -> str:
             lines += [f" {rule} rule", _fractions(result[rule], result["ci"][rule])]
     blind = ", ".join(f"{name} {value:.3f}" for name, value in result["blind"].items() if value is not None)
     lines.append(f" {result['headline']}: guessing gives {result['chance']:.3f}" + (f"; {blind}" if blind else ""))
-    return "\n".join(lines)
+    return "\n".join(lines) + thoughts(result)
 
 
 def _fractions(scores: dict[str, Any], intervals: dict[str, Any]) -> str:
@@ -133,6 +134,7 @@ def evaluate(
         str,
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
     ] = "letter",
+    keep_generation_config: KeepGeneration = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
@@ -154,6 +156,8 @@ def evaluate(
     _only("--batch-size", batch_size, not server, "for a model in this process; a server makes batches of its own")
     _only("--max-new-tokens", max_new_tokens, by == "letter", "with --by letter: a likelihood writes no answer")
     _only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
+    _only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
+          "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
     began, one = time.monotonic(), benchmark(bench)
     everything = one.read(questions)
     _only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
@@ -178,8 +182,10 @@ def evaluate(
 
         workers = processes()  # before the model is loaded, so that each process takes its own GPU
         vlm = Vlm.load(model or profile_named(profile or None).model)
+        vlm.keep_generation_config = keep_generation_config
         if by == "letter":
             ran = run(asked, vlm, out, batch_size or 48, tokens, about=about)
+            ran["generation"] = vlm.generation
         else:
             ran = run_likelihood(asked, vlm, out, BY[by], batch_size or 16, about=about)
         if not workers.is_main_process:  # of several processes one scores
@@ -194,7 +200,7 @@ def evaluate(
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
     if drawn := ran.get("without_temperature"):
         wrong += f"The server takes no temperature 0: {drawn} answers are drawn, and may differ another time.\n"
-    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}")
+    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}{settings(ran.get('generation'))}")
     if ran["errors"]:
         raise typer.Exit(1)
 

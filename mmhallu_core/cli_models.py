@@ -1,12 +1,25 @@
 """`mmhallu doctor`, `ask` and `tour`: what runs here, one question about pictures, and five minutes with both."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import AsJson, app, command, emit
+from mmhallu_core.cli import MOST, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
+
+KeepGeneration = Annotated[
+    bool, typer.Option("--keep-generation-config", help="Write as the model's own settings say; sampling stays off.")
+]
+
+
+def settings(generation: dict[str, Any] | None) -> str:
+    """A line on the settings for writing that a model brings, see `Vlm.generation`; nothing where it brings none."""
+    if not generation or not generation["settings"]:
+        return ""
+    listed = ", ".join(f"{name} {value}" for name, value in generation["settings"].items())
+    way = "kept" if generation["kept"] else "set aside (--keep-generation-config keeps them)"
+    return f"\n the model's own settings for writing, {way}: {listed}"
 
 
 @command(app, "doctor")
@@ -29,6 +42,10 @@ def doctor(as_json: AsJson = False) -> None:
 def ask(
     words: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Pictures, then one question.")],
     model: Annotated[str, typer.Option(help="A shipped model, or the folder of a model or an adapter.")] = "",
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end.")
+    ] = 100,
+    keep_generation_config: KeepGeneration = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask one question about one picture or several."""
@@ -43,13 +60,22 @@ def ask(
     import transformers
 
     from mmhallu_core.config import profile
+    from mmhallu_core.data.thinking import split_thought
     from mmhallu_core.models.vlm import Vlm, open_image
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
     images = [open_image(path) for path in paths]
     vlm = Vlm.load(model or profile().model)
-    answer = vlm.answer([images], [question])[0]
-    emit({"model": vlm.name, "images": paths, "question": question, "answer": answer}, as_json, answer)
+    vlm.keep_generation_config = keep_generation_config
+    answer, thought = split_thought(vlm.say([images], [question], max_new_tokens)[0])
+    result = {"model": vlm.name, "images": paths, "question": question, "answer": answer, "generation": vlm.generation}
+    cut = thought is not None and not answer
+    if thought is not None:
+        result |= {"thought": thought, "cut": cut}
+    unsaid = f"No answer: in {max_new_tokens} tokens the model thought and got to none. Allow more (--max-new-tokens)."
+    emit(result, as_json, unsaid if cut else answer)
+    if cut:
+        raise typer.Exit(1)
 
 
 @command(app, "tour")

@@ -242,11 +242,17 @@ class ResponsePair(Record):
 
 @dataclass(frozen=True)
 class Answer(Record):
-    """What a model said. The text may be empty: an empty answer is data, and scorers report how many there were."""
+    """What a model said. The text may be empty: an empty answer is data, and scorers report how many there were.
+
+    Attributes:
+        id, answer, image_id: of the question, the text, and of the picture.
+        thought: what the model wrote between think tags, which is no part of its answer; None without such tags.
+    """
 
     id: str
     answer: str
     image_id: str | None = None
+    thought: str | None = None
 
     def __post_init__(self) -> None:
         _texts(self, "id", *([] if self.image_id is None else ["image_id"]))

@@ -38,6 +38,7 @@ def test_ask_answers_from_the_picture(pictures):
     assert code == 0
     assert json.loads(out) == {
         "model": "tiny-llava", "images": [str(pictures / "night.png")], "question": PLACE, "answer": "At night.",
+        "generation": {"kept": False, "settings": {}},
     }  # fmt: skip
 
 

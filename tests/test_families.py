@@ -4,6 +4,8 @@ A new family is one description in mmhallu_core/models/families.py, one tiny mod
 tests run on CUDA in bfloat16 with `-m gpu`.
 """
 
+import copy
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,7 @@ from mmhallu_core.models import tiny_random
 from mmhallu_core.models.families import FAMILIES, family_of
 from mmhallu_core.models.record import edit, record
 from mmhallu_core.models.score import score
+from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
@@ -182,6 +185,54 @@ def naive(vlm, sets, number, count):
         logits = vlm.model(**before).logits[0, -1].float()
         found.append(float(logits.log_softmax(-1)[ids[end]]))
     return found
+
+
+# What a model's generation_config.json may hold: each of them changes what `generate` writes, sampling or not.
+STEERING = {
+    "repetition_penalty": 3.0, "no_repeat_ngram_size": 1, "num_beams": 3, "length_penalty": 3.0, "min_new_tokens": 6,
+    "bad_words_ids": [[220], [84]], "do_sample": True, "temperature": 5.0, "top_k": 3,
+}  # fmt: skip
+
+
+@torch.no_grad()
+def argmax_loop(vlm, one, question, count):
+    """The most probable token, again and again, each by a forward pass over all that stands before it.
+
+    A random model may write the token that stands for a picture. It could not be read again without one, so the loop
+    ends before it.
+    """
+    inputs = dict(vlm.encode([one], [vlm.prompt(question, 1 if isinstance(one, Image.Image) else len(one))]))
+    ends, new = vlm.model.generation_config.eos_token_id, []
+    while len(new) < count and (not new or new[-1] not in (ends if isinstance(ends, list) else [ends])):
+        best = int(vlm.model(**inputs, use_cache=False).logits[0, -1].argmax())
+        if best == vlm.processor.image_token_id:
+            break
+        new.append(best)
+        for key in ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "cross_attention_mask"):
+            if key in inputs:
+                more = inputs[key][:, -1:] if key != "mm_token_type_ids" else torch.zeros_like(inputs[key][:, -1:])
+                inputs[key] = torch.cat([inputs[key], more], dim=1)
+        inputs["input_ids"][0, -1] = new[-1]
+    return vlm.processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+
+
+def test_greedy_is_greedy_whatever_the_models_files_say(vlm, sets, monkeypatch):
+    config = copy.deepcopy(vlm.model.generation_config)
+    for name, value in STEERING.items():
+        setattr(config, name, value)
+    monkeypatch.setattr(vlm.model, "generation_config", config)
+    said = vlm.answer(sets, QUESTIONS, 6)
+    shared = answers(vlm, sets[:1], [QUESTIONS[::2]], 6)[0]
+    assert vlm.model.generation_config is config
+    if vlm.model.dtype == torch.float32:
+        loop = [argmax_loop(vlm, one, question, 6) for one, question in zip(sets, QUESTIONS, strict=True)]
+        assert all(text.startswith(begun) for text, begun in zip(said, loop, strict=True))
+        assert said[::2] == loop[::2]
+        assert shared == [argmax_loop(vlm, sets[0], question, 6) for question in QUESTIONS[::2]]
+    kept = dataclasses.replace(vlm, keep_generation_config=True)
+    steered = kept.answer(sets, QUESTIONS, 6)
+    assert steered != said and steered == kept.answer(sets, QUESTIONS, 6), "kept settings act, and nothing is drawn"
+    assert answers(kept, sets[:1], [QUESTIONS[:1]], 6) == [kept.answer(sets[:1], QUESTIONS[:1], 6)]
 
 
 def test_the_picture_matters(vlm):

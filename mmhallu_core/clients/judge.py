@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mmhallu_core.clients.client import CallFailed, Request
 from mmhallu_core.clients.fence import fenced
 from mmhallu_core.clients.journaled import JournaledClient
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.types import Answer, Number, Record
 
 TRIES = 3
@@ -177,7 +178,7 @@ def judge(client: JournaledClient, job: Judge, cases: Sequence[Case], progress: 
                 texts[case.id] += [] if outcome.text is None else [outcome.text]
                 continue
             texts[case.id].append(outcome.text)
-            value = job.read(outcome.text)
+            value = job.read(split_thought(outcome.text)[0])
             if value is not None:
                 values[case.id] = value
         waiting = [case for case in waiting if case.id not in values and case.id not in reasons]
@@ -186,7 +187,8 @@ def judge(client: JournaledClient, job: Judge, cases: Sequence[Case], progress: 
 
 def first_replies(verdicts: Sequence[Verdict]) -> list[Answer]:
     """The judge's first replies by case, as the official scorers read them; a case with a failed call is left out."""
-    return [Answer(verdict.id, verdict.texts[0]) for verdict in verdicts if verdict.reason in (None, UNPARSABLE)]
+    read = [verdict for verdict in verdicts if verdict.reason in (None, UNPARSABLE)]
+    return [Answer(verdict.id, split_thought(verdict.texts[0])[0]) for verdict in read]
 
 
 def _request(job: Judge, case: Case, number: int) -> Request:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmhallu_core.clients.client import BAD_REQUEST, CUT, CallFailed, Reply, Request
 from mmhallu_core.clients.pictures import decode
+from mmhallu_core.models.greedy import generate, text_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.types import CannotRun
@@ -45,11 +46,10 @@ class LocalClient:
             inputs = self.vlm.encode([images], [self.vlm.prompt(prompt, len(images))], names=[request.id])
         except CannotRun as error:  # too long, or the sign for a picture stands in the text
             raise CallFailed(BAD_REQUEST, str(error)) from error
-        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        tokens = self.vlm.model.generate(**inputs, **greedy, max_new_tokens=request.max_tokens)[0]
+        tokens = generate(self.vlm.model, inputs, request.max_tokens)[0]
         asked, ends = inputs["input_ids"].shape[1], self.vlm.model.generation_config.eos_token_id
         new = tokens[asked:].tolist()
-        text = self.vlm.processor.decode(new, skip_special_tokens=True).strip()
+        text = text_of(self.vlm.processor.tokenizer, new, self.vlm.opens_thought)
         if len(new) >= request.max_tokens and new[-1] not in (ends if isinstance(ends, list) else [ends]):
             raise CallFailed(CUT, "the reply reached max_tokens; allow more", text)
         usage = {"prompt_tokens": asked, "completion_tokens": len(new), "total_tokens": asked + len(new)}

@@ -7,10 +7,11 @@ made.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.types import Answer, RecordError, require
 
 ID_KEYS = ("id", "question_id", "image_id", "image")
@@ -60,7 +61,7 @@ def read_answers(path: str | Path) -> list[Answer]:
     """Reads answers of any of the accepted shapes.
 
     The id is the first of `id`, `question_id`, `image_id`, `image`; the text the first of `answer`, `text`,
-    `response`, `caption`.
+    `response`, `caption`. What stands in it between think tags becomes the `thought`.
 
     Raises:
         RecordError: names file and line when an id or a text is missing, has a wrong type, or an id comes twice.
@@ -78,6 +79,20 @@ def read_answers(path: str | Path) -> list[Answer]:
         require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
         first_seen[name] = line
         image = next((as_id(values[other]) for other in IMAGE_KEYS if other in values), None)
-        answers.append(Answer(name, values[text_key], image))
+        answer, thought = split_thought(values[text_key])
+        if thought is None and isinstance(values.get("thought"), str):  # as our own files have it
+            thought = values["thought"]
+        answers.append(Answer(name, answer, image, thought))
     require(len(answers) > 0, f"{path}: no answers in it")
     return answers
+
+
+def thinking(answers: Iterable[Answer]) -> dict[str, Any]:
+    """For a result: `{"thinking": {"thought", "cut"}}`; nothing where no answer has a thought.
+
+    `thought` counts the answers with a thought, and `cut` those of them that end before an answer: most often at the
+    limit of tokens. They are empty, and scored as such.
+    """
+    thought = [one for one in answers if one.thought is not None]
+    cut = sum(not one.answer.strip() for one in thought)
+    return {"thinking": {"thought": len(thought), "cut": cut}} if thought else {}

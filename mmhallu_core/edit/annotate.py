@@ -11,6 +11,7 @@ from typing import Any
 
 from mmhallu_core.clients.client import CallFailed, Client, Reply, Request
 from mmhallu_core.clients.journaled import JournaledClient
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.jobs import Job
 from mmhallu_core.edit.replies import Malformed
@@ -122,7 +123,7 @@ def _read(job: Job, outcome: Reply | CallFailed) -> Any:
     if isinstance(outcome, CallFailed):
         return outcome
     try:
-        return job.read(outcome.text)
+        return job.read(split_thought(outcome.text)[0])
     except Malformed as fault:
         return _Unread(outcome.text, str(fault))
 

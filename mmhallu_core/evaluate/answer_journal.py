@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.question import Question
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import Journal, json_sha256
@@ -37,7 +38,7 @@ class Known:
     """What the journals of a folder say.
 
     Attributes:
-        answers: question id to the answer.
+        answers: question id to the model's text, with what it thought aloud.
         pictures: question id to the hash of the pictures that the answer is about.
         errors: question id to why it could not be asked; an answer removes it.
         asked: question id to how often it was begun.
@@ -60,6 +61,7 @@ def configuration(
     vlm: Vlm, questions: Sequence[Question], max_new_tokens: int | None, about: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """What answers depend on. The size of a batch and the number of processes are not part of it."""
+    writes = vlm.generation if max_new_tokens is not None else {}
     processor = [vlm.processor.chat_template, vlm.processor.image_processor.to_json_string()]
     return {
         **(about or {}),
@@ -68,6 +70,7 @@ def configuration(
         "processor": json_sha256(processor),
         "questions": json_sha256([[one.id, one.prompt, len(one.images)] for one in questions]),
         "max_new_tokens": max_new_tokens,
+        **({"generation": writes} if writes.get("settings") else {}),
     }
 
 
@@ -149,7 +152,7 @@ def require_same_pictures(known: Known, pictures: dict[str, str]) -> None:
 
 def write_answers(out: Path, questions: Sequence[Question], known: Known) -> None:
     """Writes `answers.jsonl`, and `errors.jsonl` where there are errors; each whole or not at all."""
-    said = [Answer(one.id, known.answers[one.id]) for one in questions if one.id in known.answers]
+    said = [as_answer(one.id, known.answers[one.id]) for one in questions if one.id in known.answers]
     replace_file(out / ANSWERS, said)
     write_errors(out, questions, known)
 
@@ -161,6 +164,12 @@ def write_errors(out: Path, questions: Sequence[Question], known: Known) -> None
         replace_file(out / ERRORS, refused)
     else:
         (out / ERRORS).unlink(missing_ok=True)
+
+
+def as_answer(name: str, text: str) -> Answer:
+    """A model's text as a record: its answer, and apart from it what it thought aloud."""
+    answer, thought = split_thought(text)
+    return Answer(name, answer, thought=thought)
 
 
 def replace_file(path: Path, records: Sequence[Record]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mmhallu_core.data.answers import thinking
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answers import Reading, strict, strict_letter
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
@@ -177,7 +178,8 @@ def score(
     Returns:
         `benchmark, n, coverage, official, strict, chance, blind, ci`. Scores are fractions or counts under the
         benchmark's own metric names; `ci` has the same names. `chance` is what guessing scores by the headline
-        metric, and `blind` what answers score by it that are the same for every question.
+        metric, and `blind` what answers score by it that are the same for every question. Where a model thought aloud,
+        `thinking`: see `data.answers.thinking`.
 
     Raises:
         CannotRun: see `join`.
@@ -197,6 +199,7 @@ def score(
         "chance": benchmark.chance(kept),
         "blind": blind(benchmark, kept),
         "ci": {rule: {name: one.interval(draws, seed) for name, one in found[rule].items()} for rule in found},
+        **thinking(answers),
     }
 
 

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mmhallu_core.data.answers import thinking
 from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.singular import singular_2018
 from mmhallu_core.evaluate.words import treebank_words
@@ -157,7 +158,8 @@ def score_chair(
 
     Returns:
         `n, chair_i, chair_s, recall, mean_length, empty, rules, ci`, and the counts `mentions`, `hallucinated`. A
-        score with nothing in its denominator is None. Lengths are in words cut at single spaces, which gives the
+        score with nothing in its denominator is None. Where a model thought aloud, `thinking`: see
+        `data.answers.thinking`. Lengths are in words cut at single spaces, which gives the
         lengths of the POPE paper's table 1.
 
     Raises:
@@ -181,6 +183,7 @@ def score_chair(
         "mentions": int(named.sum()),
         "hallucinated": int(wrong.sum()),
         "ci": {name: ratio_interval(top, bottom, draws=draws, seed=seed) for name, (top, bottom) in parts.items()},
+        **thinking(captions),
     }
 
 

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from mmhallu_core.data.answers import thinking
 from mmhallu_core.evaluate.answers import YES_NO, strict
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
@@ -101,7 +102,8 @@ def score_pope(
     Returns:
         `n, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same, unparsed}, ci: {official,
         strict}`. A score with nothing in its denominator is None. Under strict, an unparsed answer is wrong for its
-        label in all scores, and no yes for `yes_ratio`.
+        label in all scores, and no yes for `yes_ratio`. Where a model thought aloud, `thinking`: see
+        `data.answers.thinking`.
 
     Raises:
         CannotRun: when there are no questions, or questions and answers do not match by id.
@@ -111,7 +113,7 @@ def score_pope(
     texts = join(questions, answers)
     label = np.array([question.label == "yes" for question in questions])
     images = [question.image_id for question in questions]
-    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "ci": {}}
+    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "ci": {}, **thinking(answers)}
     for name, parse in (("official", YES_NO["POPE"]), ("strict", strict)):
         said = [parse(text) for text in texts]
         yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])

@@ -14,7 +14,7 @@ from mmhallu_core.clients.client import CallFailed, Client, Reply, Request
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.judge import JUDGES, Case, Judge, first_replies, judge
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answer_journal import ANSWERS, ERRORS, Refused
+from mmhallu_core.evaluate.answer_journal import ANSWERS, ERRORS, Refused, as_answer
 from mmhallu_core.evaluate.benchmark import Benchmark, join
 from mmhallu_core.types import Answer, CannotRun, write_jsonl
 
@@ -52,7 +52,7 @@ def ask_questions(
     requests = [Request(one.id, one.prompt, one.images, max_tokens=max_tokens) for one in questions]
     outcomes = asking.ask_all(requests, progress)
     pairs = list(zip(questions, outcomes, strict=True))
-    write_jsonl(out / ANSWERS, [Answer(one.id, end.text) for one, end in pairs if isinstance(end, Reply)])
+    write_jsonl(out / ANSWERS, [as_answer(one.id, end.text) for one, end in pairs if isinstance(end, Reply)])
     failures = [Refused(one.id, str(end)) for one, end in pairs if isinstance(end, CallFailed)]
     write_jsonl(out / ERRORS, failures)
     return {"answered": len(outcomes) - len(failures), "errors": len(failures), **asking.spent()}

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from mmhallu_core.models.greedy import generate
 from mmhallu_core.models.image_tokens import View
 from mmhallu_core.models.record import record
 from mmhallu_core.models.vlm import Vlm
@@ -133,10 +134,7 @@ def spell(vlm: Vlm, image: Image.Image, question: str, max_new_tokens: int = 60,
         others: how many other tokens to keep at each step.
     """
     inputs = vlm.encode([image], [vlm.prompt(question)])
-    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    out = vlm.model.generate(
-        **inputs, **greedy, max_new_tokens=max_new_tokens, output_logits=True, return_dict_in_generate=True
-    )
+    out = generate(vlm.model, inputs, max_new_tokens, output_logits=True, return_dict_in_generate=True)
     tokenizer, steps = vlm.processor.tokenizer, []
     for token, logits in zip(out.sequences[0, inputs["input_ids"].shape[1] :].tolist(), out.logits, strict=True):
         if token in tokenizer.all_special_ids:

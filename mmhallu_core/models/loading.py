@@ -65,6 +65,13 @@ def load_parts(
         )
     if not isinstance(processor, ProcessorMixin):  # a lone tokenizer
         raise CannotRun(f"{name} has a tokenizer and nothing for pictures; its processor's files are missing")
+    if processor.chat_template is None:  # older folders keep it with the tokenizer
+        processor.chat_template = processor.tokenizer.chat_template
+    if processor.chat_template is None:
+        raise CannotRun(
+            f"{name} has no chat template, so a question cannot be put to it in the form that it learned: take the "
+            "model's instruction-tuned version, or put its chat_template.jinja beside its config.json"
+        )
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return (model if device_map is not None else model.to(pick_device(device))).eval(), processor

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
+from mmhallu_core.models.greedy import generate, text_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
@@ -76,8 +77,5 @@ def mixed_answers(
         raise CannotRun(f"{first.name} and {second.name} have different tokens, so their logits cannot be mixed")
     inputs = first.encode(images, [first.prompt(question) for question in questions])
     blend = Blend(second.model, inputs, torch.tensor(list(shares), dtype=torch.float32, device=first.model.device))
-    new = first.model.generate(
-        **inputs, max_new_tokens=max_new_tokens, do_sample=False, logits_processor=LogitsProcessorList([blend])
-    )
-    texts = first.processor.batch_decode(new[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return [text.strip() for text in texts]
+    new = generate(first.model, inputs, max_new_tokens, logits_processor=LogitsProcessorList([blend]))
+    return [text_of(first.processor.tokenizer, ids) for ids in new[:, inputs["input_ids"].shape[1] :].tolist()]

@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import BatchFeature
 
-from mmhallu_core.models.vlm import Pictures, Vlm, batches, picture_groups
+from mmhallu_core.models.batches import Pictures, batches, picture_groups
+from mmhallu_core.models.vlm import Vlm
 
 
 @dataclass(frozen=True)

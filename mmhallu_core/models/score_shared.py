@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
 
+from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.score import Scored, answered, score
 from mmhallu_core.models.shared_prefix import Plan, plan_prompts
-from mmhallu_core.models.vlm import Pictures, Vlm, batches, picture_groups
+from mmhallu_core.models.vlm import Vlm
 
 
 def score_shared(

@@ -12,7 +12,7 @@ is read anew:
                 [ .  chat form, picture 1 | is there an umbrella? ]
                 [ chat form, large picture 2 | . . is there a cat? ]
 
-The answers are those of `Vlm.answer`, word for word. Three things would break that, and each is taken care of: a
+The answers are those of `Vlm.say`, word for word. Three things would break that, and each is taken care of: a
 filler must not be looked at and must not count as a position (the attention mask says which they are, and positions
 are counted along it); models that count positions by rows and columns of the picture (M-RoPE) must count on from
 where each row's own picture ended; and the prefix must be the same *tokens* in all prompts, which is found by
@@ -28,11 +28,12 @@ from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, Cache
 
-from mmhallu_core.models.vlm import Pictures, Vlm, picture_groups
+from mmhallu_core.models.batches import Pictures, picture_groups
+from mmhallu_core.models.greedy import generate, own_settings, text_of
+from mmhallu_core.models.vlm import Vlm
 
 # What a processor gives along the tokens of a prompt; everything else that it gives belongs to the pictures.
 ALONG_TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "use_cache": True}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def answers(
     max_new_tokens: int = 100,
     batch_size: int = 32,
 ) -> list[list[str]]:
-    """Greedy answers to several questions about each set of pictures, the same as `Vlm.answer` gives one by one.
+    """Greedy answers to several questions about each set of pictures, the same as `Vlm.say` gives one by one.
 
-    Where `plan` finds nothing to share, it is `Vlm.answer` that answers.
+    Where `plan` finds nothing to share, or the model's own settings for writing act, it is `Vlm.say` that answers.
 
     Args:
         vlm: the model.
@@ -79,9 +80,10 @@ def answers(
     groups = picture_groups(images, len(questions))
     owners = [number for number, texts in enumerate(questions) for _ in texts]
     texts = [text for some in questions for text in some]
-    shared = plan(vlm, groups, owners, texts)
+    steered = vlm.keep_generation_config and own_settings(vlm.model)  # beams would need a cache for each
+    shared = None if steered else plan(vlm, groups, owners, texts)
     if shared is None:
-        said = vlm.answer([groups[owner] for owner in owners], texts, max_new_tokens, batch_size)
+        said = vlm.say([groups[owner] for owner in owners], texts, max_new_tokens, batch_size)
     else:
         said = _go_on(vlm, shared, max_new_tokens, batch_size)
     found = iter(said)
@@ -144,7 +146,7 @@ def common_length(rows: Sequence[Sequence[int]]) -> int:
 
 def _go_on(vlm: Vlm, shared: Plan, max_new_tokens: int, batch_size: int) -> list[str]:
     """Reads the prefixes, then answers the questions in batches of like length. Texts are in the plan's order."""
-    read = vlm.model.generate(**shared.inputs, **GREEDY, max_new_tokens=1, return_dict_in_generate=True)
+    read = generate(vlm.model, shared.inputs, 1, return_dict_in_generate=True)
     # M-RoPE: how far each row's next position is from its number of tokens. The model keeps it beside the cache.
     counters = [module for module in vlm.model.modules() if torch.is_tensor(getattr(module, "rope_deltas", None))]
     deltas = [module.rope_deltas for module in counters]
@@ -169,13 +171,10 @@ def _answer_tails(
     tails = [torch.tensor(shared.tails[i], device=rows.device) for i in batch]
     ids = pad_sequence(tails, batch_first=True, padding_value=filler, padding_side="left")
     mask = pad_sequence([torch.ones_like(tail) for tail in tails], batch_first=True, padding_side="left")
-    new = vlm.model.generate(  # it is told of the prefix, and computes only what is not in the cache
-        input_ids=torch.cat([shared.inputs["input_ids"][rows], ids], dim=1),
-        attention_mask=torch.cat([shared.inputs["attention_mask"][rows], mask], dim=1),
-        past_key_values=cache,
-        **GREEDY,
-        max_new_tokens=max_new_tokens,
-    )
-    width = shared.inputs["input_ids"].shape[1] + ids.shape[1]
-    texts = vlm.processor.batch_decode(new[:, width:], skip_special_tokens=True)
-    return [text.strip() for text in texts]
+    whole = {
+        "input_ids": torch.cat([shared.inputs["input_ids"][rows], ids], dim=1),
+        "attention_mask": torch.cat([shared.inputs["attention_mask"][rows], mask], dim=1),
+    }
+    # It is told of the prefix, and computes only what is not in the cache.
+    new = generate(vlm.model, whole, max_new_tokens, past_key_values=cache)[:, whole["input_ids"].shape[1] :]
+    return [text_of(vlm.processor.tokenizer, said, vlm.opens_thought) for said in new.tolist()]

@@ -7,26 +7,26 @@ family of `families.py`.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image, UnidentifiedImageError
-from tqdm.auto import tqdm
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
+from mmhallu_core.data.thinking import OPEN, split_thought
 from mmhallu_core.models.adapter_folders import adapter_folder, chain
+from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.families import Family, family_of
+from mmhallu_core.models.greedy import generate, own_settings, text_of
 from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
 from mmhallu_core.types import CannotRun, Picture
 
-__all__ = ["SHIPPED", "Pictures", "Vlm", "batches", "open_image", "pick_device"]
-
-Pictures = Image.Image | Sequence[Image.Image]  # those of one prompt
-
+__all__ = ["SHIPPED", "Pictures", "Vlm", "open_image", "pick_device"]
 
 def open_image(given: Path | Picture) -> Image.Image:
     """Reads a picture as RGB, from a path or from the bytes of a file.
@@ -55,12 +55,14 @@ class Vlm:
         model: any of transformers' image-text-to-text models of a known family.
         processor: its processor, with a chat template.
         adapters: folders of the adapters that were added into its weights, in their order.
+        keep_generation_config: let the model's own settings for writing act, see `greedy.py`.
     """
 
     name: str
     model: PreTrainedModel
     processor: ProcessorMixin
     adapters: tuple[Path, ...] = ()
+    keep_generation_config: bool = False
 
     @classmethod
     def load(
@@ -123,7 +125,31 @@ class Vlm:
         turns = [{"role": "user", "content": content}]
         if answer is not None:
             turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-        return self.processor.apply_chat_template(turns, add_generation_prompt=answer is None)
+        return self.chat(turns, asks=answer is None)
+
+    def chat(self, turns: list[dict[str, Any]], asks: bool = False) -> str:
+        """The model's chat form of some messages; with `asks`, up to where its next answer begins.
+
+        Raises:
+            CannotRun: when the model's chat template cannot write them.
+        """
+        try:
+            return self.processor.apply_chat_template(turns, add_generation_prompt=asks)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise CannotRun(
+                f"the chat template of {self.name} cannot write a question with pictures ({error}); get the model's "
+                "chat_template.jinja again, or put one that takes pictures beside its config.json"
+            ) from error
+
+    @property
+    def opens_thought(self) -> bool:
+        """Whether the chat form itself begins a thought, so that what the model writes begins inside of one."""
+        return self.prompt("?", 0).rstrip().endswith(OPEN)
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """For a result: the settings for writing that the model's files bring (`settings`), and whether they act."""
+        return {"kept": self.keep_generation_config, "settings": own_settings(self.model)}
 
     def encode(
         self,
@@ -197,7 +223,6 @@ class Vlm:
         sizes = [[(image.height, image.width) for image in group] for group in groups]
         return self.family.image_positions(self.processor, inputs, sizes, names)
 
-    @torch.inference_mode()
     def answer(
         self,
         images: Sequence[Pictures],
@@ -207,6 +232,8 @@ class Vlm:
         progress: str | None = None,
     ) -> list[str]:
         """Greedy answers to questions, one picture (or one sequence of pictures) for each.
+
+        What a model thinks aloud is not part of its answer; an answer that is cut before it begins is empty.
 
         Args:
             images: as many as questions.
@@ -219,8 +246,20 @@ class Vlm:
             ValueError: when there are not as many pictures as questions.
             CannotRun: see `encode`; samples are named by their number.
         """
+        return [split_thought(text)[0] for text in self.say(images, questions, max_new_tokens, batch_size, progress)]
+
+    @torch.inference_mode()
+    def say(
+        self,
+        images: Sequence[Pictures],
+        questions: Sequence[str],
+        max_new_tokens: int = 100,
+        batch_size: int = 32,
+        progress: str | None = None,
+    ) -> list[str]:
+        """As `answer`, with what the model thought aloud, between its tags; see `data/thinking.py`."""
         groups = picture_groups(images, len(questions))
-        answers = [""] * len(questions)
+        said, opened = [""] * len(questions), self.opens_thought
         lengths = [len(question) for question in questions]
         for rows in batches(groups, lengths, batch_size, progress):
             inputs = self.encode(
@@ -228,13 +267,10 @@ class Vlm:
                 [self.prompt(questions[i], len(groups[i])) for i in rows],
                 names=[str(i) for i in rows],
             )
-            # The model's own settings for sampling have no say in greedy search; None keeps it from warning of them.
-            greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-            new = self.model.generate(**inputs, **greedy, max_new_tokens=max_new_tokens)
-            texts = self.processor.batch_decode(new[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-            for i, text in zip(rows, texts, strict=True):
-                answers[i] = text.strip()
-        return answers
+            new = generate(self.model, inputs, max_new_tokens, self.keep_generation_config)
+            for i, ids in zip(rows, new[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+                said[i] = text_of(self.processor.tokenizer, ids, opened)
+        return said
 
     def _process(self, groups: list[list[Image.Image]], prompts: Sequence[str], options: dict) -> BatchFeature:
         """Calls the processor. The nesting matters: some families lay out a picture by how many it stands beside."""
@@ -259,35 +295,3 @@ class Vlm:
                     f"sample {name}: {len(group)} pictures and their text make {tokens} tokens; {self.name} reads "
                     f"{most}. Give fewer pictures, or a shorter text."
                 )
-
-
-def picture_groups(images: Sequence[Pictures], prompts: int) -> list[list[Image.Image]]:
-    """The pictures of each prompt as lists.
-
-    Raises:
-        ValueError: when there are not as many entries as prompts.
-    """
-    groups = [[one] if isinstance(one, Image.Image) else list(one) for one in images]
-    if len(groups) != prompts:
-        raise ValueError(f"{len(groups)} pictures for {prompts} questions")
-    return groups
-
-
-def batches(
-    groups: list[list[Image.Image]], lengths: Sequence[int], size: int, progress: str | None
-) -> Iterator[list[int]]:
-    """Numbers of samples in batches: as many pictures in each, and of like length, so that little is padding.
-
-    Args:
-        groups: the pictures of each sample.
-        lengths: how long each sample's text is.
-        size: samples a batch, at most.
-        progress: label of a progress bar, none when None.
-    """
-    order = sorted(range(len(groups)), key=lambda i: (len(groups[i]), lengths[i]))
-    found: list[list[int]] = []
-    for i in order:
-        if not found or len(found[-1]) == size or len(groups[found[-1][0]]) != len(groups[i]):
-            found.append([])
-        found[-1].append(i)
-    yield from tqdm(found, desc=progress, disable=progress is None, unit="batch")

@@ -74,16 +74,15 @@ def write(vlm: Vlm, talk: Talk) -> tuple[str, Spans]:
     stop.
 
     Raises:
-        CannotRun: when the template writes a talk without its answer otherwise than with it.
+        CannotRun: when the template writes a talk without its answer otherwise than with it, or cannot write it.
     """
     messages: list[dict[str, Any]] = []
     spans: Spans = []
-    template = vlm.processor.apply_chat_template
     for question, answer in talk.turns:
         messages.append({"role": "user", "content": _parts(question)})
-        before = template(messages, add_generation_prompt=True)
+        before = vlm.chat(messages, asks=True)
         messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-        text = template(messages)
+        text = vlm.chat(messages)
         if not text.startswith(before) or (spans and not text[: spans[-1][1]] == whole[: spans[-1][1]]):
             raise CannotRun(f"sample {talk.id}: the chat template of {vlm.name} does not keep what was said before")
         whole = text

@@ -75,7 +75,7 @@ def smolvlm() -> Tiny:
         SmolVLMVideoProcessor(**SIZES),
         image_seq_len=4,
         chat_template=_template(bos),
-    )
+    )  # fmt: skip
     return Tiny(SmolVLMForConditionalGeneration(config), processor)
 
 

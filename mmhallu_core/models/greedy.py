@@ -1,0 +1,82 @@
+"""Greedy search: at each step the most probable token, and nothing else has a say.
+
+A model's files may hold settings for writing (`generation_config.json`): a temperature, a penalty on repeated words, a
+number of beams. `generate` of transformers applies them also when it is told not to sample. Two models are then
+compared by two ways of writing, and nobody notices. So they are set aside here, and named in the results. Who wants
+them keeps them (`Vlm.keep_generation_config`). Then all act but those for sampling: a drawn answer cannot be had again.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import BatchFeature, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from mmhallu_core.data.thinking import CLOSE, OPEN
+
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+SAMPLING = (
+    "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",
+)  # fmt: skip
+CALLERS = (
+    "max_length", "max_new_tokens", "num_return_sequences", "return_dict_in_generate", "output_attentions",
+    "output_hidden_states", "output_logits", "output_scores", "use_cache",
+)  # fmt: skip
+# They are no settings, or change how fast the same tokens come.
+HARMLESS = ("transformers_version", "cache_implementation", "max_cache_len", "compile_config", "disable_compile")
+# What a setting is when it does nothing; 0 or nothing for all others.
+NEUTRAL = {
+    "repetition_penalty": 1, "encoder_repetition_penalty": 1, "length_penalty": 1, "num_beams": 1, "num_beam_groups": 1,
+    "guidance_scale": 1,
+}  # fmt: skip
+
+
+def own_settings(model: PreTrainedModel) -> dict[str, Any]:
+    """What a model's generation config asks for beyond greedy search, as JSON values; sampling is left out."""
+    known = {*TOKENS, *SAMPLING, *CALLERS, *HARMLESS}
+    asked = {key: value for key, value in model.generation_config.to_diff_dict().items() if key[0] != "_"}
+    return {key: value for key, value in asked.items() if key not in known and value and value != NEUTRAL.get(key)}
+
+
+def generate(
+    model: PreTrainedModel, inputs: BatchFeature | dict[str, Any], max_new_tokens: int, keep: bool = False, **more: Any
+) -> Any:
+    """What `model.generate` gives, by greedy search.
+
+    Args:
+        model: its generation config is replaced for the length of the call. Handing another one to `generate` would
+            not do: what that one leaves open is taken from the model's.
+        inputs: what the model reads.
+        max_new_tokens: where to cut an answer that does not end.
+        keep: let `own_settings` act.
+        more: further arguments of `generate`.
+    """
+    former = model.generation_config
+    if keep:
+        model.generation_config = copy.deepcopy(former)
+        for key in (*SAMPLING, *CALLERS):
+            setattr(model.generation_config, key, None)
+    else:
+        model.generation_config = GenerationConfig(**{key: getattr(former, key) for key in TOKENS})
+    try:
+        return model.generate(**inputs, do_sample=False, use_cache=True, max_new_tokens=max_new_tokens, **more)
+    finally:
+        model.generation_config = former
+
+
+def text_of(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], opened: bool = False) -> str:
+    """What new tokens say: special tokens are left out, but not the tags around a thought.
+
+    Args:
+        tokenizer: the model's.
+        ids: the tokens that the model wrote.
+        opened: the prompt ends with the opening tag of a thought; it is put in front.
+    """
+    tags = {tokenizer.convert_tokens_to_ids(tag): tag for tag in (OPEN, CLOSE) if tag in tokenizer.get_added_vocab()}
+    parts, begin = [OPEN] if opened else [], 0
+    for place, token in enumerate(ids):
+        if token in tags:
+            parts += [tokenizer.decode(ids[begin:place], skip_special_tokens=True), tags[token]]
+            begin = place + 1
+    parts.append(tokenizer.decode(ids[begin:], skip_special_tokens=True))
+    return "".join(parts).strip()
