@@ -1,8 +1,7 @@
 """The records that travel between the rooms of this library, and how they are written to files.
 
-A dataset, a model's answers, a list of preferences: each is a JSON Lines file with one record per line. A record is a
-frozen dataclass that checks itself when it is made, so a wrong span or an upside-down box is found where it is
-written and not three rooms later. An error names the file, the line, and what is wrong.
+A dataset, a model's answers: each is a JSON Lines file with one record per line. A record is a frozen dataclass that
+checks itself when it is made, so a wrong span is found where it is written. An error names file, line, and fault.
 
 Pictures are given by path (a string) or by value (the bytes of a PNG or JPEG file; base64 in JSON).
 Ids are strings everywhere, because benchmarks mix numbers, numbers as strings, and paths.
@@ -242,12 +241,7 @@ class ResponsePair(Record):
 
 @dataclass(frozen=True)
 class Answer(Record):
-    """What a model said. The text may be empty: an empty answer is data, and scorers report how many there were.
-
-    Attributes:
-        id, answer, image_id: of the question, the text, and of the picture.
-        thought: what the model wrote between think tags, which is no part of its answer; None without such tags.
-    """
+    """What a model said, and apart from it what it thought aloud. An empty text is data too, and is counted."""
 
     id: str
     answer: str
