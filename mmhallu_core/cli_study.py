@@ -21,13 +21,23 @@ def study(
     only: Annotated[list[str] | None, typer.Option(help="The id of a run; may be given several times.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the plan with its minutes, and stop.")] = False,
     summarise: Annotated[bool, typer.Option("--summary", help="Sum up the records in --out, and stop.")] = False,
-    keep: Annotated[Path | None, typer.Option(help="A folder that also gets each record, as ID.json.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="A folder that also gets each record, as ID.json; with --summary, summary.json.")
+    ] = None,
     claims: Annotated[Path | None, typer.Option(help="With --summary: a folder that gets the claims' rows.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the runs of a study that are not made yet. Two machines that share --out share the list."""
+    """Make the runs of a study that are not made yet. Two machines that share --out share the list.
+
+    --list and --summary only read.
+    """
     if name not in STUDIES:
         raise CannotRun(f"no such study: {name!r}; there is {', '.join(STUDIES)}")
+    given = {"--out": out, "--only": only, "--summary": summarise, "--keep": keep, "--claims": claims}
+    idle = given if list_ else {"--only": only} if summarise else {"--claims": claims}
+    if idle := [option for option, value in idle.items() if value]:
+        mode = "with --list" if list_ else "with --summary" if summarise else "without --summary"
+        raise CannotRun(f"{', '.join(idle)} cannot act {mode}: leave it out")
     from mmhallu_core.studies.med import plan
 
     if list_:
@@ -47,11 +57,15 @@ def study(
         if not records:
             raise CannotRun(f"there is no record in {out} yet; `mmhallu study {name} --out {out}` makes them")
         found = summary(records)
-        path = out / "summary.json"
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8", newline="\n")
+        told = f"{len(records)} runs; --keep FOLDER writes all of it to FOLDER/summary.json"
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            path = keep / "summary.json"
+            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8", newline="\n")
+            told = f"{len(records)} runs; all of it is in {path}"
         if claims is not None:
             write(claims, found)
-        emit(found, as_json, f"{table(found)}\n{len(records)} runs; all of it is in {path}")
+        emit(found, as_json, f"{table(found)}\n{told}")
         return
     try:
         todo = plan.chosen(only or [])

@@ -21,10 +21,14 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     """The records of a folder: `ID.json` as they are kept, or `ID/scores.json` where the study ran.
 
     Raises:
-        CannotRun: when records of several plans lie there.
+        CannotRun: when records of several plans lie there, or a file is no JSON.
     """
-    paths = [*sorted(folder.glob("*.json")), *sorted(folder.glob("*/scores.json"))]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    paths, records = [*sorted(folder.glob("*.json")), *sorted(folder.glob("*/scores.json"))], []
+    for path in paths:
+        try:
+            records.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise CannotRun(f"{path} is not JSON ({error}); take it out of the folder or get it again") from error
     records = [one for one in records if "answers" in one]  # a summary may lie beside them
     if len({json.dumps(one["numbers"], sort_keys=True) for one in records}) > 1:
         raise CannotRun(f"{folder} holds records of plans with different numbers; summarise them apart")
