@@ -336,6 +336,26 @@ def test_the_tower_and_the_connector_can_be_edited(vlm, sets):
     assert torch.equal(vlm.model(**inputs).logits, before)
 
 
+@torch.no_grad()
+def test_without_the_connector_there_is_no_picture(vlm):
+    """All that the decoder knows of a picture passes the connector: zeroed there, two pictures are one to it."""
+    height, width = size_of(vlm)
+    pair = [[noise(height, width)], [noise(height, width, 1)]]
+    both = vlm.encode(pair, [vlm.prompt(QUESTIONS[0])] * 2)
+    seen = vlm.model(**both).logits
+    assert float((seen[0] - seen[1]).abs().max()) > 1e-2
+    with edit(vlm.model, lambda value, layer: value * 0, where="connector"):
+        close(*vlm.model(**both).logits, vlm)
+    with edit(vlm.model, lambda value, layer: value * 0, layers=(0,), where="connector"):
+        left = vlm.model(**both).logits
+    assert (float((left[0] - left[1]).abs().max()) > 1e-2) == (vlm.family.deepstack is not None)
+    with record(vlm.model, connector=True) as recorded:
+        vlm.model(**both)
+    assert bool(recorded.deepstack) == (vlm.family.deepstack is not None) == (vlm.family.name == "qwen3_vl")
+    is_image = (both["input_ids"] == vlm.processor.image_token_id).sum()
+    assert all(added.shape == (is_image, recorded.embeddings.shape[-1]) for added in recorded.deepstack.values())
+
+
 def test_wrong_edits_are_refused(vlm, sets):
     inputs = encoded(vlm, sets[:1])
     with torch.no_grad(), pytest.raises(ValueError, match="layer 0 gives out"):

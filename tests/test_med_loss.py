@@ -272,7 +272,7 @@ def test_on_a_model_the_loss_reaches_the_vision_tower_and_not_the_decoder(tmp_pa
     assert len(inputs["pixel_values"]) == 2 * 4 * rows * cols  # four patches make one token
 
     model, features = adapt(vlm, Adapt(), tell=None), []
-    connector = family_of(model).connector_module(model)
+    connector = family_of(model).connector_modules(model)[0]
     hook = connector.register_forward_hook(lambda module, given, made: features.append(made))
     model(**inputs)
     hook.remove()

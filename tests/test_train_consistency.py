@@ -49,7 +49,7 @@ def test_what_changed_is_told_by_a_mask_or_by_the_pictures():
 # ---------------------------------------------------------------- every family with image tokens
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "llava_next", "idefics3", "internvl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl", "llava_next", "idefics3", "internvl"])
 def test_the_features_are_those_of_the_two_pictures(family, tmp_path):
     """Against a calculation of its own: the connector's rows of each picture alone, where a family keeps them whole."""
     vlm = Vlm.load(build(family, tmp_path), "cpu")
@@ -71,6 +71,29 @@ def test_the_features_are_those_of_the_two_pictures(family, tmp_path):
     assert pairs["pair_first"][0].max() < pairs["pair_second"][0].min()
     means = picture_means(vlm.model, {**inputs, **pairs})
     torch.testing.assert_close(means[1][0], differ[1].mean(0))
+
+
+def test_qwen3_vl_is_held_wherever_its_decoder_reads_the_picture(tmp_path):
+    """Against the vision tower asked directly: its own output, and beside it what later decoder layers get."""
+    vlm = Vlm.load(build("qwen3_vl", tmp_path), "cpu")
+    pair = [picture(1, (64, 48)), edit_of(picture(1, (64, 48)), (0, 0, 8, 8))]
+    inputs = vlm.encode([pair], [vlm.prompt("What differs?", 2, "A boat.")], side="right")
+    batch = {**inputs, **pair_inputs(vlm, inputs, [pair], [changed_pixels(*pair)])}
+    tower = vlm.model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"])
+    expected = torch.cat([tower.pooler_output, *tower.deepstack_features], dim=-1).chunk(2)
+    read = embeddings(vlm.model, inputs)[0]
+    for name, features in zip(("first", "second"), expected, strict=True):
+        torch.testing.assert_close(read[batch[f"pair_{name}"][0]], features)
+    assert read.shape[-1] == 2 * vlm.model.config.text_config.hidden_size
+    words = inputs["input_ids"][0] != vlm.processor.image_token_id
+    assert not read[words][:, vlm.model.config.text_config.hidden_size :].any()
+
+    model = adapt(vlm, Adapt(vision_tower="full", connector="full", decoder="frozen"), tell=None)
+    rule = Consistency("masked", weight=0.5, margin=-0.9)
+    total, parts = Held(model, rule)(lambda: model(**inputs).logits.mean() * 0, batch)
+    total.backward()
+    assert parts["consistency"] > 0
+    assert all(value.grad.abs().sum() > 0 for value in model.model.visual.deepstack_merger_list.parameters())
 
 
 def test_without_a_pair_there_is_nothing_to_hold(tmp_path):

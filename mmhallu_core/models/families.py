@@ -36,6 +36,8 @@ class Family:
         image_positions: (processor, its output, sizes of the pictures of each sample, names of the samples) gives
             the `ImageTokens` of each picture, see `image_tokens.locate`. None where pictures are not tokens.
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
+        deepstack: path of a list of further connectors, where the decoder reads the picture more than once: what number
+            i of them gives is added to the image tokens behind decoder layer i.
         vision_tail: paths of what follows the tower's layers and is left out on the way to the connector, if it is
             there. See `unread`.
         old_names: for each time at which transformers called the layers otherwise, pairs of how a name begins today and
@@ -57,6 +59,7 @@ class Family:
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
     vision_tail: tuple[str, ...] = ()
+    deepstack: str | None = None
     old_names: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
@@ -72,9 +75,13 @@ class Family:
         """The vision tower's layers, first to last."""
         return [layer for path in self.vision_layers for layer in plain(model).get_submodule(path)]
 
-    def connector_module(self, model: nn.Module) -> nn.Module:
-        """The module of the connector that gives one vector for each image token."""
-        return plain(model).get_submodule(self.connector[0])
+    def connector_modules(self, model: nn.Module) -> list[nn.Module]:
+        """The modules through which a picture reaches the decoder: each gives one vector for each image token.
+
+        The first gives what enters the decoder; those behind it, in Qwen3-VL alone, what is added in later layers.
+        """
+        first = plain(model).get_submodule(self.connector[0])
+        return [first, *(plain(model).get_submodule(self.deepstack) if self.deepstack else ())]
 
     def cross_attention_layers(self, model: nn.Module) -> tuple[int, ...]:
         """Numbers of the decoder layers that look at the picture by cross-attention; empty where there are none."""
@@ -177,6 +184,7 @@ _ALL = (
         "qwen3_vl", ("qwen3_vl",), ("qwen3_vl", "qwen3_vl_vision"), **_QWEN,
         connector=("model.visual.merger", "model.visual.deepstack_merger_list"),
         vision_matrices=("attn.qkv", "attn.proj", "mlp.linear_fc1", "mlp.linear_fc2"),
+        deepstack="model.visual.deepstack_merger_list",
     ),
     Family(
         "mllama", ("mllama",), ("mllama_vision_model",), "model.vision_model",

@@ -29,8 +29,8 @@ class Recording:
     """What passed while a block ran; the calls of one `generate` are joined.
 
     Attributes:
-        embedding_calls, state_calls, attention_calls, vision_calls, connector_calls: one tensor for each time the
-            module ran. The properties below join them.
+        embedding_calls, state_calls, attention_calls, vision_calls, connector_calls, deepstack_calls: one tensor for
+            each time the module ran. The properties below join them.
     """
 
     embedding_calls: list[Tensor] = field(default_factory=list)
@@ -38,6 +38,7 @@ class Recording:
     attention_calls: dict[int, list[Tensor]] = field(default_factory=dict)
     vision_calls: dict[int, list[Tensor]] = field(default_factory=dict)
     connector_calls: list[Tensor] = field(default_factory=list)
+    deepstack_calls: dict[int, list[Tensor]] = field(default_factory=dict)
 
     @property
     def embeddings(self) -> Float[Tensor, "batch tokens width"]:
@@ -67,6 +68,15 @@ class Recording:
         """What the connector gave out, in its own order. In the prompt's order it is part of `embeddings`."""
         return _join(self.connector_calls, dim=0)
 
+    @property
+    def deepstack(self) -> dict[int, Float[Tensor, "tokens width"]]:
+        """What is added to the image tokens once more, by the number of the decoder layer behind which it is added.
+
+        Recorded with the connector, in the order of the image tokens. Empty but for Qwen3-VL: all other families read a
+        picture once.
+        """
+        return {layer: _join(calls, dim=0) for layer, calls in self.deepstack_calls.items() if calls}
+
 
 @contextmanager
 def record(
@@ -84,7 +94,7 @@ def record(
         layers: numbers of the decoder layers to record, from 0; all when None.
         attentions: record these layers' attention maps too, with eager attention.
         vision_layers: numbers of the vision tower's layers to record.
-        connector: record what the connector gives out.
+        connector: record what the connector gives out, and the deepstack where there is one.
         gradients: keep the tensors in the graph, so that gradients can be taken with respect to them.
 
     Raises:
@@ -114,7 +124,10 @@ def record(
         for number in _checked(vision_layers, len(tower)):
             store(tower[number], seen.vision_calls.setdefault(number, []))
         if connector:
-            store(family.connector_module(model), seen.connector_calls)
+            first, *later = family.connector_modules(model)
+            store(first, seen.connector_calls)
+            for number, module in enumerate(later):
+                store(module, seen.deepstack_calls.setdefault(number, []))
         if attentions:
             stack.enter_context(eager_attention(model))
             for number in numbers:
@@ -136,7 +149,8 @@ def edit(
         model: a model of a known family, with or without an adapter.
         change: (what the layer gave out, the layer's number) gives what goes on instead, of the same shape.
         layers: numbers of the layers to change, from 0; all when None.
-        where: "decoder", "vision" (the tower's layers) or "connector" (one module, number 0).
+        where: "decoder", "vision" (the tower's layers) or "connector" (number 0; in Qwen3-VL number 1 and on are its
+            deepstack, by which the picture reaches later layers: without `layers` all are changed).
         at: decoder only: the tokens to change; all when None. The later steps of `generate`, each of one token, have
             another shape and stay as they are.
 
@@ -146,10 +160,10 @@ def edit(
         ValueError: when `where` is none of these, or `change` gives another shape.
     """
     family = family_of(model)
-    places = {"decoder": family.layers, "vision": family.tower_layers}
-    if where not in (*places, "connector") or (at is not None and where != "decoder"):
+    places = {"decoder": family.layers, "vision": family.tower_layers, "connector": family.connector_modules}
+    if where not in places or (at is not None and where != "decoder"):
         raise ValueError(f"`where` is decoder, vision or connector, got {where!r}; `at` goes with decoder alone")
-    modules = [family.connector_module(model)] if where == "connector" else places[where](model)
+    modules = places[where](model)
 
     def changed(value: Tensor, number: int) -> Tensor:
         if at is not None and at.shape != value.shape[:2]:

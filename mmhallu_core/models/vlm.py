@@ -28,6 +28,7 @@ from mmhallu_core.types import CannotRun, Picture
 
 __all__ = ["SHIPPED", "Pictures", "Vlm", "open_image", "pick_device"]
 
+
 def open_image(given: Path | Picture) -> Image.Image:
     """Reads a picture as RGB, from a path or from the bytes of a file.
 

@@ -2,7 +2,9 @@
 
 `med_loss.py` says what the loss is, of given features. Here the features come from the very forward pass whose answer
 is trained on: what enters the decoder's first layer holds, at a picture's tokens, what the connector made of it. So
-one way serves every family whose pictures are tokens. Llama's pictures are not: see `require_tokens`.
+one way serves every family whose pictures are tokens. Qwen3-VL adds more of the picture behind its first layers, and
+a loss that did not see that would leave the model a way around it: there a token's features are both, side by side.
+Llama's pictures are not tokens: see `require_tokens`.
 
 A collator adds what `pair_inputs` gives to a batch; `Held` is the loss of such a batch.
 """
@@ -142,12 +144,12 @@ class Held:
         pairs = {name: inputs.pop(PREFIX + name, None) for name in ("row", "first", "second", "edited", "real")}
         if not is_on(self.rule) or pairs["row"] is None:
             return answers(), {}
-        with record(self.model, layers=(), gradients=True) as seen:
+        with record(self.model, layers=(), connector=True, gradients=True) as seen:
             caption = answers()
         floor = None
         if self.rule.mode == "global":
             floor = similarity(*_features(self._before(inputs), pairs), pairs["real"])
-        first, second = _features(seen.embeddings, pairs)
+        first, second = _features(_side_by_side(self.model, seen, inputs["input_ids"]), pairs)
         total = med_loss(caption, self.rule, first, second, pairs["edited"], floor, pairs["real"])
         held = (total - caption).item() / self.rule.weight
         return total, {"answers": caption.item(), "consistency": held}
@@ -161,28 +163,40 @@ class Held:
 def embeddings(
     model: nn.Module, inputs: Mapping[str, Any], parameters: dict[str, Tensor] | None = None
 ) -> Float[Tensor, "batch tokens width"]:
-    """What enters the decoder's first layer; the layers themselves do not run.
+    """What the decoder reads before it begins: what enters its first layer, and its deepstack behind that.
+
+    The layers themselves do not run.
 
     Args:
         model: of a known family, with or without an adapter.
         inputs: what the model reads; labels are of no use and no harm.
         parameters: values to take instead of the model's own, by name.
     """
-    seen = Recording()
 
     def stop(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        seen.embedding_calls.append(args[0] if args else kwargs["hidden_states"])
         raise _Enough
 
     read = {name: value for name, value in inputs.items() if name not in ("labels", "weights")}
-    hook = family_of(model).layers(model)[0].register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        torch.func.functional_call(model, parameters or {}, (), {**read, "use_cache": False})
-    except _Enough:
-        return seen.embeddings
-    finally:
-        hook.remove()
+    with record(model, layers=(), connector=True, gradients=True) as seen:  # its hook runs before this one
+        hook = family_of(model).layers(model)[0].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            torch.func.functional_call(model, parameters or {}, (), {**read, "use_cache": False})
+        except _Enough:
+            return _side_by_side(model, seen, inputs["input_ids"])
+        finally:
+            hook.remove()
     raise RuntimeError(f"{type(plain(model)).__name__} never called its first decoder layer")
+
+
+def _side_by_side(
+    model: nn.Module, seen: Recording, ids: Int[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch tokens width"]:
+    """The embeddings of all tokens; with a deepstack each is longer, by what is added to it or by zeros for words."""
+    is_image = ids == plain(model).config.image_token_id
+    parts = [seen.embeddings]
+    for _, added in sorted(seen.deepstack.items()):
+        parts.append(torch.zeros_like(seen.embeddings).masked_scatter(is_image[..., None], added.to(seen.embeddings)))
+    return torch.cat(parts, dim=-1)
 
 
 @torch.no_grad()
