@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -114,6 +115,52 @@ def test_damage_to_a_chunk_or_a_result_is_repaired(whole, tmp_path, monkeypatch)
     once = content(out)
     (out / "samples.jsonl").unlink()
     assert build(Broken(16, "none"), out, workers=0, chunk=8)["samples"] == 11 and content(out) == once
+
+
+@pytest.mark.parametrize(
+    "name", ["images/000002/000016.png", "images/000002/000018-edited.png", "masks/000002/000016.png"]
+)
+def test_a_picture_that_was_deleted_is_made_again(whole, tmp_path, name):
+    once, _ = whole
+    out = shutil.copytree(once, tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in out.glob("images/**/*.*")}
+    (out / name).unlink()
+    again = build(make(), out, workers=0, chunk=8)
+    assert again["resumed"] == N - 8 and (again["samples"], again["rejected"]) == (N - 33, 33)
+    assert content(out) == content(once) and not (out / "chunks").exists()
+    touched = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
+    assert {path.parent.name for path in touched} <= {"000002"}  # one chunk, not all of them
+    assert build(make(), out, workers=0, chunk=8)["resumed"] == N
+
+
+def test_a_picture_that_was_deleted_before_the_end_is_made_again(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(ZeroDivisionError):  # chunk 1 fails, chunk 0 is done
+        build(Broken(16, "bug"), out, workers=0, chunk=8)
+    (out / "images" / "000000" / "000000.png").unlink()
+    monkeypatch.setattr(
+        Broken, "__call__", lambda self: (edit_pipeline.Plain(16), [*edit_pipeline.STAGES, ("fail", list)])
+    )
+    assert build(Broken(16, "none"), out, workers=0, chunk=8)["resumed"] == 0
+    assert (out / "images" / "000000" / "000000.png").is_file()
+
+
+def test_a_deleted_picture_costs_no_call_and_other_replies_are_not_mixed_in(tmp_path):
+    with FaultyServer(answer=lambda call: call.prompt) as server:
+        paid = Paid(9, server.url)
+        build(paid, tmp_path / "out", workers=0, chunk=3)
+        once, calls = content(tmp_path / "out"), len(server.calls)
+        (tmp_path / "out" / "images" / "000001" / "000005.png").unlink()
+        build(paid, tmp_path / "out", workers=0, chunk=3)
+        assert content(tmp_path / "out") == once and len(server.calls) == calls
+        (tmp_path / "out" / "images" / "000001" / "000005.png").unlink()
+        (tmp_path / "out" / "calls" / "000001-0.jsonl").unlink()
+        server.answer = lambda call: "something else"
+        with pytest.raises(CannotRun, match="chunk 1 does not come out as it was. Run the same command again"):
+            build(paid, tmp_path / "out", workers=0, chunk=3)
+        assert build(paid, tmp_path / "out", workers=0, chunk=3)["resumed"] == 0
+    captions = {one.id: one.edited_caption for one in read_jsonl(tmp_path / "out" / "samples.jsonl", EditSample)}
+    assert {name for name, text in captions.items() if text == "something else"} == {"d5"}  # d3 has none, d4 no plan
 
 
 def test_what_lacks_a_field_becomes_a_rejection(tmp_path):

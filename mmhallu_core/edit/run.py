@@ -15,9 +15,9 @@ takes every draft through the stages, chunk by chunk, and writes to `out`:
 All but the journals and `calls` is the same, byte by byte, however many workers there are and however often they were
 killed. Nothing in memory grows with the number of drafts, but for a number for each chunk.
 
-A chunk counts when its line is in the journal. What a killed process had in work is done again, except calls whose
-reply was in a journal: those are not repeated. See `work.py` for a chunk, `calls.py` for calls, `engine_local.py` and
-`engine_ray.py` for who does the work.
+A chunk counts when its line is in the journal and its files are there; one whose picture was deleted is made again.
+What a killed process had in work is done again, except calls whose reply was in a journal: those are not repeated. See
+`work.py` for a chunk, `calls.py` for calls, `engine_local.py` and `engine_ray.py` for who does the work.
 """
 
 import errno
@@ -103,20 +103,32 @@ def _run(crew: Engine, out: Path, progress: bool) -> dict[str, Any]:
     numbers = range(-(-about["n"] // about["chunk"]))
     newest = {line["chunk"]: line for line in journal.records()}  # a chunk whose files were damaged has two lines
     complete = "files" in manifest and all(_is(out / name, value) for name, value in manifest["files"].items())
-    kept = set(numbers) if complete else {number for number, line in newest.items() if _whole(out, line)}
+    if complete:
+        kept = set(numbers) - _without_pictures(out, out / "samples.jsonl")
+    else:
+        kept = {number for number, line in newest.items() if _whole(out, line)}
     tally = Tally()
     for number in kept & newest.keys():
         tally.add(newest[number])
+    expected = {number: newest[number]["sha256"] for number in newest.keys() - kept} if complete else {}
     del newest
-    resumed = about["n"] if complete else tally.drafts
+    if expected:  # until its pictures are back, the run counts as unfinished
+        write_whole(out / "manifest.json", _json({"run": about}))
+    resumed = sum(min(about["chunk"], about["n"] - number * about["chunk"]) for number in kept)
     with tqdm(total=about["n"], initial=resumed, desc="drafts", unit="draft", disable=not progress) as bar:
         for line in crew.results([number for number in numbers if number not in kept]):
+            if line["sha256"] != expected.get(line["chunk"], line["sha256"]):
+                told = f"pictures of {out} were gone, and chunk {line['chunk']} does not come out as it was"
+                raise CannotRun(f"{told}. Run the same command again: then all of it is made again, with what is there")
             journal.append(line)
             tally.add(line)
             bar.set_postfix_str(tally.words(), refresh=False)
             bar.update(line["drafts"])
     if not complete:
         manifest = _assemble(out, about, numbers, tally)
+    elif expected:
+        write_whole(out / "manifest.json", _json(manifest))
+    shutil.rmtree(out / "chunks", ignore_errors=True)  # a kill may leave some of it: nobody reads it any more
     counts = {name: manifest[name] for name in ("samples", "rejected", "reasons")}
     costs = {"cpu_seconds": tally.rounded(), "spent": dict(tally.spent)}
     return {"n": about["n"], **counts, "resumed": resumed, **costs, "sha256": manifest["files"]["samples.jsonl"]}
@@ -173,12 +185,11 @@ def _bind(out: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _assemble(out: Path, about: dict[str, Any], numbers: range, tally: Tally) -> dict[str, Any]:
-    """Joins the files of the chunks in their order, says in the manifest that the run is complete, and tidies up."""
+    """Joins the files of the chunks in their order, says in the manifest that the run is complete."""
     files = {f"{kind}.jsonl": _join(out, kind, numbers) for kind in KINDS}
     counts = {"samples": tally.samples, "rejected": tally.drafts - tally.samples}
     manifest = {"run": about, **counts, "reasons": dict(sorted(tally.reasons.items())), "files": files}
     write_whole(out / "manifest.json", _json(manifest))
-    shutil.rmtree(out / "chunks", ignore_errors=True)  # a kill may leave some of it: nobody reads it any more
     return manifest
 
 
@@ -198,8 +209,21 @@ def _join(out: Path, kind: str, numbers: range) -> str:
 
 
 def _whole(out: Path, line: dict[str, Any]) -> bool:
-    """Whether the files of a chunk are there as its line says."""
-    return all(_is(chunk_file(out, line["chunk"], kind), line["sha256"][kind]) for kind in KINDS)
+    """Whether the files of a chunk are there as its line says, and the pictures that they name."""
+    files = {kind: chunk_file(out, line["chunk"], kind) for kind in KINDS}
+    named = all(_is(files[kind], line["sha256"][kind]) for kind in KINDS)
+    return named and not _without_pictures(out, files["samples"])
+
+
+def _without_pictures(out: Path, samples: Path) -> set[int]:
+    """The chunks of samples whose pictures are not all there: somebody deleted one, or a disk lost it."""
+    gone = set()
+    with open(samples, "rb") as lines:
+        for one in map(json.loads, lines):
+            for name in filter(None, (one["image"], one["edited_image"], one["provenance"].get("mask"))):
+                if not (out / name).is_file():
+                    gone.add(int(Path(name).parts[-2]))  # the folder is named after the chunk
+    return gone
 
 
 def _is(path: Path, expected: str) -> bool:
