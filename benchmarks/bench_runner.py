@@ -15,10 +15,11 @@ from pathlib import Path
 
 from paired import Verdict, judge, ratios, rounds, status
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.evaluate.runner import run
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import Answer, read_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -47,7 +48,7 @@ def with_reuse(questions: list[Question], vlm: Vlm, batch: int, out: Path) -> di
 
 def without_reuse(questions: list[Question], vlm: Vlm, batch: int, out: Path) -> dict[str, str]:
     """The answers of batched generation, a row with a picture for every question."""
-    images = [open_image(one.images[0]) for one in questions]
+    images = [decode(one.images[0]).image for one in questions]
     texts = vlm.answer(images, [one.prompt for one in questions], TOKENS, batch)
     return {one.id: text for one, text in zip(questions, texts, strict=True)}
 

@@ -1,5 +1,6 @@
 """`mmhallu score BENCH`, `audit`, `eval` and `new benchmark`: measuring, by the rules of `evaluate/`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +94,7 @@ def audit(
     from mmhallu_core.evaluate.audit import audit as audit_questions
     from mmhallu_core.evaluate.benchmarks import benchmark
 
-    asked = read_any(Path(what)) if Path(what).is_file() else benchmark(what).read(questions)
+    asked = read_any(Path(what)) if os.path.isfile(what) else benchmark(what).read(questions)
     vlm = None
     if model:
         from mmhallu_core.models.vlm import Vlm

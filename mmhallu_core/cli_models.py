@@ -1,5 +1,6 @@
 """`mmhallu doctor`, `ask` and `tour`: what runs here, one question about pictures, and five minutes with both."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,19 +53,20 @@ def ask(
     *paths, question = words
     if not paths:
         raise CannotRun(f'name a picture and then the question, for instance: mmhallu ask picture.png "{question}"')
-    if Path(question).is_file():
+    if os.path.isfile(question):  # unlike pathlib's, it takes a text that is too long to be a name
         raise CannotRun(f"the last word is the question, and {question!r} is a file; put the question in quotes")
-    missing = [path for path in paths if not Path(path).is_file()]
+    missing = [path for path in paths if not os.path.exists(path)]
     if missing:
         raise CannotRun(f"there is no picture at {missing[0]}; a question of several words stands in quotes")
     import transformers
 
     from mmhallu_core.config import profile
+    from mmhallu_core.data.decode import decode
     from mmhallu_core.data.thinking import split_thought
-    from mmhallu_core.models.vlm import Vlm, open_image
+    from mmhallu_core.models.vlm import Vlm
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
-    images = [open_image(path) for path in paths]
+    images = [decode(path).image for path in paths]
     vlm = Vlm.load(model or profile().model)
     vlm.keep_generation_config = keep_generation_config
     answer, thought = split_thought(vlm.say([images], [question], max_new_tokens)[0])

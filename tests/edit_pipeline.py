@@ -13,9 +13,9 @@ from PIL import Image
 
 from mmhallu_core.clients.client import CallFailed, Request
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
+from mmhallu_core.data.decode import as_png
 from mmhallu_core.edit.calls import ChunkClient
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.folder import _png
 from mmhallu_core.edit.work import Pipeline
 from mmhallu_core.types import CATEGORIES
 
@@ -36,7 +36,7 @@ class Plain:
         if index % 7 == 3:
             return Rejected(f"d{index}", "source", "no_picture", "the seventh has none")
         colour = tuple(random.Random(f"{self.seed}/{index}").randbytes(3))
-        return Draft(f"d{index}", _png(Image.new("RGB", (8, 8), colour)), f"number {index}, and é")
+        return Draft(f"d{index}", as_png(Image.new("RGB", (8, 8), colour)), f"number {index}, and é")
 
 
 def plan(drafts):
@@ -50,7 +50,7 @@ def plan(drafts):
 
 
 def edit(drafts):
-    grey = _png(Image.new("RGB", (8, 8), "grey"))
+    grey = as_png(Image.new("RGB", (8, 8), "grey"))
     return [replace(one, edited_image=grey, mask=grey, provenance={"editor": "grey"}) for one in drafts]
 
 

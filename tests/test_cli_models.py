@@ -70,6 +70,13 @@ def test_ask_refuses_clearly(pictures, tmp_path):
     assert "Give fewer" in refused("ask", *[beach] * 17, PLACE)
 
 
+def test_a_long_question_is_no_file_name(pictures):
+    for long in ("Where was this picture taken? " * 20, "Where\0was it?"):  # more than 255 bytes; a zero byte
+        code, out, err = run("ask", pictures / "beach.png", long)
+        assert code == 0 and out.strip() and err == ""
+    assert "no picture at" in refused("ask", "x" * 300, PLACE)
+
+
 def test_a_model_folder_without_its_processor_is_refused(pictures, tmp_path):
     for name in ("config.json", "model.safetensors", "generation_config.json"):
         shutil.copy(PACKAGE / "checkpoints" / "tiny-llava" / name, tmp_path)

@@ -15,7 +15,7 @@ from PIL import Image
 from mmhallu_core.clients.budget import Budget
 from mmhallu_core.clients.client import CallFailed, Reply, Request, Stopped
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience, retry_after
-from mmhallu_core.clients.pictures import data_url, decode
+from mmhallu_core.clients.pictures import data_url, opened
 from mmhallu_core.clients.wire import read_reply, request_body
 from mmhallu_core.types import CannotRun
 
@@ -97,7 +97,7 @@ def test_pictures_are_sent_as_they_are_or_as_png(content, kind):
     sent = base64.b64decode(data)
     assert head == f"data:image/{kind or 'png'};base64"
     assert (sent == content) is (kind is not None)
-    assert Image.open(io.BytesIO(sent)).convert("RGB").tobytes() == decode(content).tobytes()
+    assert Image.open(io.BytesIO(sent)).convert("RGB").tobytes() == opened(content).image.tobytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(size=(90, 90))[:60], png(kind="JPEG")[:200]])

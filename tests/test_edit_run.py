@@ -18,12 +18,12 @@ import pytest
 from edit_pipeline import Broken, Fatal, Paid, Slow, plain
 from faulty_server import FaultyServer, good, status
 from PIL import Image
-from test_edit_decode import JPEG, REFUSED, WHOLE, picture, png_of, saved
+from test_decode import JPEG, REFUSED, WHOLE, picture, png_of, saved
 
 from mmhallu_core.clients.client import Request, Stopped
-from mmhallu_core.edit import folder as folder_module
+from mmhallu_core.data import decode as decoder
+from mmhallu_core.data.decode import Reason, decode
 from mmhallu_core.edit import work
-from mmhallu_core.edit.decode import Reason, decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.folder import FolderSource
 from mmhallu_core.edit.run import build
@@ -526,9 +526,9 @@ def test_drafts_of_a_folder_have_what_everybody_sees(tmp_path):
     drafts = {one.id: one for one in map(source.draft, range(len(source)))}
     assert list(drafts) == sorted(contents)
     for name, one in drafts.items():
-        assert (one.image == contents[name]) == (name in ("a.png", "b.jpg")), "those need no change"
+        assert (one.image == contents[name]) == (name in ("a.png", "b.jpg", "d.png")), "those need no change"
         with Image.open(io.BytesIO(one.image)) as image:
-            assert image.mode == "RGB" and image.tobytes() == decode(contents[name]).tobytes()
+            assert image.convert("RGB").tobytes() == decode(contents[name]).image.tobytes()
             assert one.provenance["source"] == {
                 **{"file": name, "size": list(image.size)},
                 "sha256": hashlib.sha256(contents[name]).hexdigest(),
@@ -553,7 +553,7 @@ def test_a_folder_is_known_by_names_and_sizes(tmp_path):
 
 
 def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_module, "MAX_BYTES", 50)
+    monkeypatch.setattr(decoder, "MAX_BYTES", 50)
     (tmp_path / "large.png").write_bytes(WHOLE)
     found = FolderSource(tmp_path).draft(0)
     assert (found.reason, found.stage) == (Reason.HUGE, "source")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import cosine_similarity
 
-from mmhallu_core.data.pictures import BadPicture
+from mmhallu_core.data.decode import BadPicture
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.similarity import (
     BENCHMARK,

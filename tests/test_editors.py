@@ -14,7 +14,7 @@ from mmhallu_core.clients.client import CallFailed, Client, Request, Stopped
 from mmhallu_core.clients.gemini_client import GeminiClient, read_generated
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.openai_client import Patience
-from mmhallu_core.edit.decode import decode
+from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.editor_gemini import GeminiEditor
 from mmhallu_core.edit.editors import SAME, CannotEdit, Edited, Editor, NoEdit, as_it_is, edited_by, largest_change
@@ -58,7 +58,7 @@ def test_padding_is_undone_exactly_and_everything_is_noted():
     painter = Painter(padding=plan_padding)
     assert isinstance(painter, Editor)
     (one,) = edited(painter)
-    back = np.asarray(decode(one.edited_image))
+    back = np.asarray(decode(one.edited_image).image)
     plan = plan_padding((90, 50))
     assert np.array_equal(back, plan.undo(_square(plan.pad(PHOTO).copy())))
     assert (back == PHOTO).all(axis=2).mean() > 0.9
@@ -120,7 +120,7 @@ def test_a_photo_packed_again_is_the_same_picture():
 
 def test_a_larger_reply_of_the_same_shape_is_scaled_and_noted():
     (one,) = edited(Painter(lambda canvas: _square(canvas).repeat(2, 0).repeat(2, 1), resizes=True))
-    assert np.array_equal(np.asarray(decode(one.edited_image)), _square(PHOTO.copy()))
+    assert np.array_equal(np.asarray(decode(one.edited_image).image), _square(PHOTO.copy()))
     assert one.provenance["editor"]["reply_size"] == [180, 100]
 
 
@@ -177,7 +177,7 @@ def test_gemini_gets_its_form_and_its_picture_is_cut_back():
     settings = call.body["generationConfig"]
     assert settings["imageConfig"] == {"aspectRatio": "16:9"} and "IMAGE" in settings["responseModalities"]
     assert "temperature" not in settings
-    back = np.asarray(decode(one.edited_image))
+    back = np.asarray(decode(one.edited_image).image)
     assert back.shape == PHOTO.shape and (back[20:30, 40:50, 0] > 230).all()
     assert one.provenance["editor"]["reply_size"] == [1344, 768] and "a-key" not in json.dumps(
         one.to_dict(), default=str

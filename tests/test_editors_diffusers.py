@@ -58,9 +58,9 @@ def test_instruct_pix2pix_edits_a_photo_of_any_size_and_the_seed_decides(pix2pix
     draft = Draft("a", png(PHOTO), category="Attribute", edit_instruction="Make the thing red.")
     (one,), (again,), (other,) = (edited_by(editor, seed)([draft]) for seed in (1, 1, 2))
     assert one.edited_image == again.edited_image != other.edited_image and one.mask is None
-    from mmhallu_core.edit.decode import decode
+    from mmhallu_core.data.decode import decode
 
-    assert decode(one.edited_image).size == PHOTO.size
+    assert decode(one.edited_image).image.size == PHOTO.size
     assert one.provenance["editor"]["canvas"] == [96, 64] and one.provenance["editor"]["steps"] == 2
 
 

@@ -9,11 +9,12 @@ import pytest
 from quick_cli import run
 from transformers import AutoModelForImageTextToText
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.evaluate.walk import spell
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.greedy import own_settings
 from mmhallu_core.models.mix import mixed_answers
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -81,7 +82,7 @@ def test_eval_records_them_and_one_folder_holds_one_way_of_writing(steered, pict
 
 
 def test_what_looks_inside_an_answer_is_greedy_too(steered, plain, picture):
-    image, question = open_image(picture), "Is there a dog?"
+    image, question = decode(picture).image, "Is there a dog?"
     one, other = Vlm.load(steered, device="cpu"), Vlm.load(plain, device="cpu")
     assert own_settings(one.model) == OWN and own_settings(other.model) == {}
     assert [step.token for step in spell(one, image, question, 8)] == [

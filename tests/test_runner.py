@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import runner
 from mmhallu_core.evaluate.answer_journal import read, weights_sha256
@@ -19,7 +20,7 @@ from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.evaluate.pope import question_about
 from mmhallu_core.evaluate.runner import picture_hashes, run
 from mmhallu_core.models.shared_prefix import answers
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Journal, JournalError, Locked, run_lock
 from mmhallu_core.types import Answer, CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
@@ -79,7 +80,7 @@ def said(out):
 def one_by_one(questions, vlm):
     """The reference: `Vlm.answer`, one question at a time."""
     return {
-        one.id: vlm.answer([[open_image(path) for path in one.images]], [one.prompt], TOKENS, batch_size=1)[0]
+        one.id: vlm.answer([[decode(path).image for path in one.images]], [one.prompt], TOKENS, batch_size=1)[0]
         for one in questions
     }
 
@@ -367,6 +368,7 @@ ONE_OF_TWO = """
 import sys
 from pathlib import Path
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm

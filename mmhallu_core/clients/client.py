@@ -7,9 +7,9 @@ empty or a standard sentence, because in a table of scores nobody could tell it 
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from mmhallu_core.data.decode import BadPicture, read_picture
 from mmhallu_core.store import json_sha256
 from mmhallu_core.types import CannotRun, Picture, Record, require
 
@@ -94,7 +94,10 @@ class Request:
             f"{self.system}{self.prompt}".encode()
         except UnicodeEncodeError as error:
             raise CallFailed(BAD_REQUEST, f"half of a surrogate pair stands in the prompt ({error.reason})") from error
-        pictures = [hashlib.sha256(picture_bytes(image)).hexdigest() for image in self.images]
+        try:
+            pictures = [hashlib.sha256(read_picture(image)).hexdigest() for image in self.images]
+        except BadPicture as bad:
+            raise CallFailed(BAD_PICTURE, str(bad)) from bad
         asked = [self.id, self.system, self.prompt, pictures, self.max_tokens, self.temperature]
         return json_sha256(asked)
 
@@ -140,17 +143,3 @@ class Client(Protocol):
             Stopped: when no further request should be made.
         """
         ...
-
-
-def picture_bytes(picture: Picture) -> bytes:
-    """The bytes of a picture file.
-
-    Raises:
-        CallFailed: when it cannot be read (`bad_picture`).
-    """
-    if isinstance(picture, bytes):
-        return picture
-    try:
-        return Path(picture).read_bytes()
-    except (OSError, ValueError) as error:  # not there, no permission; a name that no file can have
-        raise CallFailed(BAD_PICTURE, f"{picture} cannot be read ({error})") from error

@@ -15,19 +15,16 @@ time limits and the budget are those of `OpenAiClient`; its package carries the 
 """
 
 import base64
-import io
 import re
 from collections.abc import Callable
 from math import gcd
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
-
 from mmhallu_core.clients.budget import Budget
 from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request, Stopped
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
-from mmhallu_core.clients.pictures import data_url
+from mmhallu_core.clients.pictures import opened
 from mmhallu_core.clients.wire import SHOWN, parsed
 from mmhallu_core.types import CannotRun
 
@@ -151,8 +148,7 @@ def read_generated(content: bytes) -> tuple[str, dict[str, int]]:
 
 def _inline(picture: Any) -> tuple[dict[str, Any], str]:
     """A picture as a part of a request, and its shape as "4:3"."""
-    head, _, data = data_url(picture).partition(";base64,")
-    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
-        across, down = image.size
+    found = opened(picture)
+    (across, down), (kind, content) = found.image.size, found.portable
     ratio = f"{across // gcd(across, down)}:{down // gcd(across, down)}"
-    return {"inlineData": {"mimeType": head.removeprefix(DATA_URL), "data": data}}, ratio
+    return {"inlineData": {"mimeType": f"image/{kind}", "data": base64.b64encode(content).decode("ascii")}}, ratio

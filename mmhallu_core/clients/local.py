@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from mmhallu_core.clients.client import BAD_REQUEST, CUT, CallFailed, Reply, Request
-from mmhallu_core.clients.pictures import decode
+from mmhallu_core.clients.pictures import opened
 from mmhallu_core.models.greedy import generate, text_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256
@@ -36,7 +36,7 @@ class LocalClient:
         """
         if request.temperature:
             raise CannotRun(f"request {request.id}: a local model answers greedily; ask for temperature 0")
-        images = [decode(image) for image in request.images]
+        images = [opened(image).image for image in request.images]
         prompt = request.prompt if request.system is None else f"{request.system}\n\n{request.prompt}"
         with self._one_at_a_time:
             return self._reply(request, images, prompt)

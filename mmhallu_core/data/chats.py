@@ -14,16 +14,14 @@ folder of the file. Every fault is told with its line; what cannot be read is ne
 """
 
 import hashlib
-import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from mmhallu_core.data.pictures import BadPicture, read_picture
+from mmhallu_core.data.decode import BadPicture, Decoded, decode
 from mmhallu_core.store import sha256
 from mmhallu_core.types import CannotRun, EditSample, RecordError, read_jsonl, require
 
@@ -110,24 +108,21 @@ def chat_of(values: Any, name: str) -> Chat:
     return Chat(str(values.get("id", name)), tuple(images), tuple((q.strip(), a.strip()) for q, a in turns))
 
 
-def open_picture(picture: Any, folder: Path, owner: str, mode: str = "RGB") -> Image.Image:
+def open_picture(picture: Any, folder: Path, owner: str) -> Decoded:
     """Decodes a picture of a record.
 
     Args:
         picture: a path, {"base64": ...}, or the bytes of a file.
         folder: where a path starts.
         owner: the record's id, for an error.
-        mode: as Pillow calls it.
 
     Raises:
         CannotRun: when it cannot be decoded.
     """
     try:
-        content = picture if isinstance(picture, bytes) else read_picture(picture, folder)
-        with Image.open(io.BytesIO(content)) as image:
-            return image.convert(mode)
-    except (BadPicture, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CannotRun(f"sample {owner}: a picture cannot be used: {error}") from error
+        return decode(picture, folder)
+    except BadPicture as bad:
+        raise CannotRun(f"sample {owner}: a picture cannot be used: {bad}") from bad
 
 
 def file_sha256(path: Path, pictures: Iterable[Any]) -> str:
@@ -189,7 +184,7 @@ def _require_pictures(path: Path, kind: str, named: Iterable[tuple[int, Any]]) -
     for number, picture in named:
         if isinstance(picture, str):
             if picture not in known:
-                known[picture] = (path.parent / picture).is_file()
+                known[picture] = os.path.isfile(path.parent / picture)
             if not known[picture]:
                 faults.append(f"{kind} {number}: there is no picture {picture}")
         elif not (isinstance(picture, dict) and set(picture) == {"base64"}):

@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from mmhallu_core.data.chats import Chat
-from mmhallu_core.data.pictures import BadPicture, read_picture
-from mmhallu_core.types import CannotRun, EditSample, RecordError
+from mmhallu_core.data.chats import Chat, open_picture
+from mmhallu_core.data.decode import Decoded, as_png
+from mmhallu_core.types import CannotRun, EditSample
 
 NAME = "mmhallu"
 ROWS = 500  # in one Parquet file: with photos some 100 MB
@@ -50,8 +50,8 @@ def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = 
         for chat in chats:
             paths = []
             for picture in chat.images:
-                content = _bytes(picture, folder, chat.id)
-                paths.append(f"images/{hashlib.sha256(content).hexdigest()[:24]}{_ending(content)}")
+                kind, content = open_picture(picture, folder, chat.id).portable
+                paths.append(f"images/{hashlib.sha256(content).hexdigest()[:24]}.{kind}")
                 if paths[-1] not in written:
                     (out / paths[-1]).write_bytes(content)
                     written.add(paths[-1])
@@ -126,47 +126,26 @@ def _sample_row(sample: EditSample, folder: Path) -> dict[str, Any]:
     """An edit sample as a row."""
     row = {entry.name: getattr(sample, entry.name) for entry in fields(sample)}
     row["options"] = None if sample.options is None else list(sample.options)
-    row["mask"] = sample.provenance.get("mask")
     row["provenance"] = json.dumps(sample.provenance, ensure_ascii=False)
-    return row | {name: _image(row[name], folder, sample.id) for name in PICTURES}
+    image, edited = (open_picture(one, folder, sample.id) for one in (sample.image, sample.edited_image))
+    row |= {"image": _cell(image, sample.image), "edited_image": _cell(edited, sample.edited_image), "mask": None}
+    if (named := sample.provenance.get("mask")) is not None:
+        mask = open_picture(named, folder, sample.id)
+        turned = image.turned_mask(mask.image)
+        row["mask"] = _cell(mask, named) if turned is mask.image else {"bytes": as_png(turned), "path": None}
+    return row
 
 
 def _chat_row(chat: Chat, folder: Path) -> dict[str, Any]:
     """A talk as a row."""
-    images = [_image(picture, folder, chat.id) for picture in chat.images]
+    images = [_cell(open_picture(picture, folder, chat.id), picture) for picture in chat.images]
     return {"id": chat.id, "images": images, "messages": _messages(chat)}
 
 
-def _image(picture: Any, folder: Path, owner: str) -> dict[str, Any] | None:
-    """A picture as `datasets` keeps it: the bytes of its file, and its name."""
-    if picture is None:
-        return None
-    return {"bytes": _bytes(picture, folder, owner), "path": picture if isinstance(picture, str) else None}
-
-
-def _bytes(picture: Any, folder: Path, owner: str) -> bytes:
-    """The bytes of a picture's file.
-
-    Raises:
-        CannotRun: when it cannot be read.
-    """
-    try:
-        return picture if isinstance(picture, bytes) else read_picture(picture, folder)
-    except BadPicture as bad:
-        raise CannotRun(f"sample {owner}: {bad}") from bad
-
-
-def _ending(content: bytes) -> str:
-    """The ending of a file's name that fits its content.
-
-    Raises:
-        RecordError: when it is none of the formats that training tools read.
-    """
-    signs = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp", b"GIF8": ".gif", b"BM": ".bmp"}
-    for sign, ending in signs.items():
-        if content.startswith(sign):
-            return ending
-    raise RecordError("a picture is no PNG, JPEG, WebP, GIF or BMP file; save it again as PNG")
+def _cell(found: Decoded, named: Any) -> dict[str, Any]:
+    """A picture as `datasets` keeps it: its name, and the bytes of its file, or of a PNG where another program would
+    see other pixels in the file."""
+    return {"bytes": found.portable[1], "path": named if isinstance(named, str) else None}
 
 
 def _schema(is_chat: bool) -> pyarrow.Schema:

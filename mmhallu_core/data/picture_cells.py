@@ -5,6 +5,7 @@ Parquet files of the hub hold `{"bytes": ..., "path": ...}`, tab separated ones 
 
 import base64
 import binascii
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the files 
 
 def beside(folder: Path, name: str) -> str:
     """A picture's path where it stands beside the table, else its name, so that another folder can be named for it."""
-    path = folder / name
-    return str(path) if path.is_file() else name
+    path = str(folder / name)
+    return path if os.path.isfile(path) else name  # unlike pathlib's, it takes a text that is too long to be a name
 
 
 def picture(cell: Any, here: str, folder: Path) -> Picture | None:

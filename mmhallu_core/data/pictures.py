@@ -4,65 +4,21 @@ A picture is a path that counts from the folder of the file that names it, or `{
 or JPEG file. Each is decoded once, however many records name it, and only a hash of its pixels is kept.
 """
 
-import base64
 import hashlib
-import io
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from mmhallu_core.data.decode import BadPicture, decode
 
 
-class BadPicture(Exception):
-    """A picture that cannot be used.
-
-    Attributes:
-        reason: `missing_image`, `corrupt_image` or `bad_value`.
-    """
-
-    def __init__(self, reason: str, found: str) -> None:
-        super().__init__(found)
-        self.reason = reason
-
-
-def read_picture(picture: Any, folder: Path) -> bytes:
-    """The bytes of a picture as a record names it.
-
-    Raises:
-        BadPicture: when it is neither a path nor base64, is not there, or cannot be read.
-    """
-    if isinstance(picture, dict) and set(picture) == {"base64"}:
-        try:
-            return base64.b64decode(picture["base64"], validate=True)
-        except (ValueError, TypeError) as error:
-            raise BadPicture("corrupt_image", f"its base64 text is damaged ({error})") from error
-    if not isinstance(picture, str) or not picture.strip():
-        raise BadPicture("bad_value", 'a picture is a path or {"base64": ...}, not ' + repr(picture)[:40])
-    try:
-        return (folder / picture).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise BadPicture("missing_image", f"{picture} is not there") from None
-    except (OSError, ValueError) as error:  # no permission; a name that no file can have
-        raise BadPicture("missing_image", f"{picture} cannot be read ({error})") from error
-
-
-def fingerprint(content: bytes) -> str:
+def fingerprint(picture: Any, folder: Path = Path()) -> str:
     """A hash of what a model would see: the size and the RGB values, whatever the file format.
 
     Raises:
-        BadPicture: when the bytes are not a whole picture, or one of an unreasonable size.
+        BadPicture: see `decode`.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                pixels = image.convert("RGB")  # decodes all of it, so a file that was cut off is found here
-    except UnidentifiedImageError:
-        raise BadPicture("corrupt_image", "it is not a picture that can be read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadPicture("corrupt_image", f"it cannot be decoded ({error})") from error
+    pixels = decode(picture, folder).image
     return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
@@ -80,10 +36,10 @@ class Pictures:
             BadPicture: when it cannot be used.
         """
         if not isinstance(picture, str):
-            return fingerprint(read_picture(picture, self.folder))
+            return fingerprint(picture, self.folder)
         if picture not in self.seen:
             try:
-                self.seen[picture] = fingerprint(read_picture(picture, self.folder))
+                self.seen[picture] = fingerprint(picture, self.folder)
             except BadPicture as bad:
                 self.seen[picture] = bad
         known = self.seen[picture]

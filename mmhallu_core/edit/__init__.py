@@ -2,7 +2,7 @@
 
 In the order in which a draft goes through it; each line needs only what stands above it.
 
-- A draft: `draft.py`. Where drafts come from: `folder.py`, `decode.py` (anybody's pictures), `world.py` (Diorama).
+- A draft: `draft.py`. Where drafts come from: `folder.py` (anybody's pictures), `world.py` (Diorama).
 - What to edit: `choose.py`, `instructions.py`. Editing: `world.py` again, and for photos `cutouts.py`, `colours.py`,
   `pixels.py`, `photos.py` (OpenCV), or an outside editor: `editors.py`, `padding.py`, `editor_*.py`.
 - Keep or drop: `similarity.py`. What differs, in words: `align.py`, `judges.py`. A sample to learn from: `teach.py`.

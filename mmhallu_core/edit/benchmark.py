@@ -10,7 +10,6 @@ comes from, counts, hashes, the audit), `README.md`, and `lmms_eval/`, the same 
 """
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -18,16 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from mmhallu_core.data.pictures import read_picture
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark_contamination import Offender, contamination
 from mmhallu_core.edit.benchmark_lmms import write_lmms_task
 from mmhallu_core.edit.benchmark_readme import readme
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.store import sha256
-from mmhallu_core.types import CannotRun, Picture, write_jsonl
+from mmhallu_core.types import CannotRun, write_jsonl
 
 MARGIN = 0.05  # how far above chance a rule that sees no picture may score
 ITEMS, MANIFEST = "items.jsonl", "manifest.json"
@@ -106,7 +103,9 @@ def write_benchmark(
     if out.is_dir() and any(out.iterdir()):
         raise CannotRun(f"{out} is not empty; give another --out, so that no two benchmarks are mixed")
     found = checked(questions)
-    drawn = [replace(one, images=tuple(_content(picture, folder) for picture in one.images)) for one in questions]
+    drawn = []
+    for one in questions:
+        drawn.append(replace(one, images=tuple(decode(picture, folder).portable[1] for picture in one.images)))
     for training in against:
         offenders = contamination(drawn, training)
         if offenders:
@@ -116,7 +115,7 @@ def write_benchmark(
     for number, one in enumerate(drawn):
         paths = []
         for place, content in enumerate(one.images, start=1):
-            paths.append(f"images/{number:05d}-{place}{_ending(content)}")
+            paths.append(f"images/{number:05d}-{place}.{decode(content).kind}")
             (out / paths[-1]).write_bytes(content)
             digest.update(hashlib.sha256(content).digest())
         written.append(replace(one, images=tuple(paths)))
@@ -142,12 +141,3 @@ def _named(offenders: Sequence[Offender], training: Path) -> str:
         f"{len(offenders)} questions are in the training data {training} already: {some}. Take other scenes for one "
         "of the two."
     )
-
-
-def _content(picture: Picture, folder: Path) -> bytes:
-    return picture if isinstance(picture, bytes) else read_picture(picture, folder)
-
-
-def _ending(content: bytes) -> str:
-    with Image.open(io.BytesIO(content)) as image:
-        return {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}.get(image.format, ".img")

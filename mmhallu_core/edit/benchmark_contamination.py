@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.answers import json_objects
-from mmhallu_core.data.pictures import BadPicture, Pictures
+from mmhallu_core.data.decode import BadPicture
+from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.data.question import Question
 from mmhallu_core.types import CannotRun
 

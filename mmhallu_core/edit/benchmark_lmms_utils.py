@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent  # paths of pictures start here,
 
 def doc_to_visual(doc: dict[str, Any]) -> list[Image.Image]:
     """The pictures of a question, in their order."""
-    return [Image.open(FOLDER / path).convert("RGB") for path in doc["images"]]
+    return [Image.open(FOLDER / path, formats=("PNG", "JPEG", "WEBP")).convert("RGB") for path in doc["images"]]
 
 
 def doc_to_text(doc: dict[str, Any], lmms_eval_specific_kwargs: dict[str, Any] | None = None) -> str:

@@ -15,8 +15,7 @@ from PIL import Image
 
 from mmhallu_core.clients.client import REFUSED, CallFailed, Client, Request
 from mmhallu_core.clients.gemini_client import DATA_URL
-from mmhallu_core.data.pictures import BadPicture
-from mmhallu_core.edit.decode import decode
+from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.edit.editors import CannotEdit, Edited, NoEdit
 from mmhallu_core.edit.padding import Padding, plan_padding
 
@@ -69,6 +68,6 @@ def picture_in(text: str) -> Image.Image:
     if not mark or not head.startswith(DATA_URL):
         raise CannotEdit(NoEdit.NO_PICTURE, "the reply has no picture", text)
     try:
-        return decode(base64.b64decode(data, validate=True))
+        return decode(base64.b64decode(data, validate=True)).image
     except (binascii.Error, BadPicture) as error:
         raise CannotEdit(NoEdit.DAMAGED, f"the reply's picture cannot be read: {error}") from error

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.annotate import noted
-from mmhallu_core.edit.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.padding import Padding
 from mmhallu_core.edit.photos import PhotoEdit, tries
@@ -130,7 +130,7 @@ def edited_by(editor: Editor, seed: int) -> Stage:
 
 
 def _outcome(editor: Editor, draft: Draft, seed: int) -> Draft | Rejected:
-    photo = np.asarray(decode(draft.image))
+    photo = np.asarray(decode(draft.image).image)
     plan = editor.padding((photo.shape[1], photo.shape[0]))
     own_seed = zlib.crc32(f"{seed}/{draft.id}".encode())
     try:

@@ -6,15 +6,11 @@ files (texts, lists) are only counted, and so are hidden ones.
 """
 
 import hashlib
-import io
 import os
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from mmhallu_core.data.pictures import BadPicture, read_picture
-from mmhallu_core.edit.decode import MAX_PIXELS, Reason, decode
+from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.store import json_sha256
 from mmhallu_core.types import CannotRun
@@ -23,8 +19,7 @@ ENDINGS = {
     *(".png", ".jpg", ".jpeg", ".jfif", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
     *(".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg", ".ico"),
 }
-MAX_BYTES = 4 * MAX_PIXELS  # what the largest picture takes without any compression
-UPRIGHT, ORIENTATION = 1, 0x0112  # EXIF's number for "as it is", and the tag that says it
+MIN_SIDE, SMALL = 32, "too_small"  # pixels: below it there is nothing to edit; and the reason's name
 
 
 class FolderSource:
@@ -73,8 +68,9 @@ class FolderSource:
     def draft(self, index: int) -> Draft | Rejected:
         """The picture as a draft with its bytes.
 
-        The bytes are the file's own when every program sees the same upright RGB picture in them; else those of a PNG
-        of what `decode` saw. `provenance["source"]` has the file, its SHA-256, and the size in pixels.
+        The bytes are the file's own when every program sees the same picture in them; else those of a PNG of what
+        `decode` saw. `provenance["source"]` has the file, its SHA-256, the size in pixels, and the decoder's notes
+        where there are any.
 
         Returns:
             A draft, or a rejection by stage `source` with a `Reason`.
@@ -82,37 +78,23 @@ class FolderSource:
         path = self._paths[index]
         name = _shown(path)
         try:
-            size = _size(self.folder / path)
-            if size < 0:
-                raise BadPicture(Reason.MISSING, "it is no plain file, or it is gone")
-            if size > MAX_BYTES:
-                raise BadPicture(Reason.HUGE, f"the file has more than {MAX_BYTES:,} bytes")
-            content = read_picture(path, self.folder)
-            image = decode(content)
+            found = decode(path, self.folder)
+            wide, high = found.image.size
+            if min(wide, high) < MIN_SIDE:
+                raise BadPicture(SMALL, f"{name} has {wide} x {high} pixels; a side needs at least {MIN_SIDE}")
         except BadPicture as bad:
             return Rejected(name, "source", str(bad.reason), str(bad))
-        source = {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "size": list(image.size)}
-        return Draft(name, content if _plain(content) else _png(image), provenance={"source": source})
+        source = {"file": name, "sha256": hashlib.sha256(found.content).hexdigest(), "size": [wide, high]}
+        if found.notes:
+            source["notes"] = list(found.notes)
+        return Draft(name, found.portable[1], provenance={"source": source})
 
 
 def _size(path: Path) -> int:
-    """A file's size; -1 when it is no plain file, or is gone. A pipe or a device would never end."""
+    """A file's size; -1 when it is no plain file, or is gone."""
     return path.stat().st_size if path.is_file() else -1
 
 
 def _shown(path: str) -> str:
     """A path as a text that every file can hold: bytes that are no UTF-8 as escapes."""
     return path.encode("utf-8", errors="backslashreplace").decode("utf-8")
-
-
-def _plain(content: bytes) -> bool:
-    """Whether a picture that `decode` took is an upright RGB one in a format that everything reads."""
-    with Image.open(io.BytesIO(content)) as image:
-        upright = image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
-        return upright and image.format in ("PNG", "JPEG") and image.mode == "RGB" and not image.has_transparency_data
-
-
-def _png(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from mmhallu_core.clients.client import Client
+from mmhallu_core.data.decode import decode
 from mmhallu_core.edit import align, choose, judges, teach
 from mmhallu_core.edit.annotate import Case, asking, noted
-from mmhallu_core.edit.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.jobs import Job
 from mmhallu_core.edit.photos import PhotoEdit, Refused, tries
@@ -98,7 +98,7 @@ def opencv_edit(seed: int) -> Stage:
 
 def _edited(draft: Draft, seed: int) -> Draft | Rejected:
     refused: list[Refused] = []
-    for outcome in tries(np.asarray(decode(draft.image)), seed):
+    for outcome in tries(np.asarray(decode(draft.image).image), seed):
         if isinstance(outcome, PhotoEdit):
             return _filled(draft, outcome, Counter(str(one.reason) for one in refused))
         refused.append(outcome)

@@ -22,9 +22,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmhallu_core.data.pictures import BadPicture
+from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.edit.annotate import noted
-from mmhallu_core.edit.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.types import CannotRun, Number, Picture
@@ -144,7 +143,7 @@ def similarities(
     images: dict[Picture, Image.Image | BadPicture] = {}
     for picture in dict.fromkeys(picture for pair in pairs for picture in pair):
         try:
-            images[picture] = decode(picture)
+            images[picture] = decode(picture).image
         except BadPicture as fault:
             images[picture] = fault
     good = [picture for picture, image in images.items() if isinstance(image, Image.Image)]

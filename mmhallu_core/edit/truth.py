@@ -43,7 +43,9 @@ def png(image: Image.Image, notes: PngInfo | None = None) -> bytes:
 
 @lru_cache(maxsize=512)
 def _truth(picture: bytes) -> tuple[Scene, str | None, Scene | None] | None:
-    with Image.open(io.BytesIO(picture)) as image:
+    if not picture.startswith(PNG):
+        return None
+    with Image.open(io.BytesIO(picture), formats=("PNG",)) as image:
         text = image.info.get(KEY)
     if text is None:
         return None

@@ -4,12 +4,10 @@ What it scores above chance it knows from the words. A reply depends on the prom
 questions that share both are asked once.
 """
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
+from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.audit_yes_no import interval
 from mmhallu_core.evaluate.benchmark import read_answer
@@ -24,9 +22,8 @@ NEW_TOKENS = 16
 def size(picture: Picture) -> tuple[int, int] | None:
     """Width and height in pixels; None where the picture is not here or cannot be read."""
     try:
-        with Image.open(picture if isinstance(picture, str) else io.BytesIO(picture)) as image:
-            return image.size
-    except (FileNotFoundError, UnidentifiedImageError):
+        return decode(picture).image.size
+    except BadPicture:
         return None
 
 

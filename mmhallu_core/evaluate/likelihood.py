@@ -18,11 +18,12 @@ from typing import Any
 
 from PIL import Image
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, Known, replace_file, write_errors
 from mmhallu_core.evaluate.runner import Way, run
 from mmhallu_core.models.score_shared import score_shared
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import json_sha256
 from mmhallu_core.types import Answer, CannotRun, Record
 
@@ -65,7 +66,7 @@ def likelihood(
         CannotRun: when a question has no options or no such text, or a picture cannot be read.
     """
     _require_options(questions)
-    pictures = [[open_image(picture) for picture in one.images] for one in questions]
+    pictures = [[decode(picture).image for picture in one.images] for one in questions]
     return _weigh(vlm, pictures, questions, batch_size, progress)
 
 

@@ -26,14 +26,15 @@ from accelerate import PartialState
 from PIL import Image
 from tqdm.auto import tqdm
 
+from mmhallu_core.data.decode import BadPicture, decode, read_picture
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import answer_journal
 from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
 from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.shared_prefix import answers
-from mmhallu_core.models.vlm import Vlm, open_image
-from mmhallu_core.store import json_sha256, run_lock, sha256
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import json_sha256, run_lock
 from mmhallu_core.types import CannotRun, Picture
 
 # How torch says on the CPU of each system, and on Apple's GPU, that there is no more memory.
@@ -142,9 +143,8 @@ def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
     for picture in (picture for one in questions for picture in one.images):
         if picture not in seen:
             try:
-                held = isinstance(picture, bytes)
-                seen[picture] = hashlib.sha256(picture).hexdigest() if held else sha256(Path(picture))
-            except OSError:
+                seen[picture] = hashlib.sha256(read_picture(picture)).hexdigest()
+            except BadPicture:
                 seen[picture] = f"unread: {picture}"  # opening it will say why
     return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
 
@@ -183,7 +183,7 @@ def _open(batch: list[Group], journal: AnswerJournal) -> Opened:
     opened = []
     for one in batch:
         try:
-            pictures = [open_image(given) for given in one.questions[0].images]
+            pictures = [decode(given).image for given in one.questions[0].images]
         except CannotRun as error:
             journal.refuse((question.id for question in one.questions), str(error))
         else:

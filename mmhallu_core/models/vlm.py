@@ -6,7 +6,6 @@ looking inside and changing what is there is in `record.py`. What a chapter does
 family of `families.py`.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from mmhallu_core.data.thinking import OPEN, split_thought
@@ -24,27 +23,9 @@ from mmhallu_core.models.families import Family, family_of
 from mmhallu_core.models.greedy import generate, own_settings, text_of
 from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
-from mmhallu_core.types import CannotRun, Picture
+from mmhallu_core.types import CannotRun
 
-__all__ = ["SHIPPED", "Pictures", "Vlm", "open_image", "pick_device"]
-
-
-def open_image(given: Path | Picture) -> Image.Image:
-    """Reads a picture as RGB, from a path or from the bytes of a file.
-
-    Raises:
-        CannotRun: when the file is missing or is not a complete picture.
-    """
-    held = isinstance(given, bytes)
-    try:
-        with Image.open(io.BytesIO(given) if held else given) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise CannotRun(f"there is no picture at {given}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        if held:
-            raise CannotRun(f"the {len(given)} bytes given as a picture cannot be read as one ({error})") from None
-        raise CannotRun(f"{given} cannot be read as a picture ({error}); save it again as PNG or JPEG") from None
+__all__ = ["SHIPPED", "Pictures", "Vlm", "pick_device"]
 
 
 @dataclass

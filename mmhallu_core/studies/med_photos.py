@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.editors import largest_change
 from mmhallu_core.edit.photo_recipe import Photos
 from mmhallu_core.edit.run import build
@@ -93,8 +94,7 @@ def look(out: Path, sample: EditSample) -> tuple[int, float, float]:
         the mask's share of the photo.
     """
     before, after = _pixels(out / sample.image), _pixels(out / sample.edited_image)
-    with Image.open(out / sample.provenance["mask"]) as image:
-        mask = np.asarray(image.convert("L")) > 0
+    mask = np.asarray(_opened(out / sample.provenance["mask"]).convert("L")) > 0
     off = abs(before.astype(np.int16) - after)
     return int((off[~mask] > 0).sum()), float(off[mask].mean()), float(mask.mean())
 
@@ -155,8 +155,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def _opened(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    return decode(path).image
 
 
 def main() -> None:

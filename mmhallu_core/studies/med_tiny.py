@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.audit import audit
@@ -27,7 +28,7 @@ from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED,
 from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
 from mmhallu_core.evaluate.squares.orders import both_orders, same_scores, same_twice, swapped
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import DRAWS
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies import record
@@ -81,7 +82,7 @@ def numbers(metrics: Metrics) -> dict[str, Any]:
 
 
 def _answers(vlm: Vlm, asked: Sequence[Question], tokens: int) -> list[str]:
-    pictures = [[open_image(picture) for picture in one.images] for one in asked]
+    pictures = [[decode(picture).image for picture in one.images] for one in asked]
     return vlm.answer(pictures, [one.prompt for one in asked], tokens, 64, progress="answers")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mmhallu_core.comparison import mcnemar
 from mmhallu_core.config import live
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.truth import png
 from mmhallu_core.evaluate.blind import blank
@@ -26,7 +27,7 @@ from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, held_out, wo
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import HIT, WRONG, marks
 from mmhallu_core.evaluate.squares.orders import asserts_a_difference, same_twice
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import results_folder
 from mmhallu_core.studies.med.exam import SENTENCE, SHORT, Routed, pairs_of, routed_of
@@ -118,7 +119,7 @@ def small_exam(vlm: Vlm, each: int = EACH, scenes: int = SCENES) -> dict[str, li
     told = vlm.answer(list(data.images.values()), [DESCRIBE] * scenes, CAPTION_TOKENS)
     said = [marks(text, there, vocabulary) for text, there in zip(told, data.truth.values(), strict=True)]
     twice = same_twice(asked)
-    pictures = [[open_image(picture) for picture in one.images] for one in (*twice, *asked)]
+    pictures = [[decode(picture).image for picture in one.images] for one in (*twice, *asked)]
     seen = vlm.answer(pictures, [one.prompt for one in twice] * 2, SENTENCE, 64)
     differs = [asserts_a_difference(text) for text in seen]
     pairs = list(zip(differs[: len(twice)], differs[len(twice) :], strict=True))

@@ -11,8 +11,8 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.photos import PhotoEdit
 from mmhallu_core.types import EditSample, read_jsonl
 from mmhallu_core.viz.twins import Twin, table, with_twin
@@ -106,7 +106,6 @@ def _shown(out: Path, sample: EditSample) -> Shown:
 
 
 def _small(path: Path, mode: str) -> np.ndarray:
-    with Image.open(path) as image:
-        small = image.convert(mode)
+    small = decode(path).image.convert(mode)
     small.thumbnail((THUMB, THUMB))
     return np.asarray(small)

@@ -4,7 +4,6 @@ Figures and tables of the chapter *Build micro-edits*. Every function takes what
 `med_faults`, `med_similarity` or `med_photos` measured or recorded.
 """
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from mmhallu_core.clients.client import Request
 from mmhallu_core.clients.fence import BEGIN, END
@@ -126,8 +124,7 @@ def changed(draft: Draft) -> tuple[int, int]:
 
 
 def _pixels(picture: bytes, mode: str) -> np.ndarray:
-    with Image.open(io.BytesIO(picture)) as image:
-        return np.asarray(image.convert(mode))
+    return np.asarray(decode(picture).image.convert(mode))
 
 
 def ends_of_drafts(samples: int, reasons: Mapping[str, int], title: str) -> Twin:

@@ -12,7 +12,6 @@ the line.
 `read` leaves the pictures of `rbench-instance` as they are; `with_boxes` draws the boxes that its questions speak of.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmhallu_core.data.decode import BadPicture, as_png, decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, rows
 from mmhallu_core.evaluate.answers import YES_NO, Reading
@@ -83,20 +83,17 @@ def with_boxes(question: Question) -> Question:
 
     A picture that cannot be read stays a path: the runner then refuses this question and says why.
     """
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
     try:
-        with Image.open(question.images[0]) as opened:
-            picture = opened.convert("RGB")
-    except OSError:
+        found = decode(question.images[0])
+    except BadPicture:
         return question
     for box, colour in zip(question.about["boxes"], COLOURS, strict=True):
-        corners = [share * size for share, size in zip(box, 2 * picture.size, strict=True)]
-        ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=4)
-    drawn = io.BytesIO()
-    picture.save(drawn, "PNG")
+        corners = tuple(share * size for share, size in zip(box, 2 * found.stored, strict=True))
+        ImageDraw.Draw(found.image).rectangle(found.turned_box(corners), outline=colour, width=4)
     about = {**question.about, "picture": question.picture}
-    return replace(question, images=(drawn.getvalue(),), about=about)
+    return replace(question, images=(as_png(found.image),), about=about)
 
 
 def _scores(questions: Sequence[Question], said: Sequence[Reading], rounded: bool) -> Metrics:

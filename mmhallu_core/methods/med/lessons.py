@@ -25,6 +25,7 @@ from typing import Any
 from PIL import Image
 
 from mmhallu_core.data.chats import IMAGE, Chat, open_picture
+from mmhallu_core.data.decode import Decoded
 from mmhallu_core.train.consistency import changed_pixels
 from mmhallu_core.train.talks import Talk
 from mmhallu_core.types import EditSample
@@ -73,11 +74,14 @@ class Lessons:
             CannotRun: when a picture cannot be used.
         """
         chat, sample, kind = self._drawn(i)
-        images = tuple(self._open(picture, sample) for picture in chat.images)
-        changed = None
+        opened = [self._open(picture, sample) for picture in chat.images]
+        images, changed = tuple(one.image for one in opened), None
         if self.masks and len(images) == 2:
             mask = sample.provenance.get("mask") if kind != "same" else None
-            changed = changed_pixels(*images, None if mask is None else self._open(mask, sample, "L"))
+            if mask is not None:  # it belongs to the first picture of the sample, and turns with it
+                original = opened[chat.images.index(sample.image)]
+                mask = original.turned_mask(self._open(mask, sample).image)
+            changed = changed_pixels(*images, mask)
         return Talk(chat.id, images, chat.turns, changed)
 
     def chat(self, i: int) -> Chat:
@@ -101,7 +105,7 @@ class Lessons:
     def pairs(self, most: int) -> list[tuple[Image.Image, Image.Image]]:
         """The first pairs of pictures, for looking at features."""
         some = self.samples[:most]
-        return [(self._open(one.image, one), self._open(one.edited_image, one)) for one in some]
+        return [(self._open(one.image, one).image, self._open(one.edited_image, one).image) for one in some]
 
     def _drawn(self, i: int) -> tuple[Chat, EditSample, str]:
         """Talk number i, its sample, and what was done with the two pictures ("alone" when only one is shown)."""
@@ -122,9 +126,9 @@ class Lessons:
         question = sample.question if sample.options is None else "What is different between the two images?"
         return Chat(sample.id, images, _one_turn(2, question, answer)), sample, kind
 
-    def _open(self, picture: Any, sample: EditSample, mode: str = "RGB") -> Image.Image:
+    def _open(self, picture: Any, sample: EditSample) -> Decoded:
         """One picture of a sample."""
-        return open_picture(picture, self.folder, sample.id, mode)
+        return open_picture(picture, self.folder, sample.id)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Chats:
         """
         epoch, place = divmod(i, len(self))
         chat = self.chats[_order(len(self), f"{self.seed}/{epoch}")[place]]
-        images = tuple(open_picture(picture, self.folder, chat.id) for picture in chat.images)
+        images = tuple(open_picture(picture, self.folder, chat.id).image for picture in chat.images)
         return Talk(chat.id, images, chat.turns)
 
     def counts(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.answers import strict, strict_letter
@@ -28,7 +29,7 @@ from mmhallu_core.evaluate.matched_recall import marks
 from mmhallu_core.evaluate.paired import Exam, sit
 from mmhallu_core.evaluate.pope import join
 from mmhallu_core.evaluate.squares.orders import asserts_a_difference, same_twice, swapped
-from mmhallu_core.models.vlm import Vlm, open_image
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.studies.med.other_pairs import other_pairs
 from mmhallu_core.studies.med.plan import Numbers
 from mmhallu_core.train.pretrain.speak import WHICH
@@ -137,7 +138,7 @@ def _pope(exam: Exam, texts: Sequence[str]) -> list[str]:
 
 
 def _answers(vlm: Vlm, asked: Sequence[Question], tokens: int, bar: str | None) -> list[str]:
-    pictures = [[open_image(picture) for picture in one.images] for one in asked]
+    pictures = [[decode(picture).image for picture in one.images] for one in asked]
     return vlm.answer(pictures, [one.prompt for one in asked], tokens, 64, progress=bar)
 
 
