@@ -140,9 +140,9 @@ def decode(picture: Any, folder: Path = Path(), max_pixels: int = MAX_PIXELS) ->
         BadPicture: with one `Reason`.
     """
     content = read_picture(picture, folder)
-    named = _shown(picture) if isinstance(picture, str | Path) else f"a picture of {len(content):,} bytes"
+    named = _shown(picture) if isinstance(picture, str | Path) else f"the {len(content):,} bytes given as a picture"
     if not content:
-        raise BadPicture(Reason.EMPTY, f"{named} has no bytes")
+        raise BadPicture(Reason.EMPTY, f"{named}: there is nothing in it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged notes in a file whose pixels may be whole
