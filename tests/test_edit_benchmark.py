@@ -197,7 +197,10 @@ def test_a_shared_picture_scene_or_pair_is_named(written, training, tmp_path):
     assert not (tmp_path / "out").exists()
     assert len(contamination(written, written)) == 88
     write_jsonl(tmp_path / "gone.jsonl", [sample("a", "Object", 1, image="nowhere.png")])
-    for path, words in ((tmp_path / "gone.jsonl", "no picture at nowhere.png"), (tmp_path / "none", "no training data")):
+    for path, words in (
+        (tmp_path / "gone.jsonl", "no picture at nowhere.png"),
+        (tmp_path / "none", "no training data"),
+    ):
         with pytest.raises(CannotRun, match=words):
             contamination(test, path)
 
