@@ -11,7 +11,6 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -121,50 +120,6 @@ def data_verify(name: str, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@command(score, "chair")
-def score_chair_command(
-    answers: Annotated[Path, typer.Option(help="Captions: JSON list, JSON Lines, or objects one after another.")],
-    rules: Annotated[str, typer.Option(help="2018 (as published) or fixed (its mistakes repaired).")] = "2018",
-    gt: Annotated[str, typer.Option(help="coco, or a JSON file: image id to objects.")] = "coco",
-    as_json: AsJson = False,
-) -> None:
-    """CHAIR: how many of the objects that captions name are not in the picture."""
-    from dataclasses import replace
-
-    from mmhallu_core.data.answers import read_answers
-    from mmhallu_core.data.coco import coco_image_id, coco_objects, read_truth
-    from mmhallu_core.data.vocabulary import coco_vocabulary
-    from mmhallu_core.evaluate.chair import score_chair
-
-    captions = read_answers(answers)
-    truth, vocabulary = (coco_objects(), None) if gt == "coco" else read_truth(gt)
-    if gt == "coco":  # COCO's file names and padded numbers become its plain image numbers.
-        captions = [replace(one, image_id=coco_image_id(one.image_id or one.id)) for one in captions]
-    result = score_chair(captions, truth, vocabulary or coco_vocabulary(), rules)
-    percent = ("chair_i", "chair_s", "recall", "empty")
-    rows = {name: result[name] for name in ("n", "chair_i", "chair_s", "recall", "mean_length", "empty")}
-    shown = f"CHAIR, rules {rules}, 95% intervals over captions\n" + table(rows, result["ci"], percent)
-    emit(result, as_json, shown + thoughts(result))
-
-
-@command(score, "pope")
-def score_pope_command(
-    questions: Annotated[Path, typer.Option(help="Questions with labels, as in POPE's own files.")],
-    answers: Annotated[Path, typer.Option(help="Answers with the questions' ids.")],
-    as_json: AsJson = False,
-) -> None:
-    """POPE: yes/no questions about objects, by the official reading of an answer and by a strict one."""
-    from mmhallu_core.data.answers import read_answers
-    from mmhallu_core.data.pope import read_questions
-    from mmhallu_core.evaluate.pope import METRICS, score_pope
-
-    result = score_pope(read_questions(questions), read_answers(answers))
-    lines = [f"POPE, {result['n']} questions about {result['images']} pictures, 95% intervals over pictures"]
-    for reading in ("official", "strict"):
-        lines += [f" {reading} reading", table(result[reading], result["ci"][reading], (*METRICS, "unparsed"))]
-    emit(result, as_json, "\n".join(lines) + thoughts(result))
-
-
 # The other commands, one file per room; importing a file puts its commands on `app`, so this stands last.
 from mmhallu_core import (  # noqa: E402, F401
     cli_data,
@@ -174,6 +129,7 @@ from mmhallu_core import (  # noqa: E402, F401
     cli_med_bench,
     cli_models,
     cli_pretrain,
+    cli_score,
     cli_study,
     cli_train,
     cli_world,

@@ -1,4 +1,4 @@
-"""`mmhallu score BENCH`, `audit`, `eval` and `new benchmark`: measuring, by the rules of `evaluate/`."""
+"""`mmhallu audit`, `eval` and `new benchmark`: measuring, by the rules of `evaluate/`. `score` is in `cli_score.py`."""
 
 import os
 from pathlib import Path
@@ -6,80 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import MOST, AsJson, app, command, emit, score, table, thoughts
+from mmhallu_core.cli import MOST, AsJson, app, command, emit, table
 from mmhallu_core.cli_models import KeepGeneration, settings
+from mmhallu_core.cli_score import Questions, shown, warn_of_silence
 from mmhallu_core.types import CannotRun
 
 new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
 app.add_typer(new, name="new")
 
-# CHAIR and POPE have commands of their own in `cli.py`, with options that the others do not need.
-NAMES = (
-    "med-bench", "med-real", "med-tiny", "med-tiny-real", "med-tiny-same", "med-tiny-swapped", "mme", "mmstar",
-    "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal",
-    "spatialsense", "rbench", "rbench-dis", "rbench-instance", "rbench-ref",
-)  # fmt: skip
-TWINS = (
-    "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",
-    "mme", "mmstar", "mmvp", "pope", "rbench", "spatialsense",
-)  # fmt: skip
-
 MAX_NEW_TOKENS = 120
 BY = {"letter": "", "likelihood": "sum", "likelihood-mean": "mean"}  # how a model answers, see `evaluate.likelihood`
-
-Answers = Annotated[Path, typer.Option(help="Answers with the questions' ids: JSON list, JSON Lines, or objects.")]
-Questions = Annotated[Path | None, typer.Option(help="The benchmark's published file; the data folder's if not given.")]
-Verdicts = Annotated[Path | None, typer.Option(help="A judge's verdicts by id, where the official rule needs them.")]
-Subset = Annotated[bool, typer.Option("--subset", help="Score the questions that have an answer; print coverage.")]
-ByPosition = Annotated[bool, typer.Option("--by-position", help="Join by order, for answers without ids.")]
-
-
-def _shown(result: dict[str, Any]) -> str:
-    """A score as lines for a person."""
-    about = f"{result['benchmark']}, {result['n']} questions"
-    covered = "" if result["coverage"] == 1 else f" ({100 * result['coverage']:.1f}% of all)"
-    lines = [f"{about}{covered}, 95% intervals over pictures"]
-    for rule in ("official", "strict"):
-        if result[rule] is None:
-            lines.append(f" {rule} rule: it reads a judge's verdicts; give them with --verdicts")
-        else:
-            lines += [f" {rule} rule", _fractions(result[rule], result["ci"][rule])]
-    blind = ", ".join(f"{name} {value:.3f}" for name, value in result["blind"].items() if value is not None)
-    lines.append(f" {result['headline']}: guessing gives {result['chance']:.3f}" + (f"; {blind}" if blind else ""))
-    return "\n".join(lines) + thoughts(result)
-
-
-def _fractions(scores: dict[str, Any], intervals: dict[str, Any]) -> str:
-    """Fractions in percent, other scores as they are."""
-    percent = tuple(name for name, value in scores.items() if value is not None and 0 <= value <= 1)
-    return table(scores, intervals, percent)
-
-
-def _score(name: str):
-    def run(
-        answers: Answers,
-        questions: Questions = None,
-        verdicts: Verdicts = None,
-        subset: Subset = False,
-        by_position: ByPosition = False,
-        as_json: AsJson = False,
-    ) -> None:
-        from mmhallu_core.data.answers import read_answers
-        from mmhallu_core.evaluate.benchmark import score as score_answers
-        from mmhallu_core.evaluate.benchmarks import benchmark
-
-        bench = benchmark(name)
-        judged = None if verdicts is None else read_answers(verdicts)
-        asked = bench.read(questions)
-        result = score_answers(bench, asked, read_answers(answers), judged, subset, by_position)
-        emit(result, as_json, _shown(result))
-
-    run.__doc__ = f"Score answers to {name}, by its official rule and by a strict one."
-    return run
-
-
-for _name in (*NAMES, *(f"{name}-diorama" for name in TWINS)):
-    command(score, _name)(_score(_name))
 
 
 @command(app, "audit")
@@ -94,7 +30,10 @@ def audit(
     from mmhallu_core.evaluate.audit import audit as audit_questions
     from mmhallu_core.evaluate.benchmarks import benchmark
 
-    asked = read_any(Path(what)) if os.path.isfile(what) else benchmark(what).read(questions)
+    a_file = os.path.isfile(what)
+    if a_file and questions is not None:
+        raise CannotRun(f"{what} is a file of questions already: leave out --questions, or name a benchmark before it")
+    asked = read_any(Path(what)) if a_file else benchmark(what).read(questions)
     vlm = None
     if model:
         from mmhallu_core.models.vlm import Vlm
@@ -197,11 +136,12 @@ def evaluate(
     answers = read_answers(out / "answers.jsonl")
     scored = score_answers(one, [*asked, *rest], answers, subset=ran["errors"] > 0 or bool(rest))
     result = {"model": model, **scored, **ran}
+    warn_of_silence(scored["empty_answers"], scored["n"])
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
     if drawn := ran.get("without_temperature"):
         wrong += f"The server takes no temperature 0: {drawn} answers are drawn, and may differ another time.\n"
-    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{_shown(result)}{settings(ran.get('generation'))}")
+    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{shown(result)}{settings(ran.get('generation'))}")
     if ran["errors"]:
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmhallu_core.cli import MOST, MOST_WORKERS, AsJson, app, command, emit, table
+from mmhallu_core.cli_score import AnswerKey
 from mmhallu_core.types import CannotRun
 
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
@@ -23,6 +24,7 @@ def judge(
     ] = "",
     questions: Annotated[Path | None, typer.Option(help="The benchmark's published file.")] = None,
     subset: Annotated[bool, typer.Option("--subset", help="Judge the questions that have an answer.")] = False,
+    answer_key: AnswerKey = None,
     calls: Annotated[int | None, typer.Option(min=0, max=MOST, help="Calls to make at most in this run.")] = None,
     tokens: Annotated[int | None, typer.Option(min=0, max=MOST, help="Tokens to use at most in this run.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, max=MOST, help="Time to take at most in this run.")] = None,
@@ -47,6 +49,7 @@ def judge(
     from mmhallu_core.clients.journaled import WITHOUT_TEMPERATURE
     from mmhallu_core.clients.judge import JUDGES
     from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.evaluate.answer_files import answers_of
     from mmhallu_core.evaluate.benchmark import score
     from mmhallu_core.evaluate.benchmarks import benchmark
     from mmhallu_core.evaluate.served import VERDICTS, judge_answers
@@ -64,7 +67,8 @@ def judge(
     if given and not server:
         raise CannotRun(f"{', '.join(given)}: only with --server; a model in this process costs nothing")
     one = benchmark(bench)
-    asked, said = one.read(questions), read_answers(answers)
+    asked = one.read(questions)
+    said = answers_of(one, asked, answers, answer_key)
     if server:
         from mmhallu_core.clients.openai_client import OpenAiClient
 

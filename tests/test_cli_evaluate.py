@@ -9,8 +9,8 @@ from test_bench_mmvp import written
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
-from mmhallu_core.cli_evaluate import NAMES
-from mmhallu_core.cli_evaluate import TWINS as CLI_TWINS
+from mmhallu_core.cli_score import NAMES
+from mmhallu_core.cli_score import TWINS as CLI_TWINS
 from mmhallu_core.evaluate.benchmarks import benchmark, benchmarks
 from mmhallu_core.evaluate.twins import TWINS
 

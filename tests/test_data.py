@@ -62,7 +62,7 @@ def test_every_file_shape_reads_the_same(text, tmp_path):
         ({"id": 7.0, "response": "x"}, Answer("7", "x")),
         ({"id": " 7 ", "text": "x"}, Answer("7", "x")),
         ({"image_id": 7, "caption": "x"}, Answer("7", "x", "7")),
-        ({"question_id": 1, "image": "a/b.jpg", "answer": "x", "text": "the question"}, Answer("1", "x", "a/b.jpg")),
+        ({"question_id": 1, "image": "a/b.jpg", "answer": "x", "query": "a question"}, Answer("1", "x", "a/b.jpg")),
         ({"id": "VD/illusion/0/1/0", "answer": "x"}, Answer("VD/illusion/0/1/0", "x")),
     ],
 )

@@ -5,14 +5,16 @@ import os
 import random
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_cli import run
 
 from mmhallu_core.data.coco import coco_objects
-from mmhallu_core.data.pope import SPLITS, pope_questions
+from mmhallu_core.data.pope import SPLITS, pope_questions, read_questions, relabelled
 from mmhallu_core.evaluate.answers import YES_NO, strict
 from mmhallu_core.evaluate.pope import (
     METRICS,
@@ -233,3 +235,60 @@ def test_the_sampler_makes_the_published_adversarial_questions():
         ours = choose_absent(asked, truth[image], "adversarial", popular, companions, popular)
         same += sum(one == other for one, other in zip(ours, theirs, strict=True))
     assert same / 1500 > 0.85
+
+
+# ---------------------------------------------------------------- RePOPE's labels
+
+
+def with_labels(folder, rows, name):
+    """A file in POPE's form, which is RePOPE's too."""
+    keys = ("question_id", "image", "text", "label")
+    lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in rows]
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / name
+
+
+def test_repopes_labels_are_scored_beside_the_original_ones(tmp_path):
+    """By hand: six questions; RePOPE turns one yes, leaves out one yes and one no."""
+    things = {"dog": "yes", "cat": "no", "cup": "yes", "car": "no", "bus": "yes", "bed": "no"}
+    asked = [
+        (n, f"COCO_val2014_{n // 4:012d}.jpg", f"Is there a {thing} in the image?", label)
+        for n, (thing, label) in enumerate(things.items(), start=1)
+    ]
+    questions = with_labels(tmp_path, asked, "coco_pope_random.json")
+    corrected = [(*row[:3], "no" if row[0] == 3 else row[3]) for row in asked if row[0] not in (5, 6)]
+    answers = tmp_path / "a.jsonl"
+    answers.write_text("\n".join(json.dumps({"id": n, "answer": "Yes"}) for n in range(1, 7)), encoding="utf-8")
+    words = ["score", "pope", "--questions", questions, "--answers", answers, "--json"]
+    code, out, _ = run(*words, "--labels", "repope")
+    assert code == 2 and "there is no" in out and "github.com/YanNeu/RePOPE" in out and "coco_repope_random.json" in out
+    file = with_labels(tmp_path, corrected, "coco_repope_random.json")
+    code, out, _ = run(*words, "--labels", "repope")
+    found = json.loads(out)
+    assert code == 0 and found["strict"]["accuracy"] == found["official"]["precision"] == 3 / 6
+    assert found["strict"] == json.loads(run(*words)[1])["strict"], "the original labels stay as they were"
+    beside = found["labels"]
+    assert (beside["n"], beside["coverage"], beside["file"]) == (4, 4 / 6, "coco_repope_random.json")
+    assert beside["changed"] == {"yes": 1, "no": 0} and beside["left_out"] == {"yes": 1, "no": 1}
+    assert beside["strict"]["accuracy"] == beside["official"]["precision"] == 1 / 4
+    assert json.loads(run(*words, "--labels", file)[1]) == found
+    shown = run(*words[:-1], "--labels", file)[1]
+    assert "By the labels of coco_repope_random.json: 4 questions; 1 labels changed, 2 left out" in shown
+    other = with_labels(tmp_path, [(1, asked[0][1], "Is there a cow in the image?", "no")], "other.json")
+    code, out, _ = run(*words, "--labels", other)
+    assert code == 2 and "the file of labels is about other questions: 1 is 'Is there a cow" in out
+
+
+@needs_data
+@pytest.mark.parametrize("split, changed, left_out", [
+    ("random", (139, 5), (207, 19)), ("popular", (139, 39), (207, 66)), ("adversarial", (139, 33), (207, 109)),
+])  # fmt: skip
+def test_repopes_published_files(split, changed, left_out):
+    """Over the three files, 9.3% of the yes and 1.7% of the no labels are changed, as its authors print."""
+    file = Path(os.environ["MMHALLU_DATA"]) / "pope" / f"coco_repope_{split}.json"
+    if not file.is_file():
+        pytest.skip("RePOPE's files are not in the data folder: they come from github.com/YanNeu/RePOPE")
+    kept, change = relabelled(pope_questions(split), read_questions(file))
+    assert change == {"changed": dict(zip(("yes", "no"), changed, strict=True)),
+                      "left_out": dict(zip(("yes", "no"), left_out, strict=True))}  # fmt: skip
+    assert len(kept) == 3000 - sum(left_out)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmhallu_core.data.answers import json_objects
+from mmhallu_core.data.answers import as_id, json_objects
 from mmhallu_core.store import data_file
 from mmhallu_core.types import RecordError, require
 
@@ -58,15 +58,20 @@ def read_multiple_choice(path: str | Path, name: str | None = None) -> list[Mult
         require(all(isinstance(one, str) for one in options), f"{here}: an option is not a text")
         require(isinstance(answer, str), f"{here}: no `answer` with the letter of the right option")
         image = values.get("image") or values.get("image_name") or ""
+        question, category = values.get("question", ""), values.get("category") or values.get("type")
+        for what, value in (("question", question), ("image", image), ("category", category)):
+            good = value is None or isinstance(value, str)
+            require(good, f"{here}: the {what} must be a text, got {repr(value)[:60]}")
         given = values.get("id", values.get("question_id"))
+        require(given is None or as_id(given) is not None, f"{here}: the id must be a number or a text")
         try:
             item = MultipleChoice(
-                id=f"{name or Path(path).stem}:{number:03d}" if given is None else str(given),
-                question=str(values.get("question", "")),
+                id=f"{name or Path(path).stem}:{number:03d}" if given is None else as_id(given),
+                question=question or "",
                 options=tuple(options),
                 answer=answer.strip().strip("().").upper(),
-                image=str(image),
-                category=values.get("category") or values.get("type"),
+                image=image,
+                category=category,
             )
         except RecordError as error:
             raise RecordError(f"{here}: {error}") from error

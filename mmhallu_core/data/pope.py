@@ -4,14 +4,22 @@ POPE (Li et al., "Evaluating Object Hallucination in Large Vision-Language Model
 dog in the image?" about 500 photos. Its repository also holds 2,000 captions by each of five VLMs, which the paper
 scores with CHAIR. They are the only published captions with published CHAIR scores that fit in a few megabytes, so
 they are this book's yardstick.
+
+The labels are not all right: COCO's annotators left things out, and saw some that are not there. RePOPE (Neuhaus and
+Hein, "RePOPE: Impact of Annotation Errors on the POPE Benchmark", arXiv 2504.15707) looked at the photos again. Its
+files have POPE's form and ids, without the questions that its authors found ambiguous. In all three files (commit
+bcf22e5), of 4,500 labels "yes" 417 are changed (9.3%) and 621 left out, of 4,500 labels "no" 77 (1.7%) and 194. No
+licence is stated, so the files do not come with `mmhallu data get`; who has them scores by them too (`relabelled`).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, as_id, json_objects, read_answers
 from mmhallu_core.data.coco import coco_image_id
 from mmhallu_core.store import data_file
-from mmhallu_core.types import Answer, RecordError, YesNoQuestion, require
+from mmhallu_core.types import Answer, CannotRun, RecordError, YesNoQuestion, require
 
 SPLITS = ("random", "popular", "adversarial")
 QUESTION_KEYS = ("question", "text", "query")
@@ -54,6 +62,47 @@ def read_questions(path: str | Path) -> list[YesNoQuestion]:
             raise RecordError(f"{here}: {error}") from error
     require(len(questions) > 0, f"{path}: no questions in it")
     return questions
+
+
+def relabelled(
+    questions: Sequence[YesNoQuestion], corrected: Sequence[YesNoQuestion]
+) -> tuple[list[YesNoQuestion], dict[str, dict[str, int]]]:
+    """The questions under other labels, such as RePOPE's; those that have none there are left out.
+
+    Returns:
+        The questions, and how many labels were `changed` and `left_out`, by the label that they had: {"yes": 3, ...}.
+
+    Raises:
+        CannotRun: when the other file asks something else under an id, or about another picture.
+    """
+    there = {one.id: one for one in questions}
+    for one in corrected:
+        mine = there.get(one.id)
+        if mine is None or (mine.image_id, mine.question) != (one.image_id, one.question):
+            raise CannotRun(f"the file of labels is about other questions: {one.id} is {one.question!r} there")
+    labels = {one.id: one.label for one in corrected}
+    change = {name: {"yes": 0, "no": 0} for name in ("changed", "left_out")}
+    for one in questions:
+        if one.id not in labels:
+            change["left_out"][one.label] += 1
+        elif labels[one.id] != one.label:
+            change["changed"][one.label] += 1
+    return [replace(one, label=labels[one.id]) for one in questions if one.id in labels], change
+
+
+def repope_file(questions: Path) -> Path:
+    """Where RePOPE's file for a file of POPE's is looked for: beside it, as `coco_repope_random.json` and so on.
+
+    Raises:
+        CannotRun: when it is not there; the message says where it comes from.
+    """
+    file = questions.with_name(questions.name.replace("pope", "repope"))
+    if file == questions or not file.is_file():
+        raise CannotRun(
+            f"there is no {file} beside the questions. RePOPE's labels are in `annotations/` of "
+            "https://github.com/YanNeu/RePOPE; put the file there, or name it: --labels FILE"
+        )
+    return file
 
 
 def pope_questions(split: str) -> list[YesNoQuestion]:

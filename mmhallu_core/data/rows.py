@@ -102,6 +102,29 @@ def texts_in(row: dict[str, Any], here: str, *names: str) -> list[str]:
     return value
 
 
+def object_in(row: dict[str, Any], here: str, *names: str) -> dict[str, Any]:
+    """The same for a column of JSON objects.
+
+    Raises:
+        RecordError: when it has none of them, or holds anything but an object.
+    """
+    value = column(row, here, *names)
+    require(isinstance(value, dict), f"{here}: {_named(row, names)} must be an object, got {_short(value)}")
+    return value
+
+
+def objects_in(row: dict[str, Any], here: str, *names: str) -> list[dict[str, Any]]:
+    """The same for a column of lists of JSON objects.
+
+    Raises:
+        RecordError: when it has none of them, or holds anything but a list of objects.
+    """
+    value = column(row, here, *names)
+    good = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    require(good, f"{here}: {_named(row, names)} must be a list of objects, got {_short(value)}")
+    return value
+
+
 def id_in(row: dict[str, Any], here: str, *names: str) -> str:
     """The same for a column of ids, as text: 7, 7.0 and "7" are one id.
 

@@ -99,7 +99,7 @@ def read_json(path: Path) -> Any:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as text:
             return json.load(text)
-    except (ValueError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile) as error:
         raise CannotRun(f"{path} is not the JSON file it should be: {error}") from error
 
 

@@ -5,12 +5,12 @@ read from the data folder. The drawn world has a dictionary of its own, made fro
 so one scorer serves photos and drawings.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from mmhallu_core.data.sources import read_json
 from mmhallu_core.store import data_file
 from mmhallu_core.types import require
 
@@ -85,11 +85,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Reads a vocabulary file: CHAIR's own (`inverse_synonym_dict`, `double_word_dict`), or `terms` and `doubles`.
 
     Raises:
-        RecordError: when the file has neither form.
+        CannotRun: when the file is not JSON, or has neither form.
     """
-    with open(path, encoding="utf-8") as source:
-        content = json.load(source)
-    return vocabulary_from(content, str(path))
+    return vocabulary_from(read_json(path), str(path))
 
 
 def vocabulary_from(content: dict, where: str) -> Vocabulary:
@@ -98,7 +96,11 @@ def vocabulary_from(content: dict, where: str) -> Vocabulary:
     terms = content.get("inverse_synonym_dict", content.get("terms"))
     good = isinstance(terms, dict) and len(terms) > 0
     require(good, f"{where}: neither `terms` nor CHAIR's `inverse_synonym_dict` is in it")
-    return Vocabulary(terms, content.get("double_word_dict", content.get("doubles", {})))
+    doubles = content.get("double_word_dict", content.get("doubles", {}))
+    for table in (terms, doubles):
+        good = isinstance(table, dict) and all(isinstance(one, str) for one in table.values())
+        require(good, f"{where}: `terms` and `doubles` are tables of texts")
+    return Vocabulary(terms, doubles)
 
 
 def coco_vocabulary() -> Vocabulary:

@@ -9,13 +9,13 @@ ones where they are installed.
 `listed_nouns` needs nothing: the words of the tables, singular or plural, as written.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from mmhallu_core.data.sources import read_json
 from mmhallu_core.data.vocabulary import plurals
 from mmhallu_core.types import CannotRun, require
 
@@ -76,8 +76,9 @@ def read_tables(folder: Path) -> Tables:
             raise CannotRun(
                 f"{path} is not here; AMBER's captions cannot be scored without it (`mmhallu data get amber`)"
             )
-    associations = json.loads(paths[0].read_text(encoding="utf-8"))
-    good = isinstance(associations, dict) and all(isinstance(one, list) for one in associations.values())
+    associations = read_json(paths[0])
+    lists = list(associations.values()) if isinstance(associations, dict) else [None]
+    good = all(isinstance(one, list) and all(isinstance(word, str) for word in one) for one in lists)
     require(good, f"{paths[0]}: expected each word with a list of words that may stand for it")
     return Tables(associations, frozenset(paths[1].read_text(encoding="utf-8").split("\n")))
 

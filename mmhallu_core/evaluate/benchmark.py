@@ -34,12 +34,15 @@ class Metric:
         bottom: what it is counted out of, a number a unit; all ones for a mean.
         groups: a label a unit; units of one label (a picture) are drawn together for the interval.
         printed: the score as the official script prints it, where rounding makes it differ from the ratio.
+        share: whether it is a share, which people read in percent. A rating, a length or a sum of points is none, also
+            where its value happens to lie between 0 and 1.
     """
 
     top: Numbers
     bottom: Numbers
     groups: Sequence[Hashable]
     printed: float | None = None
+    share: bool = True
 
     @property
     def value(self) -> float | None:
@@ -56,6 +59,7 @@ class Metric:
 
 Metrics = dict[str, Metric]
 Scorer = Callable[[Sequence[Question], Sequence[str]], Metrics]
+Results = tuple[list[Answer], list[Answer]]  # the answers of a model, and a judge's verdicts on them
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Benchmark:
         sha256: of the published files, by name, where they are fixed.
         judge: which judge of `clients.judge` the official rule needs.
         draw: makes a question's pictures as they are shown, where they are not shown as published.
+        results: reads the authors' own result files, where these are more than answers with an id; None for a file of
+            another form. It gets the path, the questions, and the column of the answer where somebody named one.
     """
 
     name: str
@@ -91,6 +97,7 @@ class Benchmark:
     sha256: Mapping[str, str] | None = None
     judge: str | None = None
     draw: Callable[[Question], Question] | None = None
+    results: Callable[[Path, Sequence[Question], str | None], Results | None] | None = None
 
 
 def read_answer(question: Question, text: str) -> Reading:
@@ -116,7 +123,11 @@ def guessing(questions: Sequence[Question]) -> float:
 
 
 def join(
-    questions: Sequence[Question], answers: Sequence[Answer], subset: bool = False, by_position: bool = False
+    questions: Sequence[Question],
+    answers: Sequence[Answer],
+    subset: bool = False,
+    by_position: bool = False,
+    what: str = "answer",
 ) -> tuple[list[Question], list[str]]:
     """Questions with their answers' texts, in the order of the questions.
 
@@ -126,33 +137,63 @@ def join(
         subset: leave out questions without an answer; else they are an error.
         by_position: take the k-th answer for the k-th question whatever the ids say, as several published scripts do.
             It is how shifted labels went unnoticed; use it for answers without ids alone.
+        what: how messages call an answer.
 
     Raises:
         CannotRun: when ids repeat, an answer has no question, a question has no answer (unless `subset`), nothing is
-            left, or there are not as many answers as questions (with `by_position`).
+            left, there are not as many answers as questions (with `by_position`), or every answer is its own question.
     """
     if not questions:
         raise CannotRun("no questions to score")
     if by_position:
+        if subset:
+            raise CannotRun("without ids nobody knows which questions have no answer: leave out --subset")
         if len(answers) != len(questions):
-            raise CannotRun(f"{len(answers)} answers for {len(questions)} questions cannot be joined by position")
-        return list(questions), [answer.answer for answer in answers]
-    for what, records in (("question", questions), ("answer", answers)):
+            raise CannotRun(f"{len(answers)} {what}s for {len(questions)} questions cannot be joined by position")
+        kept, texts = list(questions), [answer.answer for answer in answers]
+    else:
+        kept = _with_an_answer(questions, answers, subset, what)
+        said = {answer.id: answer.answer for answer in answers}
+        texts = [said[question.id] for question in kept]
+    refuse_questions([question.prompt for question in kept], texts)
+    return kept, texts
+
+
+def _with_an_answer(
+    questions: Sequence[Question], answers: Sequence[Answer], subset: bool, what: str
+) -> list[Question]:
+    for kind, records in (("question", questions), (what, answers)):
         twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
         if twice:
-            raise CannotRun(f"{len(twice)} {what} ids come more than once: {', '.join(twice[:5])}")
-    texts, asked = {answer.id: answer.answer for answer in answers}, {question.id for question in questions}
+            raise CannotRun(f"{len(twice)} {kind} ids come more than once: {', '.join(twice[:5])}")
+    given, asked = {answer.id for answer in answers}, {question.id for question in questions}
     strange = [answer.id for answer in answers if answer.id not in asked]
-    missing = [question.id for question in questions if question.id not in texts]
-    faults = [f"{len(strange)} answers to no question: {', '.join(strange[:5])}"] if strange else []
+    missing = [question.id for question in questions if question.id not in given]
+    article = "an" if what[0] in "aeiou" else "a"
+    faults = [f"{len(strange)} {what}s to no question: {', '.join(strange[:5])}"] if strange else []
     if missing and not subset:
-        faults += [f"{len(missing)} questions without an answer: {', '.join(missing[:5])} (--subset scores the others)"]
+        first = ", ".join(missing[:5])
+        faults += [f"{len(missing)} questions without {article} {what}: {first} (--subset scores the others)"]
     if faults:
-        raise CannotRun("questions and answers do not match by id. " + "; ".join(faults))
-    kept = [question for question in questions if question.id in texts]
+        raise CannotRun(f"questions and {what}s do not match by id. " + "; ".join(faults))
+    kept = [question for question in questions if question.id in given]
     if not kept:
-        raise CannotRun("no question has an answer")
-    return kept, [texts[question.id] for question in kept]
+        raise CannotRun(f"no question has {article} {what}")
+    return kept
+
+
+def refuse_questions(prompts: Sequence[str], texts: Sequence[str]) -> None:
+    """Refuses answers that are nothing but the questions: then a file of questions was taken for one of answers.
+
+    Raises:
+        CannotRun: when each text of several words stands in its own question, word for word.
+    """
+    same = (len(text.split()) > 2 and text.strip() in prompt for prompt, text in zip(prompts, texts, strict=True))
+    if all(same):
+        raise CannotRun(
+            "each answer is its own question, word for word. Is this the file of questions? Or is the answer in "
+            "another column? --answer-key NAME says in which"
+        )
 
 
 def score(
@@ -171,34 +212,48 @@ def score(
         benchmark: whose rules.
         questions: see `Benchmark.read`.
         answers: joined by id, see `join`.
-        verdicts: a judge's, joined by id, where the official rule needs a judge; without them `official` is None.
+        verdicts: a judge's, joined by id, where the official rule needs a judge; without them `official` is None. With
+            `subset`, only answers with a verdict are scored, by both rules.
         subset, by_position: see `join`.
         draws, seed: of the bootstrap.
 
     Returns:
-        `benchmark, n, coverage, official, strict, chance, blind, ci`. Scores are fractions or counts under the
-        benchmark's own metric names; `ci` has the same names. `chance` is what guessing scores by the headline
-        metric, and `blind` what answers score by it that are the same for every question. Where a model thought aloud,
-        `thinking`: see `data.answers.thinking`.
+        `benchmark, n, coverage, empty_answers, official, strict, chance, blind, ci, shares`. Scores are fractions or
+        counts under the benchmark's own metric names; `ci` has the same names, and `shares` lists the fractions.
+        `coverage` is the share of the benchmark's questions that was scored, `empty_answers` how many answers have
+        no text. `chance` is what guessing scores by the headline metric, and `blind` what answers score by it that are
+        the same for every question. Where a model thought aloud, `thinking`: see
+        `data.answers.thinking`.
 
     Raises:
-        CannotRun: see `join`.
+        CannotRun: see `join`; or when there are verdicts that the official rule does not read.
     """
+    if verdicts is not None and benchmark.judge is None:
+        raise CannotRun(f"the official rule of {benchmark.name} reads no verdicts of a judge: leave them out")
     kept, texts = join(questions, answers, subset, by_position)
-    found = {"strict": benchmark.strict(kept, texts)}
-    if benchmark.judge is None:
+    found = {}
+    if verdicts is not None:
+        if subset:  # a verdict on a question whose answer is not here is left out with the question
+            gone = {question.id for question in questions} - {question.id for question in kept}
+            verdicts = [one for one in verdicts if one.id not in gone]
+        said = {question.id: text for question, text in zip(kept, texts, strict=True)}
+        kept, judged = join(kept, verdicts, subset, by_position, "verdict")
+        texts = [said[question.id] for question in kept]
+        found["official"] = benchmark.official(kept, judged)
+    elif benchmark.judge is None:
         found["official"] = benchmark.official(kept, texts)
-    elif verdicts is not None:
-        found["official"] = benchmark.official(*join(kept, verdicts, by_position=by_position))
+    found["strict"] = benchmark.strict(kept, texts)
     return {
         "benchmark": benchmark.name,
         "n": len(kept),
         "coverage": len(kept) / len(questions),
+        "empty_answers": sum(not text.strip() for text in texts),
         **{rule: _values(found.get(rule)) for rule in ("official", "strict")},
         "headline": benchmark.headline,
         "chance": benchmark.chance(kept),
         "blind": blind(benchmark, kept),
         "ci": {rule: {name: one.interval(draws, seed) for name, one in found[rule].items()} for rule in found},
+        "shares": {rule: [name for name, one in found[rule].items() if one.share] for rule in found},
         **thinking(answers),
     }
 

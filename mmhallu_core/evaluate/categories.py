@@ -5,7 +5,8 @@ accuracy. Both are here under names of their own, so that like is compared with 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.benchmark import Metric, Metrics
@@ -36,13 +37,23 @@ def share(values: Values, questions: Sequence[Question]) -> Metric:
     return Metric(values, [1] * len(values), [question.picture for question in questions])
 
 
-def by_category(values: Values, questions: Sequence[Question], field: str = "category") -> Metrics:
-    """The mean of each category, under `metric_name` of it, in the order of the questions."""
+def mean(values: Values, questions: Sequence[Question]) -> Metric:
+    """The same for a value that is no share of anything, such as a rating or a length."""
+    return replace(share(values, questions), share=False)
+
+
+def by_category(
+    values: Values,
+    questions: Sequence[Question],
+    field: str = "category",
+    of: Callable[[Values, Sequence[Question]], Metric] = share,
+) -> Metrics:
+    """The mean of each category (`share` or `mean`), under `metric_name` of it, in the order of the questions."""
     rows: dict[str, list[int]] = {}
     for row, label in enumerate(labels(questions, field)):
         rows.setdefault(label, []).append(row)
     return {
-        metric_name(label): share([values[i] for i in those], [questions[i] for i in those])
+        metric_name(label): of([values[i] for i in those], [questions[i] for i in those])
         for label, those in rows.items()
     }
 

@@ -146,10 +146,11 @@ def score_chair(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Scores captions, with bootstrap intervals over captions.
+    """Scores captions, with bootstrap intervals over pictures (a picture's captions are drawn together).
 
     Args:
-        captions: one record per caption; the picture is `image_id`, or `id` where that is not given.
+        captions: one record per caption; the picture is `image_id`, or `id` where that is not given. As in the
+            published script, each caption of a picture counts.
         truth: image id to the names of the objects in it.
         vocabulary: which words name which object.
         rules: "2018" or "fixed".
@@ -157,10 +158,10 @@ def score_chair(
         seed: of the bootstrap.
 
     Returns:
-        `n, chair_i, chair_s, recall, mean_length, empty, rules, ci`, and the counts `mentions`, `hallucinated`. A
-        score with nothing in its denominator is None. Where a model thought aloud, `thinking`: see
-        `data.answers.thinking`. Lengths are in words cut at single spaces, which gives the
-        lengths of the POPE paper's table 1.
+        `n, images, chair_i, chair_s, recall, mean_length, empty, rules, ci`, and the counts `mentions`,
+        `hallucinated`. A score with nothing in its denominator is None. Lengths are in words cut at single spaces,
+        which gives the lengths of the POPE paper's table 1. Where a model thought aloud,
+        `thinking`: see `data.answers.thinking`.
 
     Raises:
         CannotRun: when there are no captions, or a caption's picture is not in the ground truth. (The script in common
@@ -178,11 +179,12 @@ def score_chair(
     wrong, named = parts["chair_i"]
     return {
         "n": len(captions),
+        "images": len(set(images)),
         **{name: ratio(top.sum(), bottom.sum()) for name, (top, bottom) in parts.items()},
         "rules": rules,
         "mentions": int(named.sum()),
         "hallucinated": int(wrong.sum()),
-        "ci": {name: ratio_interval(top, bottom, draws=draws, seed=seed) for name, (top, bottom) in parts.items()},
+        "ci": {name: ratio_interval(top, bottom, images, draws, seed) for name, (top, bottom) in parts.items()},
         **thinking(captions),
     }
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, strict_accuracy
 from mmhallu_core.types import CannotRun
 
@@ -32,9 +32,9 @@ def read(path: Path | None) -> list[Question]:
         raise CannotRun(f"{title} does not come with `mmhallu data get`; get it from {{HOME}} and name its file")
     questions = []
     for here, row in rows(path):  # EDIT: the names of its columns
-        name, text = str(column(row, here, "id")), column(row, here, "question")
-        truth = column(row, here, "answer").strip().lower()
-        picture = str(Path(path).parent / column(row, here, "image"))
+        name, text = id_in(row, here, "id"), text_in(row, here, "question")
+        truth = text_in(row, here, "answer").strip().lower()
+        picture = str(Path(path).parent / text_in(row, here, "image"))
         questions.append(Question(name, text, truth, (picture,)))
     return questions
 

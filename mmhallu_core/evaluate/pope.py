@@ -31,6 +31,7 @@ The last point is where harnesses differ most, and where a score can say too muc
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from jaxtyping import Bool
 
 from mmhallu_core.data.answers import thinking
 from mmhallu_core.evaluate.answers import YES_NO, strict
+from mmhallu_core.evaluate.benchmark import refuse_questions
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
 
@@ -66,6 +68,18 @@ def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[
         parts += [f"{len(strange)} answers to no question: {', '.join(strange[:5])}"] if strange else []
         raise CannotRun("questions and answers do not match by id. " + "; ".join(parts))
     return [texts[question.id] for question in questions]
+
+
+def in_order(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[Answer]:
+    """The answers with the ids of the questions, the k-th of the k-th: for answers without ids, as POPE's README has
+    them.
+
+    Raises:
+        CannotRun: when there are not as many answers as questions.
+    """
+    if len(answers) != len(questions):
+        raise CannotRun(f"{len(answers)} answers for {len(questions)} questions cannot be joined by position")
+    return [replace(answer, id=question.id) for question, answer in zip(questions, answers, strict=True)]
 
 
 def parts(
@@ -100,20 +114,24 @@ def score_pope(
         seed: of the bootstrap.
 
     Returns:
-        `n, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same, unparsed}, ci: {official,
-        strict}`. A score with nothing in its denominator is None. Under strict, an unparsed answer is wrong for its
-        label in all scores, and no yes for `yes_ratio`. Where a model thought aloud, `thinking`: see
-        `data.answers.thinking`.
+        `n, images, empty_answers, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same,
+        unparsed}, ci: {official, strict}`. A score with nothing in its denominator is None. Under strict, an unparsed
+        answer is wrong for its label in all scores, and no yes for `yes_ratio`. Where a model thought aloud,
+        `thinking`: see `data.answers.thinking`.
 
     Raises:
-        CannotRun: when there are no questions, or questions and answers do not match by id.
+        CannotRun: when there are no questions, questions and answers do not match by id, or every answer is its own
+            question.
     """
     if not questions:
         raise CannotRun("no questions to score")
     texts = join(questions, answers)
+    refuse_questions([question.question for question in questions], texts)
     label = np.array([question.label == "yes" for question in questions])
     images = [question.image_id for question in questions]
-    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "ci": {}, **thinking(answers)}
+    empty = sum(not text.strip() for text in texts)
+    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "empty_answers": empty, "ci": {}}
+    result |= thinking(answers)
     for name, parse in (("official", YES_NO["POPE"]), ("strict", strict)):
         said = [parse(text) for text in texts]
         yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
@@ -42,17 +42,17 @@ def read(path: Path | None) -> list[Question]:
 
 
 def _question(row: dict[str, Any], here: str, folder: Path) -> Question:
-    answer, choices = str(column(row, here, "answer")).strip(), column(row, here, "choices")
+    answer, choices = text_in(row, here, "answer").strip(), texts_in(row, here, "choices")
     require(answer != "hidden", f"{here}: the answers of the test set are not published; read the validation set")
-    require(isinstance(choices, list) and len(choices) > 1, f"{here}: `choices` must be a list of two texts or more")
+    require(len(choices) > 1, f"{here}: `choices` must be a list of two texts or more")
     pictures = [picture(row.get(name), here, folder) for name in PICTURES]
     return Question(
-        id=str(column(row, here, "idx")),
-        prompt=str(column(row, here, "prompt")),
+        id=id_in(row, here, "idx"),
+        prompt=text_in(row, here, "prompt"),
         truth=answer.strip("()").upper(),
         images=tuple(one for one in pictures if one is not None),
-        options=tuple(str(choice) for choice in choices),
-        about={"category": str(column(row, here, "sub_task"))},
+        options=tuple(choices),
+        about={"category": text_in(row, here, "sub_task")},
     )
 
 

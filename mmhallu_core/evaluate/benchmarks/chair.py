@@ -37,7 +37,7 @@ def scorer(rules: str, vocabulary: Vocabulary | None, questions: Sequence[Questi
     """CHAIR by one set of rules; COCO's words where no vocabulary is given."""
     truth, pictures = [question.about["objects"] for question in questions], [one.picture for one in questions]
     counted = chair_parts(texts, truth, vocabulary or coco_vocabulary(), rules)
-    return {name: Metric(top, bottom, pictures) for name, (top, bottom) in counted.items()}
+    return {name: Metric(top, bottom, pictures, share=name != "mean_length") for name, (top, bottom) in counted.items()}
 
 
 def strict(vocabulary: Vocabulary | None, questions: Sequence[Question], texts: Sequence[str]) -> Metrics:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
 from mmhallu_core.evaluate.categories import metric_name, share
@@ -49,13 +49,13 @@ def _read_file(path: Path, prefix: str) -> list[Question]:
     found: list[tuple[str, dict[str, Any], tuple[str, ...]]] = []
     copies: dict[tuple, list[int]] = {}
     for number, (here, row) in enumerate(rows(path)):
-        text = str(column(row, here, "text"))
+        text = text_in(row, here, "text")
         lettered = OPTION.findall(text)
         options = tuple(words for _, words in lettered)
         in_order = "".join(letter for letter, _ in lettered) == LETTERS[: len(options)]
         require(in_order and len(options) > 1, f"{here}: `text` must hold its options as lines: A. ..., B. ...")
         asked = OPTION.sub("", text)
-        same = (str(column(row, here, "image")), str(column(row, here, "category")), asked, tuple(sorted(options)))
+        same = (text_in(row, here, "image"), text_in(row, here, "category"), asked, tuple(sorted(options)))
         copies.setdefault(same, []).append(number)
         found.append((here, row, options))
     group = {}
@@ -71,12 +71,12 @@ def _question(
     path: Path, prefix: str, group: int, here: str, row: dict[str, Any], options: tuple[str, ...]
 ) -> Question:
     """One copy; `group` is the number of the first copy's row."""
-    image, category = str(row["image"]), str(row["category"])
+    image, category = row["image"], row["category"]
     about = {"category": category, "group": f"{prefix}{group}", "picture": image, "copies": len(options)}
     return Question(
-        id=f"{prefix}{column(row, here, 'question_id')}",
-        prompt=str(row["text"]),
-        truth=str(column(row, here, "correct_option")).strip(),
+        id=f"{prefix}{id_in(row, here, 'question_id')}",
+        prompt=row["text"],
+        truth=text_in(row, here, "correct_option").strip(),
         images=(beside(path.parent, image),),
         options=options,
         about=about,

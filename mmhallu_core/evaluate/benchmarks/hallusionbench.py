@@ -19,23 +19,26 @@ on 951 questions and one on 1,129 are not the same measure, and neither are a ju
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmhallu_core.clients.judge import official_correctness
+from mmhallu_core.data.answers import json_objects, read_answers
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing, rate
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, Results, guessing, rate
 from mmhallu_core.store import data_file
 from mmhallu_core.types import Answer, require
 
 PARTS = ("category", "subcategory", "set_id", "figure_id", "question_id")
+CHECK = "gpt4v_output_gpt_check"
 TRUTHS = {"0": "no", "1": "yes"}
 VERDICTS = {"0": "incorrect", "1": "correct", "2": "unclear"}  # As the official script writes them to its files.
 
 
-def _id(row: dict, here: str) -> str:
-    return "/".join(str(column(row, here, part)) for part in PARTS)
+def _id(row: dict[str, Any], here: str) -> str:
+    return "/".join(id_in(row, here, part) for part in PARTS)
 
 
 def read(path: Path | None) -> list[Question]:
@@ -49,10 +52,10 @@ def read(path: Path | None) -> list[Question]:
     questions = []
     for here, row in rows(path):
         name = _id(row, here)
-        truth, shown = str(column(row, here, "gt_answer")), str(column(row, here, "visual_input"))
+        truth, shown = id_in(row, here, "gt_answer"), id_in(row, here, "visual_input")
         require(truth in TRUTHS, f"{here}: `gt_answer` must be 0 or 1, got {truth!r}")
         require(shown in ("0", "1", "2"), f"{here}: `visual_input` must be 0, 1 or 2, got {shown!r}")
-        images = () if shown == "0" else (str(path.parent / column(row, here, "filename").removeprefix("./")),)
+        images = () if shown == "0" else (str(path.parent / text_in(row, here, "filename").removeprefix("./")),)
         parts = name.split("/")
         about = {
             "category": parts[0],
@@ -60,27 +63,37 @@ def read(path: Path | None) -> list[Question]:
             "edited": shown == "2",
             "figure": "/".join(parts[:4]),
             "asked": "/".join([*parts[:3], parts[4]]),  # the same question, whatever the figure
-            "reference": column(row, here, "gt_answer_details"),
+            "reference": text_in(row, here, "gt_answer_details"),
             "picture": "/".join(parts[:3]),  # questions of a set are alike, so intervals draw whole sets
         }
-        questions.append(Question(name, column(row, here, "question").strip(), TRUTHS[truth], images, about=about))
+        questions.append(Question(name, text_in(row, here, "question").strip(), TRUTHS[truth], images, about=about))
     return questions
 
 
-def read_results(path: str | Path) -> tuple[list[Answer], list[Answer]]:
-    """Reads a result file of the official form: the answers (`model_prediction`), and the judge's verdicts.
+def read_results(path: Path, questions: Sequence[Question] = (), key: str | None = None) -> Results | None:
+    """Reads a result file of the official form: the questions' rows, to which the answers were added.
 
-    The verdicts (`gpt4v_output_gpt_check`: 0, 1 or 2) are as many as the file has; the published sample has none.
+    Args:
+        path: the file.
+        questions: not needed here.
+        key: the column of the answer, where it is not `model_prediction`.
+
+    Returns:
+        The answers, and the judge's verdicts (`gpt4v_output_gpt_check`: 0, 1 or 2), as many as the file has; the
+        published sample has none. None for a file whose first row has not the five parts of an id.
 
     Raises:
-        RecordError: when a row has no answer, or no id.
+        RecordError: when a row has no answer, or no id, or an id comes twice.
     """
-    answers, verdicts = [], []
-    for here, row in rows(path):
-        answers.append(Answer(_id(row, here), column(row, here, "model_prediction")))
-        if row.get("gpt4v_output_gpt_check") is not None:
-            verdicts.append(Answer(_id(row, here), str(row["gpt4v_output_gpt_check"])))
-    return answers, verdicts
+    found = list(json_objects(path))
+    if not found or not set(PARTS) <= set(found[0][1]):
+        return None
+    verdicts = [
+        Answer(_id(row, f"{path}, line {line}"), id_in(row, f"{path}, line {line}", CHECK))
+        for line, row in found
+        if row.get(CHECK) is not None
+    ]
+    return read_answers(path, key, name=_id), verdicts
 
 
 def verdict(text: str) -> str:
@@ -166,5 +179,6 @@ BENCHMARKS = (
         chance=guessing,
         sha256={"HallusionBench.json": "ca6e0fb677dd56e5fb0e2700d06c58d01f8a6ae66e0f1773b2ac48c0a095d051"},
         judge="hallusionbench",
+        results=read_results,
     ),
 )

@@ -15,11 +15,12 @@ from pathlib import Path
 from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import rows, text_in
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
 from mmhallu_core.store import data_file
+from mmhallu_core.types import require
 
 HOME = "https://github.com/beccabai/hallu_med"
 FORMAT = 'Write "Answer:" and the letter of the right option, such as "Answer: A".'
@@ -33,7 +34,9 @@ def reader(name: str) -> Callable[[Path | None], list[Question]]:
         questions = []
         for item, (here, row) in zip(read_multiple_choice(file, name), rows(file), strict=True):
             # The real set names its photos "/path/to/MMVP Images/1.jpg".
-            names = (column(row, here, "image_name"), column(row, here, "edited_image_name"))
+            names = (text_in(row, here, "image_name"), text_in(row, here, "edited_image_name"))
+            # The score of med-bench is the mean over categories.
+            require(bool(item.category) or name != "med-bench", f"{here}: no `type`, the question's category")
             pictures = tuple(beside(file.parent, "/".join(one.split("/")[-2:])) for one in names)
             # The options stay as printed; in the prompt they lose the blanks at their ends, which give answers away.
             lines = ["Here are two pictures.", item.question, *(option.strip() for option in item.options), FORMAT]

@@ -24,7 +24,7 @@ from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.benchmark import Benchmark, guessing
 from mmhallu_core.evaluate.benchmarks.med import official, strict
 from mmhallu_core.evaluate.squares.orders import same_scores, same_twice, swapped
-from mmhallu_core.types import CannotRun, read_jsonl
+from mmhallu_core.types import CannotRun, read_jsonl, require
 
 SEED, SECOND_SEED = "med-tiny/0", "med-tiny/1"
 PER_CATEGORY = 100
@@ -54,7 +54,11 @@ def read_items(path: Path) -> list[Question]:
     file = path / ITEMS if path.is_dir() else path
     if not file.is_file():
         raise CannotRun(f"there is no {file}; `mmhallu med bench --out {path}` writes one")
-    return in_folder(read_jsonl(file, Question), file.parent)
+    questions = read_jsonl(file, Question)
+    for one in questions:
+        whole = len(one.options) > 1 and bool(one.about.get("category"))
+        require(whole, f"{file}: question {one.id} needs `options` and, in `about`, a `category`")
+    return in_folder(questions, file.parent)
 
 
 def _benchmark(name: str, title: str, read: Callable[[Path | None], list[Question]]) -> Benchmark:

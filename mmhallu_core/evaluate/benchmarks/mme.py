@@ -12,17 +12,20 @@ The published rule reads the first four characters of an answer. It is the same 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import column, id_in, rows, text_in
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, Results, rate
 from mmhallu_core.evaluate.ratios import mean_of_ratios
-from mmhallu_core.types import CannotRun, Picture, require
+from mmhallu_core.types import Answer, CannotRun, Picture, RecordError, require
 
 HOME = "hub:lmms-lab/MME"
 PERCEPTION = (
@@ -56,13 +59,13 @@ def read(path: Path | None) -> list[Question]:
     found = [row for file in files for row in _from_table(file)] if files else list(_from_folder(path))
     require(len(found) > 0, f"{path}: neither Parquet files nor folders of subjects such as {PERCEPTION[0]}")
     questions, asked, pictures = [], {}, {}
-    for here, subject, name, text, answer, picture in found:
+    for here, subject, name, text, answer, image in found:
         require(subject in SUBJECTS, f"{here}: no subject {subject!r} in MME; there are {', '.join(SUBJECTS)}")
         truth = answer.lower().strip().replace(".", "")
         require(truth in ("yes", "no"), f"{here}: the answer must be Yes or No, got {answer!r}")
         which = f"{subject}/{name}"
         asked[which] = asked.get(which, 0) + 1
-        shown = (pictures.setdefault(which, picture),)  # a picture's bytes are kept once
+        shown = (pictures.setdefault(which, image),)  # a picture's bytes are kept once
         about = {"subject": subject, "picture": which}
         questions.append(Question(f"{which}/{asked[which]}", text.strip(), truth, shown, about=about))
     odd = [which for which, count in asked.items() if count != 2]
@@ -72,11 +75,11 @@ def read(path: Path | None) -> list[Question]:
 
 def _from_table(file: Path) -> Iterator[Row]:
     for here, row in rows(file):
-        subject, name = column(row, here, "category"), column(row, here, "question_id")
-        picture = column(row, here, "image")
-        picture = (picture.get("bytes") or picture.get("path")) if isinstance(picture, dict) else picture
+        subject, name = text_in(row, here, "category"), id_in(row, here, "question_id")
+        shown = picture(column(row, here, "image"), here, file.parent)
+        require(shown is not None, f"{here}: `image` is empty")
         name = Path(name.removeprefix(f"{subject}/")).stem
-        yield here, subject, name, column(row, here, "question"), column(row, here, "answer"), picture
+        yield here, subject, name, text_in(row, here, "question"), text_in(row, here, "answer"), shown
 
 
 def _from_folder(folder: Path) -> Iterator[Row]:
@@ -86,10 +89,61 @@ def _from_folder(folder: Path) -> Iterator[Row]:
         beside = {file.stem: file for file in pictures.glob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png")}
         for file in sorted(texts.glob("*.txt")):
             require(file.stem in beside, f"{file}: no picture of this name in {pictures}")
-            for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            for number, line in enumerate(_lines(file), start=1):
                 here, parts = f"{file}, line {number}", line.split("\t")
                 require(len(parts) == 2, f"{here}: expected a question, a tab, and Yes or No")
                 yield here, subject, file.stem, *parts, str(beside[file.stem])
+
+
+def read_results(path: Path, questions: Sequence[Question], key: str | None = None) -> Results | None:
+    """Reads the text files that the authors' script scores: SUBJECT.txt, with lines "picture TAB question TAB right
+    answer TAB answer". The answer is taken as it stands.
+
+    Args:
+        path: the folder of these files, or one of them.
+        questions: of MME; each line must be one of them.
+        key: must be None, because the files have no columns with names.
+
+    Returns:
+        The answers, and no verdicts. None for a file of another form.
+
+    Raises:
+        CannotRun: when a folder has no such file.
+        RecordError: when a line is not of this form, or is no question of MME.
+    """
+    files = [path / f"{subject}.txt" for subject in SUBJECTS] if path.is_dir() else [path]
+    if not path.is_dir() and path.suffix != ".txt":
+        return None
+    if key is not None:
+        raise CannotRun("MME's own result files have four columns without names: leave out --answer-key")
+    if not any(file.is_file() for file in files):
+        raise CannotRun(f"{path}: no file of answers such as {SUBJECTS[0]}.txt")
+    open_ids: dict[tuple[str, str, str], list[str]] = {}  # what a line says, to the questions it can answer
+    for question in questions:
+        said = (question.about["picture"], " ".join(question.prompt.split()), question.truth)
+        open_ids.setdefault(said, []).append(question.id)
+    answers = []
+    for file in files:
+        for number, line in enumerate(_lines(file) if file.is_file() else (), start=1):
+            here, parts = f"{file}, line {number}", line.split("\t")
+            require(len(parts) == 4, f"{here}: expected a picture, a question, the right answer and an answer, by tabs")
+            said = (f"{file.stem}/{Path(parts[0]).stem}", " ".join(parts[1].split()), parts[2].strip().lower())
+            require(bool(open_ids.get(said)), f"{here}: no such question in MME, or it stands here twice")
+            answer, thought = split_thought(parts[3])
+            answers.append(Answer(open_ids[said].pop(0), answer, thought=thought))
+    return answers, []
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text file, cut at line ends alone, without empty ones.
+
+    Raises:
+        RecordError: when it is not UTF-8.
+    """
+    try:
+        return [line for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{file}: not a UTF-8 text file ({error.reason} at byte {error.start})") from error
 
 
 def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
@@ -110,14 +164,14 @@ def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
     def total(kinds: Sequence[str]) -> Metric:
         present = [kind for kind in dict.fromkeys(subjects.tolist()) if kind in kinds]
         parts = np.array([subjects == kind for kind in present], dtype=float).reshape(len(present), len(names))
-        return mean_of_ratios((100 * (accuracy + plus), ones), names, parts, add=True)
+        return replace(mean_of_ratios((100 * (accuracy + plus), ones), names, parts, add=True), share=False)
 
     found = {"perception": total(PERCEPTION), "cognition": total(COGNITION)}
     found["accuracy"], found["accuracy_plus"] = Metric(accuracy, ones, names), Metric(plus, ones, names)
     for subject in SUBJECTS:
         of = np.flatnonzero(subjects == subject)
         key, groups = subject.lower(), [names[place] for place in of]
-        found[key] = Metric(100 * (accuracy + plus)[of], ones[of], groups)
+        found[key] = Metric(100 * (accuracy + plus)[of], ones[of], groups, share=False)
         found[f"{key}_accuracy"] = Metric(accuracy[of], ones[of], groups)
         found[f"{key}_accuracy_plus"] = Metric(plus[of], ones[of], groups)
     return found
@@ -151,5 +205,6 @@ BENCHMARKS = (
         official=official,
         strict=strict,
         chance=chance,
+        results=read_results,
     ),
 )

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics
-from mmhallu_core.evaluate.categories import by_category, share
+from mmhallu_core.evaluate.categories import by_category, mean, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:Shengcao1006/MMHal-Bench"
@@ -41,19 +41,15 @@ def read(path: Path | None) -> list[Question]:
         raise CannotRun(f"MMHal-Bench does not come with `mmhallu data get`; get response_template.json from {HOME}")
     questions = []
     for number, (here, row) in enumerate(rows(path)):
-        kind = str(row.get("question_type") or KINDS[number % 8])
+        kind = text_in(row, here, "question_type") if row.get("question_type") else KINDS[number % 8]
         expected = KINDS[number % 8]
         require(kind == expected, f"{here}: question {number} must be of kind {expected}, got {kind}; keep the order")
-        name = str(row.get("image_src") or f"{column(row, here, 'image_id')}.jpg").rpartition("/")[2]
-        questions.append(
-            Question(
-                id=str(column(row, here, "image_id")),
-                prompt=str(column(row, here, "question")),
-                truth=str(column(row, here, "gt_answer")),
-                images=(beside(Path(path).parent, f"images/{name}"),),
-                about={"category": kind, "topic": row.get("question_topic"), "objects": row.get("image_content", [])},
-            )
-        )
+        one = id_in(row, here, "image_id")
+        name = (text_in(row, here, "image_src") if row.get("image_src") else f"{one}.jpg").rpartition("/")[2]
+        objects = texts_in(row, here, "image_content") if row.get("image_content") else []
+        about = {"category": kind, "topic": row.get("question_topic"), "objects": objects}
+        prompt, truth = text_in(row, here, "question"), text_in(row, here, "gt_answer")
+        questions.append(Question(one, prompt, truth, (beside(Path(path).parent, f"images/{name}"),), about=about))
     return questions
 
 
@@ -80,12 +76,12 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     found = [rating(text) for text in texts]
     scores = [0 if one is None else one for one in found]
     theirs = [rating_svco(text) for text in texts]
-    kinds = {f"score_{name}": metric for name, metric in by_category(scores, questions).items()}
+    kinds = {f"score_{name}": metric for name, metric in by_category(scores, questions, of=mean).items()}
     return {
-        "score": share(scores, questions),
+        "score": mean(scores, questions),
         "hallucination_rate": share([score < 3 for score in scores], questions),
         "informativeness": share([informativeness(score) for score in scores], questions),
-        "score_svco": share(theirs, questions),
+        "score_svco": mean(theirs, questions),
         "hallucination_rate_svco": share([score < 3 for score in theirs], questions),
         "unrated": share([one is None for one in found], questions),
         **kinds,
@@ -96,7 +92,7 @@ def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     """What the answers say without a judge: the share with nothing in them, and their length in words."""
     return {
         "unparsed": share([not text.strip() for text in texts], questions),
-        "words": share([len(text.split()) for text in texts], questions),
+        "words": mean([len(text.split()) for text in texts], questions),
     }
 
 

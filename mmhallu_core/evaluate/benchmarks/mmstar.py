@@ -15,7 +15,7 @@ from typing import Any
 
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
@@ -59,21 +59,21 @@ def read(path: Path | None) -> list[Question]:
         raise CannotRun(f"MMStar does not come with `mmhallu data get`; get mmstar.parquet from {HOME}, and name it")
     questions = []
     for here, row in rows(path):
-        text, truth = str(column(row, here, "question")), str(column(row, here, "answer")).strip().upper()
+        text, truth = text_in(row, here, "question"), text_in(row, here, "answer").strip().upper()
         require(len(truth) == 1 and truth in "ABCD", f"{here}: `answer` must be a letter of ABCD, got {truth!r}")
-        category, finer = column(row, here, "category"), column(row, here, "l2_category", "l2-category")
+        category, finer = text_in(row, here, "category"), text_in(row, here, "l2_category", "l2-category")
         options = _options(row, text, truth)
         inside = bool(options_in(text)) or options == tuple("ABCD")
         lines = () if inside else (f"{letter}. {words}" for letter, words in zip(LETTERS, options, strict=False))
         image = picture(row.get("image"), here, Path(path).parent)
         questions.append(
             Question(
-                id=str(column(row, here, "index")),
+                id=id_in(row, here, "index"),
                 prompt="\n".join([text, *lines, FORMAT]),
                 truth=truth,
                 images=() if image is None else (image,),
                 options=options,
-                about={"category": str(category), "subcategory": f"{category}/{finer}"},
+                about={"category": category, "subcategory": f"{category}/{finer}"},
             )
         )
     return questions

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
 from mmhallu_core.types import CannotRun, require
@@ -33,14 +33,15 @@ def read(path: Path | None) -> list[Question]:
         raise CannotRun(f"MMVP does not come with `mmhallu data get`; get Questions.csv from {HOME}, and name it")
     questions = []
     for here, row in rows(path):
-        number = str(column(row, here, "Index", "lndex"))  # the published header has a misprint
-        text, options = column(row, here, "Question"), column(row, here, "Options")
-        require(number.isdigit(), f"{here}: the number of the question must be a whole number, got {number!r}")
+        number = id_in(row, here, "Index", "lndex")  # the published header has a misprint
+        text, options = text_in(row, here, "Question"), text_in(row, here, "Options")
+        whole = number.isascii() and number.isdigit() and len(number) < 10
+        require(whole, f"{here}: the number of the question must be a whole number, got {number[:40]!r}")
         # "(a) Open (b) Closed"
         first, mark, second = options.partition("(b)")
         require(bool(mark) and first.strip().startswith("(a)"), f"{here}: options must read (a) ... (b) ...")
         texts = (first.strip().removeprefix("(a)").strip(), second.strip())
-        truth = column(row, here, "Correct Answer").strip().strip("()").upper()
+        truth = text_in(row, here, "Correct Answer").strip().strip("()").upper()
         prompt = (
             f"{text}\nA. {texts[0]}\nB. {texts[1]}\nAnswer with the option's letter from the given choices directly."
         )

@@ -12,17 +12,20 @@ the line.
 `read` leaves the pictures of `rbench-instance` as they are; `with_boxes` draws the boxes that its questions speak of.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mmhallu_core.data.answers import as_id
 from mmhallu_core.data.decode import BadPicture, as_png, decode
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import column, id_in, rows, text_in
+from mmhallu_core.data.sources import read_json
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
@@ -58,14 +61,14 @@ def read(path: Path | None, level: str = "image") -> list[Question]:
     drawn = [_ids(one[0]) for one in lists if one]
     questions = []
     for here, row in rows(file):
-        name, text, label = (str(column(row, here, key)) for key in ("question_id", "text", "label"))
-        image = str(file.parent / "images" / column(row, here, "image"))
+        name, text, label = id_in(row, here, "question_id"), text_in(row, here, "text"), text_in(row, here, "label")
+        image = str(file.parent / "images" / text_in(row, here, "image"))
         about = {"subsets": [ids.count(name) for ids in drawn] or [1]}
         if level == "instance":
             for role, colour in zip(("subject", "object"), COLOURS, strict=True):
-                noun = column(row, here, role).lower()
+                noun = text_in(row, here, role).lower()
                 text = text.replace(noun, f"{noun} in {colour} bounding box")
-            about["boxes"] = [column(row, here, key) for key in ("sub_box", "obj_box")]  # x0 y0 x1 y1, fractions
+            about["boxes"] = [_box(row, here, key) for key in ("sub_box", "obj_box")]
         questions.append(Question(name, text, "no" if "no" in label.lower() else "yes", (image,), about=about))
     strange = {name for ids in drawn for name in ids} - {question.id for question in questions}
     require(not strange, f"{file}: no questions of these drawn ids: {', '.join(sorted(strange)[:5])}")
@@ -73,9 +76,19 @@ def read(path: Path | None, level: str = "image") -> list[Question]:
 
 
 def _ids(path: Path) -> list[str]:
-    ids = json.loads(path.read_text(encoding="utf-8"))
-    require(isinstance(ids, list) and len(ids) > 0, f"{path}: expected a list of question ids")
-    return [str(one) for one in ids]
+    ids = read_json(path)
+    good = isinstance(ids, list) and len(ids) > 0 and all(as_id(one) is not None for one in ids)
+    require(good, f"{path}: expected a list of question ids")
+    return [as_id(one) for one in ids]
+
+
+def _box(row: dict[str, Any], here: str, key: str) -> list[float]:
+    """x0 y0 x1 y1, as fractions of the picture's width and height."""
+    box = column(row, here, key)
+    good = isinstance(box, list) and len(box) == 4 and all(type(one) in (int, float) and isfinite(one) for one in box)
+    good = good and box[0] <= box[2] and box[1] <= box[3]
+    require(good, f"{here}: `{key}` must be four numbers x0 y0 x1 y1, the second corner after the first")
+    return box
 
 
 def with_boxes(question: Question) -> Question:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import LETTER
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate, strict_accuracy
 from mmhallu_core.types import CannotRun, require
@@ -32,16 +32,17 @@ def read(path: Path | None) -> list[Question]:
         raise CannotRun(f"R-Bench does not come with `mmhallu data get`; get its two .tsv files from {HOME}")
     questions = []
     for here, row in rows(path):
-        options = tuple(str(row[letter]).strip() for letter in LETTERS if str(row.get(letter) or "").strip())
-        truth = str(column(row, here, "answer")).strip().upper()
+        named = [letter for letter in LETTERS if row.get(letter) not in (None, "")]
+        options = tuple(text for letter in named if (text := text_in(row, here, letter).strip()))
+        truth = text_in(row, here, "answer").strip().upper()
         require(len(options) > 1 and truth in LETTERS[: len(options)], f"{here}: `answer` {truth!r} is no option")
         shown = picture(row.get("image"), here, Path(path).parent)
-        lines = [f"Question: {column(row, here, 'question')}", "Options:"]
+        lines = [f"Question: {text_in(row, here, 'question')}", "Options:"]
         lines += [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
         lines = [f"Hint: {row['hint']}", *lines] if row.get("hint") else lines
         prompt = "\n".join([*lines, "Please select the correct answer from the options above."])
         images = () if shown is None else (shown,)
-        questions.append(Question(str(column(row, here, "index")), prompt, truth, images, options))
+        questions.append(Question(id_in(row, here, "index"), prompt, truth, images, options))
     return questions
 
 

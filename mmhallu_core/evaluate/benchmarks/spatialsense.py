@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, rows
+from mmhallu_core.data.rows import column, id_in, object_in, objects_in, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
@@ -43,16 +43,16 @@ def read(path: Path | None, split: str = "test") -> list[Question]:
     file = Path(path) / "annotations.json" if Path(path).is_dir() else Path(path)
     questions = []
     for here, row in rows(file):
-        if column(row, here, "split") != split:
+        if text_in(row, here, "split") != split:
             continue
-        url = column(row, here, "url")
+        url = text_in(row, here, "url")
         source = "flickr" if url.startswith("http") else "nyu"
         image = str(file.parent / "images" / source / url.rpartition("/")[2])
-        for one in column(row, here, "annotations"):
-            name, relation, label = (column(one, here, key) for key in ("_id", "predicate", "label"))
+        for one in objects_in(row, here, "annotations"):
+            name, relation, label = id_in(one, here, "_id"), text_in(one, here, "predicate"), column(one, here, "label")
             require(relation in RELATIONS, f"{here}: no relation {relation!r}; there are {', '.join(RELATIONS)}")
             require(isinstance(label, bool), f"{here}: `label` of {name} must be true or false, got {label!r}")
-            subject, other = (column(column(one, here, key), here, "name").strip() for key in ("subject", "object"))
+            subject, other = (text_in(object_in(one, here, key), here, "name").strip() for key in ("subject", "object"))
             text = f"Is the {subject} {relation} the {other}? Please answer yes or no."
             about = {"relation": relation, "subject": subject, "object": other}
             questions.append(Question(name, text, "yes" if label else "no", (image,), about=about))

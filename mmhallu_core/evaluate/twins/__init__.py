@@ -11,6 +11,7 @@ The same name, number and seed give the same questions and the same pictures, by
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.vocabulary import Vocabulary
@@ -97,6 +98,10 @@ def twin_benchmark(name: str) -> Benchmark:
     special = {"chair": partial(with_words, Vocabulary({kind: kind for kind in KINDS})), "counting": counting.scorers}
     original = special[base]() if base in special else benchmark(base)
     title = f"{original.title.partition(':')[0]} in Diorama"
-    return replace(
-        original, name=base + SUFFIX, title=title, licence="Apache-2.0", read=lambda path: twin(base), sha256=None
-    )
+
+    def read(path: Path | None) -> list[Question]:
+        if path is not None:
+            raise CannotRun(f"{base}{SUFFIX} makes its questions itself: leave out --questions")
+        return twin(base)
+
+    return replace(original, name=base + SUFFIX, title=title, licence="Apache-2.0", read=read, sha256=None)
