@@ -2,13 +2,19 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from mmhallu_core.evaluate.runner import processes
 from mmhallu_core.models import tiny_random
-from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.vlm import Vlm, pick_device
+from mmhallu_core.train.machine import on_cpu
 from mmhallu_core.types import CannotRun
 
 
@@ -71,3 +77,57 @@ def test_a_hub_id_is_not_fetched_when_offline(monkeypatch):
         Vlm.load("nobody/no-such-model")
     with pytest.raises(CannotRun, match="neither a shipped model"):
         Vlm.load("tiny-lava")
+
+
+@pytest.mark.parametrize("file", ["config.json", "processor_config.json"])
+def test_code_from_a_model_folder_is_never_run_and_nobody_is_asked(copy, tmp_path, file):
+    """Real code in a real folder, started as a person would, who says yes to everything."""
+    ran = tmp_path / "the-code-ran"
+    code = f"from pathlib import Path\nPath({str(ran)!r}).touch()\n"
+    code += "from transformers import PreTrainedConfig, ProcessorMixin\n"
+    code += "class Theirs(PreTrainedConfig):\n    model_type = 'theirs'\nclass Their(ProcessorMixin):\n    pass\n"
+    (copy / "theirs.py").write_text(code, encoding="utf-8")
+    settings = json.loads((copy / file).read_text(encoding="utf-8"))
+    if file == "config.json":
+        settings |= {"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Theirs"}}
+    else:
+        settings |= {"processor_class": "Their", "auto_map": {"AutoProcessor": "theirs.Their"}}
+    (copy / file).write_text(json.dumps(settings), encoding="utf-8")
+    Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
+    command = [sys.executable, "-m", "mmhallu_core.cli", "ask", tmp_path / "black.png", "What?", "--model", copy]
+    done = subprocess.run(command, input="yes\n" * 9, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and not ran.exists()
+    assert "brings Python code of its own (auto_map" in done.stderr and "[y/N]" not in done.stdout + done.stderr
+
+
+def test_weights_in_a_form_that_can_hold_code_are_not_opened(copy):
+    """The file is a real one, as transformers 4 wrote it."""
+    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(CannotRun, match=r"\.bin file, which is not opened.*can hold code.*safetensors"):
+        Vlm.load(copy, device="cpu")
+
+
+def test_the_device_that_is_asked_for_is_taken_or_refused(whole, monkeypatch):
+    for wrong in ("nonsense", "cuda:x", "cuda:99"):
+        monkeypatch.setenv("MMHALLU_DEVICE", wrong)
+        with pytest.raises(CannotRun, match="no device"):
+            Vlm.load(whole)
+    monkeypatch.setenv("MMHALLU_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # as on a machine with a GPU
+    assert Vlm.load(whole).model.device.type == pick_device().type == "cpu"
+    assert str(pick_device("cpu")) == "cpu"
+
+
+@pytest.mark.gpu
+def test_the_cpu_is_taken_on_request_where_there_is_a_gpu(whole, monkeypatch):
+    assert Vlm.load(whole).model.device.type == "cuda"
+    monkeypatch.setenv("MMHALLU_DEVICE", "cpu")
+    assert Vlm.load(whole).model.device.type == "cpu" and processes().device.type == "cpu"
+
+
+def test_training_on_another_gpu_than_the_first_is_refused():
+    for device, right in (("cpu", True), ("cuda:0", False)):
+        assert on_cpu(Vlm("a", SimpleNamespace(device=torch.device(device)), None)) is right
+    with pytest.raises(CannotRun, match="CUDA_VISIBLE_DEVICES=1"):
+        on_cpu(Vlm("a", SimpleNamespace(device=torch.device("cuda:1")), None))

@@ -21,7 +21,8 @@ from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Locked, run_lock
 from mmhallu_core.train.adapt import Adapt
-from mmhallu_core.train.finetune import CHECKPOINTING, RunSpec, answers_loss, finetune, prepare
+from mmhallu_core.train.finetune import RunSpec, answers_loss, finetune, prepare
+from mmhallu_core.train.machine import recompute
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.pretrain.branches import IGNORE
 from mmhallu_core.train.talks import Talk, encode_talks, write
@@ -237,7 +238,7 @@ def test_checkpointing_changes_nothing(family, rule, folders, tmp_path):
         spec = dataclasses.replace(SPEC, adapt=Adapt(), consistency=rule, checkpointing=checkpointing)
         ready = prepare(Vlm.load(folders(family), "cpu"), spec)
         if checkpointing:
-            ready.model.gradient_checkpointing_enable(CHECKPOINTING["gradient_checkpointing_kwargs"])
+            recompute(ready.model)
         ready.model.train()
         with torch.no_grad():  # so that features have drifted from where they began
             for name, value in ready.model.named_parameters():

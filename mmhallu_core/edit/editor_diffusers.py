@@ -16,6 +16,7 @@ from PIL import Image
 
 from mmhallu_core.edit.editors import CannotEdit, Edited, NoEdit
 from mmhallu_core.edit.padding import Padding
+from mmhallu_core.models.loading import SAFE, pick_device
 from mmhallu_core.types import CannotRun
 
 SIDE = 32  # sides are padded to whole multiples: what every autoencoder below can halve as often as it wants to
@@ -62,10 +63,10 @@ class DiffusersEditor:
         except ImportError as error:
             advice = "pip install 'mmhallu[edit]'"
             raise CannotRun(f"editing with diffusers needs the package of that name ({error}): {advice}") from error
-        on_gpu = torch.cuda.is_available()
+        place = pick_device()
         try:
             pipe = DiffusionPipeline.from_pretrained(
-                name, dtype=torch.bfloat16 if on_gpu else torch.float32, use_safetensors=True
+                name, dtype=torch.bfloat16 if place.type == "cuda" else torch.float32, use_safetensors=True, **SAFE
             )
         except (OSError, ValueError) as error:
             raise CannotRun(f"{name} cannot be loaded as a pipeline of diffusers: {error}") from error
@@ -74,7 +75,7 @@ class DiffusersEditor:
             raise CannotRun(f"{name} is a {kind}; editors are {', '.join(PIPELINES)}")
         self.habits = PIPELINES[kind]
         self.steps = steps or self.habits.steps
-        self.pipe = pipe.to("cuda" if on_gpu else "cpu")
+        self.pipe = pipe.to(place)
         self.pipe.set_progress_bar_config(disable=True)
         self.about: dict[str, Any] = {
             "kind": "diffusers",

@@ -25,6 +25,7 @@ from torch.nn.functional import normalize
 from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.edit.annotate import noted
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
+from mmhallu_core.models.loading import SAFE
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.types import CannotRun, Number, Picture
 
@@ -105,8 +106,8 @@ class ClipEmbedder:
         from transformers import AutoImageProcessor, CLIPModel
 
         try:
-            self.model = CLIPModel.from_pretrained(name).eval()
-            self.processor = AutoImageProcessor.from_pretrained(name)
+            self.model = CLIPModel.from_pretrained(name, use_safetensors=True).eval()
+            self.processor = AutoImageProcessor.from_pretrained(name, **SAFE)
         except (OSError, ValueError) as error:
             raise CannotRun(f"{name} cannot be loaded as a CLIP: {error}") from error
         self.mode = mode

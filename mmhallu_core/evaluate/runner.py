@@ -33,7 +33,7 @@ from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
 from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.shared_prefix import answers
-from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.vlm import Vlm, pick_device
 from mmhallu_core.store import json_sha256, run_lock
 from mmhallu_core.types import CannotRun, Picture
 
@@ -134,7 +134,7 @@ def run(
 def processes() -> PartialState:
     """The processes that share the work. Call it before a model is loaded, so that each takes a GPU of its own."""
     slowest = timedelta(days=7)  # the others wait for it
-    return PartialState(cpu=not torch.cuda.is_available(), timeout=slowest)
+    return PartialState(cpu=pick_device().type == "cpu", timeout=slowest)
 
 
 def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:

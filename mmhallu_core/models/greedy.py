@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from transformers import BatchFeature, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.generation import GenerateDecoderOnlyOutput
 
 from mmhallu_core.data.thinking import CLOSE, OPEN
 
+# What a model keeps of what it has read: transformers 5.24 calls it `cache`, as an argument and in what comes back.
+CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__dataclass_fields__ else "past_key_values"
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 SAMPLING = (
     "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",

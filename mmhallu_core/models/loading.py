@@ -17,17 +17,23 @@ from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.utils import logging
 
+from mmhallu_core import config
 from mmhallu_core.store import checkpoint_folder, is_offline
 from mmhallu_core.types import CannotRun
 
 SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2", "tiny-llava-compares")
+SAFE = {"trust_remote_code": False}  # None would ask on the terminal, and run a model folder's code on "yes"
 SMALL = 50_000_000  # bytes of weights that load before anybody looks
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The device to run on: `name` when given, else CUDA when there is one, else the CPU (mps only on request)."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device to run on: `name`, else what MMHALLU_DEVICE says, else CUDA when there is one, else the CPU.
+
+    Raises:
+        CannotRun: when there is no such device.
+    """
+    return torch.device(config.device(name))
 
 
 def load_parts(
@@ -40,12 +46,14 @@ def load_parts(
     """Loads a model and its processor; `Vlm.load` says what the arguments mean.
 
     Raises:
-        CannotRun: when there is no such model, or its files are damaged, incomplete or of another kind.
+        CannotRun: when there is no such model or device, or its files are damaged, incomplete, of another kind, or of
+            a kind that can hold code.
     """
     source, local = _source(name)
-    options = {"local_files_only": local or is_offline()}
+    place = None if device_map is not None else pick_device(device)
+    options = {"local_files_only": local or is_offline(), **SAFE}
     weights = {"dtype": dtype, "device_map": device_map, "attn_implementation": attention}
-    weights = {key: value for key, value in weights.items() if value is not None}
+    weights = {key: value for key, value in weights.items() if value is not None} | {"use_safetensors": True}
     try:
         processor = AutoProcessor.from_pretrained(source, **options)
     except Exception as error:  # the tokenizers library raises bare Exceptions on damaged files
@@ -74,7 +82,7 @@ def load_parts(
         )
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
-    return (model if device_map is not None else model.to(pick_device(device))).eval(), processor
+    return (model if place is None else model.to(place)).eval(), processor
 
 
 @contextmanager
@@ -112,6 +120,16 @@ def _source(name: str | Path) -> tuple[Path | str, bool]:
 def _advice(name: str | Path, source: Path | str, local: bool, part: str, error: Exception) -> str:
     """One message for everything that can go wrong with files: what, why, and what to do."""
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is known'}"
+    if "custom code" in str(error):  # transformers' words for `auto_map` in one of the model's JSON files
+        return (
+            f"{name} brings Python code of its own (auto_map in its JSON files), which is never run here: it could do "
+            "anything on this machine. Take a model that transformers knows by itself"
+        )
+    if local and any(Path(source).glob("*.bin")) and not any(Path(source).glob("*.safetensors")):
+        return (
+            f"{source} holds its weights in a .bin file, which is not opened: it can hold code that runs when it is "
+            "read. Save the model again where you trust it, with save_pretrained, which writes safetensors"
+        )
     if local:
         return f"{source} does not load as an image-text-to-text {part} ({reason}); get or save its files again"
     if is_offline():

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from mmhallu_core.models.greedy import generate, text_of
+from mmhallu_core.models.greedy import CACHE, generate, text_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
@@ -42,10 +42,9 @@ class Blend(LogitsProcessor):
             seen = self.other(**self.inputs, use_cache=True)
         else:  # the pictures and all earlier words are in the cache: only the newest word is read
             self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=1)
-            seen = self.other(
-                input_ids=input_ids[:, -1:], attention_mask=self.mask, past_key_values=self.cache, use_cache=True
-            )
-        self.cache = seen.past_key_values
+            read = {CACHE: self.cache, "attention_mask": self.mask}
+            seen = self.other(input_ids=input_ids[:, -1:], **read, use_cache=True)
+        self.cache = getattr(seen, CACHE)
         return (1 - self.shares) * scores + self.shares * seen.logits[:, -1].float()
 
 

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
 
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
+from mmhallu_core.models.greedy import CACHE
 from mmhallu_core.models.score import Scored, answered, score
 from mmhallu_core.models.shared_prefix import Plan, plan_prompts
 from mmhallu_core.models.vlm import Vlm
@@ -80,7 +81,7 @@ def _scored(
         return score(vlm, [groups[owner] for owner in owners], questions, answers, len(answers))
     read = vlm.model(**shared.inputs, use_cache=True, logits_to_keep=1)
     found = []
-    for tail, (_, count), log_probs in zip(shared.tails, ends, _tails(vlm, shared, read.past_key_values), strict=True):
+    for tail, (_, count), log_probs in zip(shared.tails, ends, _tails(vlm, shared, getattr(read, CACHE)), strict=True):
         ids = torch.tensor(tail[-count:])
         tokens = tuple(vlm.processor.tokenizer.decode(one) for one in ids)
         found.append(Scored(ids, tokens, log_probs[len(tail) - count - 1 : len(tail) - 1]))
@@ -97,6 +98,6 @@ def _tails(vlm: Vlm, shared: Plan, cache: Cache) -> Float[Tensor, "answers token
     real = pad_sequence([torch.ones_like(tail) for tail in tails], batch_first=True)
     mask = torch.cat([shared.inputs["attention_mask"][rows], real], dim=1)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    logits = vlm.model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache).logits
+    logits = vlm.model(input_ids=ids, attention_mask=mask, position_ids=positions, **{CACHE: cache}).logits
     logits = logits[:, :-1].float()
     return (logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)).cpu()

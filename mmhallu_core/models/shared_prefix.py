@@ -29,7 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, Cache
 
 from mmhallu_core.models.batches import Pictures, picture_groups
-from mmhallu_core.models.greedy import generate, own_settings, text_of
+from mmhallu_core.models.greedy import CACHE, generate, own_settings, text_of
 from mmhallu_core.models.vlm import Vlm
 
 # What a processor gives along the tokens of a prompt; everything else that it gives belongs to the pictures.
@@ -156,7 +156,7 @@ def _go_on(vlm: Vlm, shared: Plan, max_new_tokens: int, batch_size: int) -> list
         rows = torch.tensor([shared.owners[i] for i in batch], device=shared.inputs["input_ids"].device)
         for module, delta in zip(counters, deltas, strict=True):
             module.rope_deltas = delta[rows.to(delta.device)]
-        cache = read.past_key_values if batch is batches[-1] else copy.deepcopy(read.past_key_values)
+        cache = getattr(read, CACHE) if batch is batches[-1] else copy.deepcopy(getattr(read, CACHE))
         cache.batch_select_indices(rows)
         for i, text in zip(batch, _answer_tails(vlm, shared, batch, rows, cache, max_new_tokens), strict=True):
             said[i] = text
@@ -176,5 +176,5 @@ def _answer_tails(
         "attention_mask": torch.cat([shared.inputs["attention_mask"][rows], mask], dim=1),
     }
     # It is told of the prefix, and computes only what is not in the cache.
-    new = generate(vlm.model, whole, max_new_tokens, past_key_values=cache)[:, whole["input_ids"].shape[1] :]
+    new = generate(vlm.model, whole, max_new_tokens, **{CACHE: cache})[:, whole["input_ids"].shape[1] :]
     return [text_of(vlm.processor.tokenizer, said, vlm.opens_thought) for said in new.tolist()]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import trainable
-from mmhallu_core.train.finetune import CHECKPOINTING, RunSpec, prepare
+from mmhallu_core.train.finetune import RunSpec, prepare
+from mmhallu_core.train.machine import recompute
 from mmhallu_core.train.talks import Make
 
 LEARNING = 12  # bytes beside a trained number: its gradient, and the two means that Adam keeps
@@ -29,7 +30,7 @@ def cost(vlm: Vlm, make: Make, spec: RunSpec) -> dict[str, Any]:
     """
     ready = prepare(vlm, spec)
     if spec.checkpointing:
-        ready.model.gradient_checkpointing_enable(CHECKPOINTING["gradient_checkpointing_kwargs"])
+        recompute(ready.model)
     ready.model.train()
     batch = ready.collate([make(i) for i in range(spec.batch)])
     for _ in range(2):

@@ -29,6 +29,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Journal, run_lock, sha256
 from mmhallu_core.train.adapt import Adapt, adapt, trainable
 from mmhallu_core.train.consistency import Held, is_on, pair_inputs, require_tokens
+from mmhallu_core.train.machine import on_cpu, recompute_arguments
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.outcome import base_info, collapse_record, first_and_final, look, losses_of, quiet, save_weights
 from mmhallu_core.train.pretrain.branches import IGNORE
@@ -36,9 +37,6 @@ from mmhallu_core.train.pretrain.recipe import StageTrainer, versions
 from mmhallu_core.train.progress import Bar
 from mmhallu_core.train.talks import Make, Talk, encode_talks
 from mmhallu_core.types import CannotRun
-
-# The other kind of checkpointing needs inputs with a gradient, which a frozen embedding does not give.
-CHECKPOINTING = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
 
 
 @dataclass(frozen=True)
@@ -261,15 +259,14 @@ def _trained(ready: Prepared, make: Make, spec: RunSpec, checkpoints: Path, prog
     Raises:
         CannotRun: when a launcher started several processes, or the loss stops being a number.
     """
-    on_cpu = ready.vlm.model.device.type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(checkpoints), max_steps=spec.steps, per_device_train_batch_size=spec.batch,
         gradient_accumulation_steps=spec.accumulation, learning_rate=spec.lr, lr_scheduler_type=spec.scheduler,
         warmup_steps=math.ceil(spec.warmup * spec.steps) if spec.steps > 1 else 0, max_grad_norm=1.0, seed=spec.seed,
         logging_steps=1, logging_nan_inf_filter=False, save_steps=spec.save_every, save_total_limit=1,
         report_to="none", remove_unused_columns=False, dataloader_num_workers=0, dataloader_pin_memory=False,
-        use_cpu=on_cpu, bf16=spec.dtype == "bfloat16", fp16=spec.dtype == "float16",
-        disable_tqdm=True, **(CHECKPOINTING if spec.checkpointing else {}),
+        use_cpu=on_cpu(ready.vlm), bf16=spec.dtype == "bfloat16", fp16=spec.dtype == "float16",
+        disable_tqdm=True, **recompute_arguments(spec.checkpointing),
     )  # fmt: skip
     if arguments.world_size > 1:
         raise CannotRun("this trains on one GPU; start it without a launcher of several processes")

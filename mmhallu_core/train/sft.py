@@ -32,6 +32,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import sha256
 from mmhallu_core.train.adapt import Adapt, How, Kind, adapt, merge, trainable
 from mmhallu_core.train.consistency import Held, changed_pixels, is_on, pair_inputs
+from mmhallu_core.train.machine import on_cpu
 from mmhallu_core.train.med_loss import Consistency
 from mmhallu_core.train.outcome import (
     base_info,
@@ -186,7 +187,7 @@ def fine_tune(
         output_dir=str(out), max_steps=spec.steps, per_device_train_batch_size=spec.batch, learning_rate=spec.lr,
         lr_scheduler_type="cosine", warmup_steps=min(10, spec.steps // 5), max_grad_norm=1.0, seed=spec.seed,
         logging_steps=1, save_strategy="no", report_to="none", remove_unused_columns=False, dataloader_num_workers=0,
-        dataloader_pin_memory=False, use_cpu=vlm.model.device.type == "cpu", logging_nan_inf_filter=False,
+        dataloader_pin_memory=False, use_cpu=on_cpu(vlm), logging_nan_inf_filter=False,
         disable_tqdm=True,  # in a notebook, this also leaves out a table with a row for each step
     )  # fmt: skip
     trainer = StageTrainer(loss, model=model, args=arguments, train_dataset=examples, data_collator=collator,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from mmhallu_core.methods.med.presets import PRESETS, Preset
 from mmhallu_core.train.adapt import Adapt, How
+from mmhallu_core.train.machine import recompute_arguments
 from mmhallu_core.types import CannotRun
 
 Card = Literal[40, 80]
@@ -113,8 +114,7 @@ class OneGpu:
         return {
             "per_device_train_batch_size": self.batch,
             "gradient_accumulation_steps": self.accumulation,
-            "gradient_checkpointing": self.checkpointing,
-            "gradient_checkpointing_kwargs": {"use_reentrant": False},  # the other kind needs inputs with a gradient
+            **recompute_arguments(self.checkpointing),
             "bf16": self.dtype == "bfloat16",
             "fp16": self.dtype == "float16",
             "learning_rate": self.preset.lr,

@@ -17,7 +17,7 @@ import torch
 from mmhallu_core.data.chats import Chat, file_sha256, read_training_file
 from mmhallu_core.methods.med.lessons import SAME, SWAP, Chats, Lessons
 from mmhallu_core.methods.med.one_gpu import OneGpu, one_gpu, plan
-from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.vlm import Vlm, pick_device
 from mmhallu_core.train.adapt import Adapt, How
 from mmhallu_core.train.consistency import is_on
 from mmhallu_core.train.cost import cost
@@ -186,7 +186,7 @@ def _load(ask: Sft) -> tuple[Vlm, Lessons | Chats]:
 
 def _native_bf16() -> bool:
     """Whether this machine computes in bfloat16 by itself; a CPU does, if slowly."""
-    return not torch.cuda.is_available() or torch.cuda.is_bf16_supported(False)
+    return pick_device().type != "cuda" or torch.cuda.is_bf16_supported(False)
 
 
 def _usual_dtype(vlm: Vlm) -> str:

@@ -25,6 +25,7 @@ from transformers import (
     set_seed,
 )
 
+from mmhallu_core.models.loading import pick_device
 from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
 from mmhallu_core.models.tokenizer import train_tokenizer
 from mmhallu_core.store import sha256
@@ -139,6 +140,7 @@ def run_stage(
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.02, max_grad_norm=1.0,
         logging_steps=25, save_steps=SAVE_STEPS, save_total_limit=1, report_to="none", remove_unused_columns=False,
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
+        use_cpu=pick_device().type == "cpu",
     )  # fmt: skip
     trainer = StageTrainer(
         loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator,
@@ -190,7 +192,9 @@ def speak_loss(groups: dict[str, list[int]], turned):
         pairs = turned is not None and len(cells) == 2 * len(labels)
         output = llava.model(**inputs, use_cache=False, output_hidden_states=pairs)
         said = answer_loss(output.last_hidden_state, llava.lm_head, labels, weights)
-        tokens = output.image_hidden_states.unflatten(0, (len(cells), -1))
+        pictures = output.image_hidden_states  # of each picture from transformers 5.24 on, else all in one
+        pictures = torch.cat(pictures) if isinstance(pictures, list | tuple) else pictures
+        tokens = pictures.unflatten(0, (len(cells), -1))
         words = llava.get_input_embeddings().weight
         seen, right = see_loss(tokens, words, groups, cells)
         total = said + SEE_WEIGHT * seen
