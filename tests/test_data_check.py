@@ -128,6 +128,8 @@ DEFECTS = {
         (put(answer=7), "bad_value"),
         (put(answer=""), "empty_answer"),
         (put(prompt="x"), "ignored_key"),
+        (put(text="Is there a dog?"), "several_answers"),
+        (put(response="Yes"), "several_answers"),
     ],
 }
 for defects in DEFECTS.values():

@@ -45,6 +45,7 @@ ADVICE = {
     "wrong_letter": "With options, `answer` is the capital letter of the right one: A is the first.",
     "bad_options": "Give at least two different options, none with a blank at its ends: a rule could see it.",
     "bad_value": "Correct the value; the message says what it must be.",
+    "several_answers": "Take the other texts out, or score the file with `--answer-key` and the column of the answer.",
 }
 NOTES = {
     "empty_answer": "Scorers count it as an empty answer; take it out if it is not one.",

@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import Any
 
-from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, TEXT_KEYS, as_id
+from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, TEXT_KEYS, as_id, candidates
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.types import CATEGORIES, Answer, EditSample, Preference, Record, RecordError, slug
 
@@ -176,6 +176,9 @@ def _answer(values: dict[str, Any]) -> Iterator[Fault]:
         yield "bad_value", f"`{found['answer']}` must be a text, got {json.dumps(values[found['answer']])[:40]}"
     elif found["answer"] and not values[found["answer"]].strip():
         yield "empty_answer", f"`{found['answer']}` has no text"
-    read = {found["id"], found["answer"], next((key for key in IMAGE_KEYS if key in values), None)}
+    several = candidates(values)
+    if len(several) > 1:
+        yield "several_answers", f"{', '.join(f'`{name}`' for name in several)} could each be the answer"
+    read = {found["id"], *several, "thought", next((key for key in IMAGE_KEYS if key in values), None)}
     for name in (name for name in values if name not in read):
         yield "ignored_key", f"`{name}`"
