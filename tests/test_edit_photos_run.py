@@ -45,7 +45,7 @@ def scene(number: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six photos that can be edited, one where nothing stands out, three files that cannot be read."""
+    """Six photos that can be edited, two where nothing stands out, two files that cannot be read."""
     place = tmp_path_factory.mktemp("photos")
     for number in range(6):
         Image.fromarray(scene(number)).save(place / f"ball{number}.{'jpg' if number % 2 else 'png'}", quality=92)
@@ -79,9 +79,9 @@ def test_each_file_gives_a_sample_or_one_reason(built):
     assert (result["n"], result["samples"]) == (10, len(samples)) and len(samples) == 6
     assert {one.id: (one.stage, one.reason) for one in rejected} == {
         "cut.jpg": ("source", "corrupt_image"),
-        "empty.png": ("source", "empty_file"),
+        "empty.png": ("source", "empty_image"),
         "plain.png": ("edit", Refusal.NO_THING),
-        "print.jpg": ("source", "cmyk"),
+        "print.jpg": ("edit", Refusal.NO_THING),
     }
 
 
