@@ -24,6 +24,9 @@ def data_export(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     same: Annotated[float, typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference.")] = 0.1,
     seed: Annotated[int, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places.")] = 0,
+    allow: Annotated[
+        list[Path] | None, typer.Option(help="Another folder whose pictures may go along; may come repeatedly.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
@@ -33,7 +36,7 @@ def data_export(
 
     records = read_training_file(file)
     if form == "datasets":
-        found = to_datasets(records, file.parent, out)
+        found = to_datasets(records, file.parent, out, allow or ())
         emit(found, as_json, f"{found['n']} records are in {out}; datasets.load_dataset({str(out)!r}) reads them")
         return
     from mmhallu_core.methods.med.lessons import Lessons
@@ -42,7 +45,7 @@ def data_export(
     if not isinstance(records[0], Chat):
         lessons = Lessons(records, file.parent, seed, same)
         chats = (lessons.chat(i) for i in range(len(lessons)))
-    found = to_llamafactory(chats, file.parent, out)
+    found = to_llamafactory(chats, file.parent, out, allow=allow or ())
     said = f"{found['n']} talks are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
     emit(found, as_json, said)
 

@@ -127,3 +127,94 @@ def test_what_cannot_be_exported_says_so(edits, tmp_path):
         to_datasets([], edits.parent, tmp_path / "e")
     result = CliRunner().invoke(app, ["data", "export", str(edits), "--as", "csv", "--out", str(tmp_path / "f")])
     assert result.exit_code == 2 and "--as is llamafactory, datasets" in result.output
+
+
+# ---------------------------------------------------------------- what may go along
+
+SECRET = "the-contents-of-a-private-file"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of records, and beside it files that are nobody's business."""
+    folder, outside = tmp_path / "records", tmp_path / "private"
+    folder.mkdir(), outside.mkdir()
+    for place in (folder, outside):
+        Image.new("RGB", (40, 32), "red").save(place / "a.png")
+    Image.new("RGB", (40, 32), "blue").save(folder / "b.png")
+    for place in (folder, outside, tmp_path):
+        (place / "secret.txt").write_text(SECRET, encoding="utf-8")
+    return folder
+
+
+def refused(folder, form, record, *more):
+    """What the command says about one record; nothing of the private file may be in what it wrote."""
+    (folder / "r.jsonl").write_text(json.dumps(record), encoding="utf-8")
+    out = folder.parent / "out"
+    result = CliRunner().invoke(
+        app, ["data", "export", str(folder / "r.jsonl"), "--as", form, "--out", str(out), *more]
+    )
+    written = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
+    assert result.exit_code == 2 and not any(SECRET.encode() in one for one in written)
+    return result.stderr
+
+
+def talk(*images):
+    return {"id": "t", "images": list(images), "question": "What is new?", "answer": "A cup."}
+
+
+def edit(image="a.png", edited="b.png", mask=None):
+    sample = {"id": "t", "image": image, "edited_image": edited, "category": "Object", "edit_instruction": "Add it."}
+    sample |= dict.fromkeys(("caption", "edited_caption", "difference", "question", "answer"), "A cup.")
+    return sample | ({"provenance": {"mask": mask}} if mask else {})
+
+
+@pytest.mark.parametrize("form", ["datasets", "llamafactory"])
+@pytest.mark.parametrize("kind", ["talk", "image", "edited", "mask", "absolute", "link", "link to a folder"])
+def test_a_file_from_elsewhere_does_not_go_along(mine, form, kind):
+    private = mine.parent / "private"
+    if kind.startswith("link"):
+        try:
+            (mine / "l").symlink_to(private if "folder" in kind else private / "a.png")
+        except OSError:
+            pytest.skip("this system makes no links")
+    record = {
+        "talk": talk("../secret.txt"),
+        "image": edit("../private/a.png"),
+        "edited": edit(edited="../secret.txt"),
+        "mask": edit(mask="../private/secret.txt"),
+        "absolute": talk(str(private / "a.png")),
+        "link": talk("l"),
+        "link to a folder": talk("l/a.png"),
+    }[kind]
+    if (form, kind) == ("llamafactory", "mask"):
+        record = edit("b.png", "../private/a.png")  # masks stay here: that form has none
+    assert "leads out of" in refused(mine, form, record)
+
+
+@pytest.mark.parametrize("form", ["datasets", "llamafactory"])
+@pytest.mark.parametrize("named", ["secret.txt", "signed.png", "r.jsonl"])
+def test_only_a_picture_goes_along(mine, form, named):
+    (mine / "signed.png").write_bytes(b"\x89PNG\r\n\x1a\n" + SECRET.encode())  # begins as one, and is none
+    assert "cannot be read as a picture" in refused(mine, form, talk(named))
+    assert "cannot be read as a picture" in refused(mine, form, edit(edited=named))
+
+
+@pytest.mark.parametrize("form", ["datasets", "llamafactory"])
+def test_a_folder_that_is_named_may_go_along(mine, form):
+    private = mine.parent / "private"
+    (mine / "r.jsonl").write_text(json.dumps(talk("../private/a.png", str(mine / "b.png"))), encoding="utf-8")
+    out = mine.parent / "out"
+    assert export(mine / "r.jsonl", "--as", form, "--out", out, "--allow", private)["n"] == 1
+    another = mine.parent / "another"
+    assert "leads out of" in refused(mine, form, talk("../private/a.png"), "--allow", str(another))
+
+
+def test_a_benchmark_takes_no_file_from_elsewhere_either(mine):
+    from mmhallu_core.data.question import Question
+    from mmhallu_core.edit.benchmark import write_benchmark
+
+    asked = [Question("q", "What?", "A", images=("a.png", "../private/a.png"), options=("x", "y"))]
+    with pytest.raises(CannotRun, match="leads out of"):
+        write_benchmark(asked, mine.parent / "bench", "mine", {}, folder=mine)
+    assert not (mine.parent / "bench").exists()

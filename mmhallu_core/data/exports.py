@@ -8,7 +8,7 @@ LLaMA-Factory 0.9.5, which wants an older transformers, its loader was tried by 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from mmhallu_core.data.chats import Chat, open_picture
 from mmhallu_core.data.decode import Decoded, as_png
+from mmhallu_core.data.inside import require_inside
 from mmhallu_core.types import CannotRun, EditSample
 
 NAME = "mmhallu"
@@ -25,7 +26,9 @@ ROWS = 500  # in one Parquet file: with photos some 100 MB
 PICTURES = ("image", "edited_image", "mask")
 
 
-def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = NAME) -> dict[str, Any]:
+def to_llamafactory(
+    chats: Iterable[Chat], folder: Path, out: Path, name: str = NAME, allow: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Writes talks as LLaMA-Factory's sharegpt form with several pictures, and the entry that names them.
 
     Args:
@@ -33,6 +36,7 @@ def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = 
         folder: where the paths of their pictures start.
         out: the folder to write; LLaMA-Factory's `dataset_dir`.
         name: of the data set; the `dataset` of its configuration. Other entries of the folder stay.
+        allow: other folders whose pictures may go along, see `require_inside`.
 
     Returns:
         `name`, `n`, `images` (files written) and `file`.
@@ -48,6 +52,7 @@ def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = 
         raise CannotRun(f"{index} is not JSON ({error}); repair it or use a new --out") from error
     with open(out / f"{name}.jsonl", "w", encoding="utf-8", newline="\n") as lines:
         for chat in chats:
+            require_inside(chat.images, folder, allow, chat.id)
             paths = []
             for picture in chat.images:
                 kind, content = open_picture(picture, folder, chat.id).portable
@@ -68,7 +73,9 @@ def to_llamafactory(chats: Iterable[Chat], folder: Path, out: Path, name: str = 
     return {"name": name, "n": count, "images": len(written), "file": str(out / f"{name}.jsonl")}
 
 
-def to_datasets(records: Iterable[EditSample] | Iterable[Chat], folder: Path, out: Path) -> dict[str, Any]:
+def to_datasets(
+    records: Sequence[EditSample] | Sequence[Chat], folder: Path, out: Path, allow: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Writes records as a folder that `datasets.load_dataset` reads, with columns of pictures.
 
     Edit samples keep their fields, with the mask beside the two pictures and `provenance` as JSON text. Talks become
@@ -78,6 +85,7 @@ def to_datasets(records: Iterable[EditSample] | Iterable[Chat], folder: Path, ou
         records: all of one kind.
         folder: where the paths of their pictures start.
         out: the folder to write; it must hold no Parquet files yet.
+        allow: other folders whose pictures may go along, see `require_inside`.
 
     Returns:
         `n`, `files` and `folder`.
@@ -85,6 +93,9 @@ def to_datasets(records: Iterable[EditSample] | Iterable[Chat], folder: Path, ou
     Raises:
         CannotRun: when a picture cannot be read, there is no record, or the folder is in use.
     """
+    for one in records:
+        named = one.images if isinstance(one, Chat) else (one.image, one.edited_image, one.provenance.get("mask"))
+        require_inside(named, folder, allow, one.id)
     (out / "data").mkdir(parents=True, exist_ok=True)
     if any((out / "data").glob("*.parquet")):
         raise CannotRun(f"{out / 'data'} holds Parquet files already: use a new --out")

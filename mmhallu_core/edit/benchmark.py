@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.decode import decode
+from mmhallu_core.data.inside import require_inside
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark_contamination import Offender, contamination
 from mmhallu_core.edit.benchmark_lmms import write_lmms_task
@@ -98,10 +99,12 @@ def write_benchmark(
 
     Raises:
         Refused: see `checked`; also when training data holds a scene, a picture or a pair of the questions.
-        CannotRun: when the folder is not empty.
+        CannotRun: when the folder is not empty, or a picture's path leads out of `folder`.
     """
     if out.is_dir() and any(out.iterdir()):
         raise CannotRun(f"{out} is not empty; give another --out, so that no two benchmarks are mixed")
+    for one in questions:
+        require_inside(one.images, folder, (), one.id)
     found = checked(questions)
     drawn = []
     for one in questions:
