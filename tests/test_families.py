@@ -4,18 +4,21 @@ A new family is one description in mmhallu_core/models/families.py, one tiny mod
 tests run on CUDA in bfloat16 with `-m gpu`.
 """
 
+import contextlib
 import copy
 import dataclasses
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.families import FAMILIES, family_of
-from mmhallu_core.models.record import edit, record
+from mmhallu_core.models.record import edit, in_raster_order, record
 from mmhallu_core.models.score import score
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm
@@ -384,19 +387,24 @@ def pixels_of(view, row, col, image):
     return tuple(round(v) for v in (left, top, left + wide, top + high))
 
 
-def embeddings(vlm, sets, apart=False):
-    """What the decoder reads; `apart` keeps the patches of a picture from looking at each other."""
+@contextlib.contextmanager
+def patches_apart(vlm):
+    """Keeps the patches of a picture from looking at each other."""
     handles = []
-    if apart:
-        for layer in vlm.family.tower_layers(vlm.model):
-            attention = layer.get_submodule(vlm.family.vision_matrices[0].rpartition(".")[0])
-            handles.append(attention.register_forward_hook(silence))
+    for layer in vlm.family.tower_layers(vlm.model):
+        attention = layer.get_submodule(vlm.family.vision_matrices[0].rpartition(".")[0])
+        handles.append(attention.register_forward_hook(silence))
     try:
-        with torch.no_grad(), record(vlm.model, layers=()) as seen:
-            vlm.model(**vlm.encode(sets, [vlm.prompt("Where?", len(images)) for images in sets]))
+        yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def embeddings(vlm, sets, apart=False):
+    """What the decoder reads."""
+    with torch.no_grad(), record(vlm.model, layers=()) as seen, patches_apart(vlm) if apart else nullcontext():
+        vlm.model(**vlm.encode(sets, [vlm.prompt("Where?", len(images)) for images in sets]))
     return seen.embeddings.float().cpu()
 
 
@@ -432,6 +440,41 @@ def test_a_changed_patch_moves_its_own_token(vlm, beside):
             assert divmod(int(grid.argmax()), view.grid[1]) == cell, "the token of the patch moves most"
             if apart and view is finest and (beside == 0 or vlm.family.name != "llava_onevision"):
                 assert int((grid > 0).sum()) == 1, "and it alone, where patches do not look at each other"
+
+
+@pytest.mark.parametrize("beside", [0, 1], ids=["alone", "second of two"])
+def test_recorded_vision_can_be_put_in_raster_order(vlm, beside):
+    """Half of the patches are changed, and none looks at another: what moves in the tower must be where a change is.
+
+    Where the processor hands out views as pictures, the change is looked up in them; Qwen's hands out patches in an
+    order of its own, so there the picture itself tells, which is not resized.
+    """
+    height, width = size_of(vlm)
+    image, others = noise(height, width), [noise(height // 2 * 2, width * 2, 7)] * beside
+    size = vlm.model.config.vision_config.patch_size
+    size = size if isinstance(size, int) else size[0]
+    pattern = np.random.default_rng(5).random((height // size, width // size)) < 0.5
+    inside = pattern.repeat(size, 0).repeat(size, 1)[..., None]
+    other = Image.fromarray(np.where(inside, 255 - np.asarray(image), np.asarray(image)))
+    grids, pixels, layers = [], [], range(len(vlm.family.tower_layers(vlm.model)))
+    for shown in (image, other):
+        inputs = encoded(vlm, [[*others, shown]])
+        with torch.no_grad(), patches_apart(vlm), record(vlm.model, (), vision_layers=layers) as seen:
+            vlm.model(**inputs)
+        grids.append([in_raster_order(vlm.model, inputs, seen.vision[layer]) for layer in layers])
+        pixels.append(inputs["pixel_values"])
+    if "image_grid_thw" in inputs:
+        expected = [torch.zeros(shape, dtype=torch.bool) for shape in inputs["image_grid_thw"][:, 1:].tolist()]
+        expected[-1] = torch.from_numpy(pattern)
+    else:
+        shown, changed = pixels[0].flatten(0, -4), (pixels[0] != pixels[1]).flatten(0, -4).any(1)
+        expected = list(functional.max_pool2d(changed.float(), size).bool().cpu())
+        if len(expected) != len(grids[0][0]):  # a picture with fewer tiles was filled up, and the tower leaves that out
+            expected = [grid for grid, view in zip(expected, shown, strict=True) if view.any()]
+    assert any(grid.any() for grid in expected)
+    for before, after in zip(*grids, strict=True):
+        moved = [(one != other).any(-1).cpu() for one, other in zip(before, after, strict=True)]
+        assert len(moved) == len(expected) and all(map(torch.equal, moved, expected))
 
 
 def cross_attention_sees_the_patch(vlm, image):

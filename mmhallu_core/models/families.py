@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from mmhallu_core.models import grids
 from mmhallu_core.models.image_tokens import Positions, positions_from
+from mmhallu_core.models.raster import Raster, squares, tiles, views, windows
 from mmhallu_core.types import CannotRun
 
 
@@ -35,6 +36,8 @@ class Family:
         mlp_matrices: gate, up and down matrix; paths from the layer.
         image_positions: (processor, its output, sizes of the pictures of each sample, names of the samples) gives
             the `ImageTokens` of each picture, see `image_tokens.locate`. None where pictures are not tokens.
+        raster: (model, the processor's output, what a tower layer gave out) gives its patches row by row, see
+            `raster.py`.
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
         deepstack: path of a list of further connectors, where the decoder reads the picture more than once: what number
             i of them gives is added to the image tokens behind decoder layer i.
@@ -58,6 +61,7 @@ class Family:
     )  # fmt: skip
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
+    raster: Raster = views
     vision_tail: tuple[str, ...] = ()
     deepstack: str | None = None
     old_names: tuple[tuple[tuple[str, str], ...], ...] = ()
@@ -152,6 +156,7 @@ _QWEN = {
     "vision_tower": "model.visual",
     "vision_layers": ("model.visual.blocks",),
     "image_positions": positions_from(grids.qwen_vl),
+    "raster": squares,
 }
 _QWEN_OLD = ((("model.language_model.", "model."), ("model.visual.", "visual.")),)  # until 4.51
 
@@ -175,7 +180,7 @@ _ALL = (
         vision_matrices=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"), old_names=_QWEN_OLD,
     ),
     Family(
-        "qwen2_5_vl", ("qwen2_5_vl",), ("qwen2_5_vl", "qwen2_5_vl_vision"), **_QWEN,
+        "qwen2_5_vl", ("qwen2_5_vl",), ("qwen2_5_vl", "qwen2_5_vl_vision"), **(_QWEN | {"raster": windows}),
         connector=("model.visual.merger",),
         vision_matrices=("attn.qkv", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
         old_names=_QWEN_OLD,
@@ -190,7 +195,7 @@ _ALL = (
         "mllama", ("mllama",), ("mllama_vision_model",), "model.vision_model",
         ("model.vision_model.transformer.layers", "model.vision_model.global_transformer.layers"),
         ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.fc1", "mlp.fc2"),
-        connector=("model.multi_modal_projector",), image_positions=None,
+        connector=("model.multi_modal_projector",), image_positions=None, raster=tiles,
         cross_attention_matrices=("cross_attn.q_proj", "cross_attn.k_proj", "cross_attn.v_proj", "cross_attn.o_proj"),
         old_names=((*_TEXT_INSIDE, ("model.", "")),),
     ),

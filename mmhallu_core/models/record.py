@@ -15,6 +15,7 @@ for them switches the decoder to eager attention for the length of the block.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -60,7 +61,10 @@ class Recording:
 
     @property
     def vision(self) -> dict[int, Float[Tensor, "..."]]:
-        """What each recorded layer of the vision tower gave out, in the tower's own order and shape."""
+        """What each recorded layer of the vision tower gave out, in the tower's own order and shape.
+
+        `in_raster_order` puts it as the picture has it.
+        """
         return {layer: _join(calls, dim=0) for layer, calls in self.vision_calls.items() if calls}
 
     @property
@@ -133,6 +137,23 @@ def record(
             for number in numbers:
                 store(family.attention_module(model, number), seen.attention_calls.setdefault(number, []), part=1)
         yield seen
+
+
+def in_raster_order(
+    model: nn.Module, inputs: Any, states: Float[Tensor, "..."]
+) -> list[Float[Tensor, "rows cols width"]]:
+    """What a layer of the vision tower gave out, patch by patch in rows from the top left; see `raster.py`.
+
+    Args:
+        model: a model of a known family, with or without an adapter.
+        inputs: what the tower read: the processor's output, as of `Vlm.encode`.
+        states: one of `Recording.vision`.
+
+    Returns:
+        One grid for each view, in the tower's order: a picture, or each of its tiles (empty ones of Llama's too). Class
+        tokens are left out.
+    """
+    return family_of(model).raster(plain(model), inputs, states)
 
 
 @contextmanager
