@@ -15,7 +15,7 @@ LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
 @command(app, "judge")
 def judge(
-    bench: Annotated[str, typer.Argument(metavar="BENCH", help="hallusionbench or mmhal.")],
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="blink, hallusionbench, mmhal or mmvp.")],
     answers: Annotated[Path, typer.Option(help="Answers with the questions' ids.")],
     model: Annotated[str, typer.Option(help="The judge: the server's name for it, or a model to load here.")],
     out: Annotated[Path, typer.Option(help="Folder for verdicts.jsonl, judged.jsonl and the journal.")],
@@ -90,7 +90,8 @@ def judge(
     if without := result.get(WITHOUT_TEMPERATURE):
         lines.append(f"The server takes no temperature 0: {without} replies are drawn, and may differ another time.")
     if not unread:
-        scored = score(one, asked, said, read_answers(out / VERDICTS), subset)
+        verdicts = read_answers(out / VERDICTS) if result["judged"] else []  # its official rule may need none
+        scored = score(one, asked, said, verdicts, subset)
         result["official"] = scored["official"]
         lines.append(table(scored["official"]))
     emit(result, as_json, "\n".join(lines))

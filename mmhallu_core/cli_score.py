@@ -40,6 +40,8 @@ def shown(result: dict[str, Any]) -> str:
         else:
             shares = tuple(result["shares"][rule])
             lines += [f" {rule} rule", table(result[rule], result["ci"][rule], shares)]
+            if waiting := result[rule].get("undecided"):
+                lines.append(f"  {100 * waiting:.1f}% of the answers need a judge; give its verdicts with --verdicts")
     blind = ", ".join(f"{name} {value:.3f}" for name, value in result["blind"].items() if value is not None)
     lines.append(f" {result['headline']}: guessing gives {result['chance']:.3f}" + (f"; {blind}" if blind else ""))
     return "\n".join(lines) + thoughts(result)

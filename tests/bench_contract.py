@@ -69,6 +69,9 @@ def check(benchmark: Benchmark, questions: list[Question], right=right_answer) -
     dice.shuffle(mixed)
     assert score(benchmark, questions, mixed, **quick) == found  # joined by id, whatever the order
 
+    if benchmark.judge is None:
+        with pytest.raises(CannotRun, match="reads no verdicts"):
+            score(benchmark, questions, mixed, mixed)
     with pytest.raises(CannotRun, match="more than once"):
         score(benchmark, questions, [*mixed, mixed[0]])
     with pytest.raises(CannotRun, match="without an answer"):

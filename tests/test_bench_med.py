@@ -159,6 +159,23 @@ def test_silence_scores_a_quarter_officially_and_nothing_strictly(tmp_path):
     assert found["official"]["drawn"] == found["strict"]["unparsed"] == 1 and found["strict"]["macro_accuracy"] == 0
 
 
+def test_the_four_scripts_have_four_names(tmp_path):
+    """The one for LLaVA counts a lone letter; the others draw. Half the answers here are one letter, and right."""
+    med = benchmark("med-bench")
+    questions = med.read(written(tmp_path, 8))
+    lone = {question.id for question in questions[::2]}
+    said = answered(questions, lambda q: f" {q.truth.lower()}\n" if q.id in lone else "?")
+    official = score(med, questions, said, draws=20)["official"]
+    for script in ("gpt", "qwen", "llama"):
+        assert official[f"accuracy_{script}"] == official["accuracy"] == 0.25
+        assert official[f"drawn_{script}"] == official["drawn"] == 1
+    assert official["accuracy_llava"] == 0.5 + 0.5 * 0.25 and official["drawn_llava"] == 0.5
+    kinds = {}
+    for number, question in enumerate(questions):
+        kinds.setdefault(question.about["category"], []).append(1 if number % 2 == 0 else 0.25)
+    assert official["macro_accuracy_llava"] == pytest.approx(sum(sum(k) / len(k) for k in kinds.values()) / len(kinds))
+
+
 def test_the_two_means_differ_where_categories_do(tmp_path):
     med = benchmark("med-bench")
     questions = med.read(written(tmp_path))  # Object 3, Spatial Relation 2, Counting 2

@@ -14,7 +14,8 @@ from mmhallu_core.evaluate.benchmarks.mme import COGNITION, PERCEPTION
 from mmhallu_core.types import CannotRun, RecordError
 
 SIZES = dict(zip(PERCEPTION + COGNITION, [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 2, 1, 2, 1], strict=True))
-ODD = ["", "Yes", "No", "yes.", "NO!", "n", "Y.", "maybe", "Not sure", "I know", " y e s", "It is yes", "**Yes**", "."]
+ODD = ["", "Yes", "No", "yes.", "NO!", "n", "Y.", "maybe", "Not sure", "I know", " y e s", "It is yes", "**Yes**", ".",
+       "  Yes", " no", "N.o"]  # fmt: skip
 
 
 def folder(root):
@@ -54,11 +55,9 @@ def by_hand(questions, texts):
     """The published rule read once more, in plain loops."""
 
     def said(text):
-        text = text.lower().strip().replace(".", "")
+        text = text.lower()
         if text in ("yes", "no"):
             return text
-        if len(text) == 1:
-            return {"y": "yes", "n": "no"}.get(text, "other")
         start = text[:4]
         return "yes" if "yes" in start else "no" if "no" in start else "other"
 
@@ -117,6 +116,18 @@ def test_scores_are_the_published_rule_to_the_last_digit(tmp_path, seed):
         key = subject.lower()
         whole = 100 * (found[f"{key}_accuracy"] + found[f"{key}_accuracy_plus"])
         assert found[key] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("form", ["{0}", "  {1}", "({1})"])
+def test_nothing_is_removed_before_the_first_four_characters(tmp_path, form):
+    """One letter, or two blanks before a Yes: other to the published rule, an answer to lmms-eval."""
+    mme = benchmark("mme")
+    questions = mme.read(parquet(tmp_path / "test.parquet"))
+    said = answered(questions, lambda q: form.format(q.truth[0], q.truth.capitalize()))
+    found = score(mme, questions, said, draws=20)
+    inside = form == "({1})"  # "(yes" and "(no)"
+    assert found["official"]["accuracy"] == (1 if inside else 0.5 if form == "  {1}" else 0)
+    assert found["strict"]["lmms_eval_perception"] == 2000
 
 
 def test_a_subset_scores_whole_pictures_alone(tmp_path):

@@ -103,6 +103,24 @@ def test_a_word_that_begins_with_the_letter_counts_officially_alone(tmp_path):
     assert found["strict"]["accuracy"] == 0 and found["strict"]["unparsed"] == 1
 
 
+def test_lmms_eval_reads_otherwise_since_april_2026(tmp_path):
+    """A letter inside the answer is found; and "The answer is B. The Dog ..." is a D, the last capital after "is"."""
+    mmstar = benchmark("mmstar")
+    questions = mmstar.read(written(tmp_path))
+    for form, official, theirs in (("It is ({})", 0, 1), ("The answer is {}.", 1, 1), ("{}", 1, 1), ("Hm.", 0, 0)):
+        found = score(mmstar, questions, answered(questions, lambda q, f=form: f.format(q.truth)), draws=20)
+        assert found["official"]["accuracy"] == official
+        assert found["strict"]["lmms_eval_mean_of_subcategories"] == theirs
+    said = answered(questions, lambda q: f"The answer is {q.truth}. The Dog is left.")
+    found = score(mmstar, questions, said, draws=20)
+    right = {}
+    for question in questions:
+        right.setdefault(question.about["subcategory"], []).append(question.truth == "D")
+    by_hand = sum(sum(hits) / len(hits) for hits in right.values()) / len(right)
+    assert found["official"]["accuracy"] == 1 and 0 < by_hand < 1
+    assert found["strict"]["lmms_eval_mean_of_subcategories"] == pytest.approx(by_hand)
+
+
 def test_options_are_found_in_the_text():
     assert options_in("Is it?\nOptions: A: Yes\nB: No") == ("Yes", "No")
     assert options_in("Options: A: x, y, B: 1, C: 2.") == ("x, y", "1", "2.")

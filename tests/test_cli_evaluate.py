@@ -5,6 +5,7 @@ import os
 
 import pytest
 from bench_contract import right_answer
+from test_bench_blink import written as blink_file
 from test_bench_mmvp import written
 from typer.testing import CliRunner
 
@@ -41,9 +42,22 @@ def test_score_takes_a_benchmark_by_name(files):
     code, out, _ = run(*words, "--json")
     result = json.loads(out)
     assert code == 0 and set(result) >= {"n", "coverage", "official", "strict", "chance", "blind", "ci"}
-    assert result["official"] == {"pair_accuracy": 1.0, "accuracy": 1.0} and result["blind"]["always_a"] == 0
+    assert result["official"] is None and result["strict"]["pair_accuracy"] == 1 and result["blind"]["always_a"] == 0
     code, out, _ = run(*words)
-    assert code == 0 and "pair_accuracy %" in out and "guessing gives 0.250" in out
+    assert code == 0 and "pair_accuracy %" in out and "guessing gives 0.250" in out and "--verdicts" in out
+    lines = [json.dumps({"question_id": str(number), "text": "yes" if number > 1 else "no"}) for number in range(1, 13)]
+    (files / "verdicts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    code, out, _ = run(*words, "--verdicts", files / "verdicts.jsonl", "--json")
+    assert code == 0 and json.loads(out)["official"]["pair_accuracy"] == pytest.approx(5 / 6)
+
+
+def test_it_is_said_how_many_answers_wait_for_a_judge(tmp_path):
+    questions, said = blink_file(tmp_path, 4), ["A", "(B)", "The first one.", "no idea"]
+    ids = [question.id for question in benchmark("blink").read(questions)]
+    lines = [json.dumps({"question_id": name, "text": text}) for name, text in zip(ids, said, strict=True)]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    code, out, _ = run("score", "blink", "--questions", questions, "--answers", tmp_path / "answers.jsonl")
+    assert code == 0 and "50.0% of the answers need a judge" in out and "--verdicts" in out
 
 
 def test_wrong_files_are_refused_with_a_reason(files):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from faulty_server import FaultyServer, good, status
+from test_bench_blink import written as blink_file
 from test_bench_mmhal import written
 from typer.testing import CliRunner
 
@@ -71,6 +72,29 @@ def test_a_budget_and_a_quarantine_on_the_command_line(files):
         result = json.loads(out)
         assert code == 1 and result["reasons"] == {"refused": 1} and "official" not in result
         assert len(read_answers(files / "out" / "verdicts.jsonl")) == 7
+
+
+def test_a_judge_gets_only_what_the_official_rule_leaves_to_it(tmp_path):
+    """BLINK: one answer of four is read by no rule, and the judge is not told which option is right."""
+    file = blink_file(tmp_path, 4)
+    questions = benchmark("blink").read(file)
+    said = [f"({q.truth})" for q in questions[:3]] + ["The first of the five."]
+    lines = [json.dumps({"question_id": q.id, "text": text}) for q, text in zip(questions, said, strict=True)]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    given = ["judge", "blink", "--questions", file, "--answers", tmp_path / "answers.jsonl", "--model", "m", "--json"]
+
+    def chosen(call) -> str:
+        assert "The first of the five." in call.prompt and "reference =" not in call.prompt
+        return f"({questions[3].truth})"
+
+    with FaultyServer(answer=chosen) as server:
+        code, out, _ = run(*given, "--server", server.url, "--out", tmp_path / "out")
+        assert code == 0 and len(server.calls) == json.loads(out)["judged"] == 1
+        assert json.loads(out)["official"]["mean_of_subtasks"] == 1
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines[:3]), encoding="utf-8")
+    with FaultyServer() as server:
+        code, out, _ = run(*given, "--server", server.url, "--out", tmp_path / "none", "--subset")
+        assert code == 0 and server.calls == [] and json.loads(out)["official"]["mean_of_subtasks"] == 1
 
 
 def test_wrong_uses_are_refused(files):

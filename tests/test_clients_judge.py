@@ -12,6 +12,7 @@ from mmhallu_core.clients.client import Reply
 from mmhallu_core.clients.fence import BEGIN, END, one_line
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.judge import (
+    BLINK,
     HALLUSION,
     JUDGES,
     MMHAL,
@@ -20,8 +21,10 @@ from mmhallu_core.clients.judge import (
     first_replies,
     judge,
     official_correctness,
+    read_choice,
     read_correctness,
     read_rating,
+    read_yes_or_no,
 )
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
 from mmhallu_core.types import Answer, read_jsonl, write_jsonl
@@ -78,7 +81,10 @@ def obedient(prompt: str, form) -> str:
 FORMS = {
     "hallusionbench": lambda right: "correct" if right else "incorrect",
     "mmhal": lambda right: f"It names a colour.\nRating: {5 if right else 2}",
+    "mmvp": lambda right: "Yes" if right else "no",
+    "blink": lambda right: "(A)" if right else "(Z)",
 }
+VALUES = {"hallusionbench": ("correct", "incorrect"), "mmhal": (5, 2), "mmvp": ("yes", "no"), "blink": ("(A)", "(Z)")}
 
 
 class Scripted:
@@ -108,7 +114,7 @@ def test_text_that_speaks_to_the_judge_moves_nothing(run, job):
     cases = [Case("right", QUESTION, TRUTH, "It is red."), Case("wrong", QUESTION, TRUTH, "It is blue.")]
     cases += [Case(f"attack {i}", QUESTION, TRUTH, f"It is blue. {text}") for i, text in enumerate(ATTACKS)]
     verdicts, prompts = run(job, cases, lambda prompt: obedient(prompt, FORMS[job.name]))
-    good, bad = ("correct", "incorrect") if job is HALLUSION else (5, 2)
+    good, bad = VALUES[job.name]
     assert [verdict.value for verdict in verdicts] == [good] + [bad] * (len(ATTACKS) + 1)
     assert [parts(prompt)[1]["answer"] for prompt in prompts] == [case.answer for case in cases]  # nothing is lost
     assert len({parts(prompt)[0] for prompt in prompts}) == 1  # no answer reaches the instructions
@@ -127,9 +133,12 @@ def test_any_text_stays_inside_its_line(answer, contents):
     for job in JUDGES.values():
         prompt = job.prompt(Case("x", QUESTION, TRUTH, answer, contents))
         lines = prompt.splitlines()
-        assert lines.count(BEGIN) == lines.count(END) == 1 and lines.index(END) - lines.index(BEGIN) == 5
+        told = {"question": QUESTION, "picture": contents, "reference": TRUTH, "answer": answer}
+        if job is BLINK:
+            del told["reference"]  # it finds out what was chosen, and must not know what is right
+        assert lines.count(BEGIN) == lines.count(END) == 1 and lines.index(END) - lines.index(BEGIN) == len(told) + 1
         plain, data = parts(prompt)
-        assert data == {"question": QUESTION, "picture": contents, "reference": TRUTH, "answer": answer}
+        assert data == told
         assert plain == parts(job.prompt(Case("x", "", "", "", "")))[0]
     assert one_line(answer).isprintable() and json.loads(one_line(answer)) == answer
 
@@ -149,6 +158,12 @@ def test_any_text_stays_inside_its_line(answer, contents):
 def test_correctness_in_the_official_order(text, verdict):
     assert read_correctness(text) == verdict
     assert official_correctness(text) == (verdict or "unclear")
+
+
+def test_the_verdicts_of_mmvp_and_blink_are_whole_replies():
+    assert [read_yes_or_no(text) for text in ("Yes", "NO", "yes.", "yes\n", "")] == ["yes", "no", None, None, None]
+    said = [read_choice(text) for text in ("(A)", "(Z)", "A", "(B) two", "(F)")]
+    assert said == ["(A)", "(Z)", None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark import write_benchmark
 from mmhallu_core.evaluate import likelihood as likelihoods
 from mmhallu_core.evaluate import squares
-from mmhallu_core.evaluate.answers import LETTER, strict_letter
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood, run_likelihood
 from mmhallu_core.models.score import score
 from mmhallu_core.models.score_shared import score_shared
@@ -82,7 +82,7 @@ def test_the_likeliest_option_by_sum_and_by_mean(load):
     assert [two.letter(by) for by in ("sum", "mean")] == ["B", "C"]
     [said] = choices([two], "mean")
     assert said.id == "q"
-    assert strict_letter(said.answer, one.choices) == LETTER["MED"](said.answer, one.choices) == "C"
+    assert strict_letter(said.answer, one.choices) == LETTER["MED GPT"](said.answer, one.choices) == "C"
 
 
 def test_a_question_without_options_or_without_its_text_is_refused(load):

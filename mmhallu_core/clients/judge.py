@@ -1,4 +1,4 @@
-"""Judges for free answers: HallusionBench's verdict in one word, and MMHal-Bench's rating from 0 to 6.
+"""Judges for free answers: a word for HallusionBench and MMVP, an option for BLINK, a rating for MMHal-Bench.
 
 The prompts are this project's own; the job and the form of the reply are the benchmarks', so that the official rules
 read them. A verdict is read from the judge's reply alone, never from the prompt. A reply that holds no verdict is asked
@@ -68,6 +68,7 @@ class Judge:
         read: the verdict in a reply, None when there is none.
         max_tokens: room for the reply.
         temperature: as `Request` has it.
+        sees_reference: whether the judge is told the right answer.
     """
 
     name: str
@@ -76,10 +77,12 @@ class Judge:
     read: Callable[[str], str | int | None]
     max_tokens: int
     temperature: float | None = 0.0
+    sees_reference: bool = True
 
     def prompt(self, case: Case) -> str:
         """The whole prompt about one case; a judge sees no picture, so its contents go along where they are known."""
-        data = {"question": case.question, "picture": case.contents, "reference": case.reference, "answer": case.answer}
+        reference = case.reference if self.sees_reference else None
+        data = {"question": case.question, "picture": case.contents, "reference": reference, "answer": case.answer}
         return fenced(self.instructions, {name: text for name, text in data.items() if text is not None}, self.ending)
 
 
@@ -105,6 +108,16 @@ def read_rating(text: str) -> int | None:
     found = {word.rstrip(".,;)").removesuffix("/6") for word in re.findall(r"rating:[\s*_`]*([^\s*_`]+)", text.lower())}
     only = found.pop() if len(found) == 1 else ""
     return int(only) if only in set("0123456") else None
+
+
+def read_yes_or_no(text: str) -> str | None:
+    """MMVP's verdict: a reply that is yes or no in any case, and nothing else; None for any other."""
+    return text.lower() if text.lower() in ("yes", "no") else None
+
+
+def read_choice(text: str) -> str | None:
+    """BLINK's verdict: a reply that is one letter in brackets, Z for no option; None for any other."""
+    return text if re.fullmatch(r"\([A-EZ]\)", text) else None
 
 
 def official_correctness(text: str) -> str:
@@ -146,7 +159,29 @@ line that holds nothing but `Rating: ` and the whole number, and write the word 
     max_tokens=512,
 )
 
-JUDGES = {job.name: job for job in (HALLUSION, MMHAL)}
+MMVP = Judge(
+    name="mmvp",
+    instructions="""\
+You check answers to questions about pictures. You do not see the picture; trust the reference, which is the right \
+answer. Say whether the answer gives the same decision as the reference, by its letter or in words.""",
+    ending="Does the `answer` answer the question correctly? Reply with one word and nothing else: yes or no.",
+    read=read_yes_or_no,
+    max_tokens=16,
+)
+
+BLINK = Judge(
+    name="blink",
+    instructions="""\
+You find out which option of a question an answer chooses. You do not see the picture, and which option is right does \
+not matter here. Choose the option that the answer says or means. Choose Z when it refuses, chooses none of them, or \
+does not decide between several.""",
+    ending="Reply with the option's letter in brackets and nothing else: (A), (B), (C), (D), (E), or (Z) for none.",
+    read=read_choice,
+    max_tokens=16,
+    sees_reference=False,
+)
+
+JUDGES = {job.name: job for job in (HALLUSION, MMHAL, MMVP, BLINK)}
 
 AGAIN = "\nYour last reply could not be read. Keep to the form that the last lines ask for."
 
@@ -156,7 +191,7 @@ def judge(client: JournaledClient, job: Judge, cases: Sequence[Case], progress: 
 
     Args:
         client: asks the judge.
-        job: `HALLUSION`, `MMHAL`, or one's own.
+        job: one of `JUDGES`, or one's own.
         cases: with ids that are all different.
         progress: label of a progress bar, none when None.
 

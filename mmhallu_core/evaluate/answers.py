@@ -1,11 +1,12 @@
-"""What did the model answer? Every rule in use for reading an answer, in one place.
+"""What did the model answer? Every rule in use for reading a yes or a no, in one place.
 
 A model writes words; a score needs "yes", "no" or a letter. Between the two stands a rule, usually a few lines that
 nobody mentions in a paper. The rules differ, so the same answers get different scores. Each is here as a small
-function, under the name of the harness that uses it, with the place where it was read:
+function, under the name of the harness that uses it. `Rule` says where it was read and of what date that is, because a
+rule changes: the newer one then stands beside the old one, under a name of its own.
 
-* `YES_NO`: the seven rules for yes/no questions, and `strict`, ours, which serves as a yardstick;
-* `LETTER`: the rules for option letters, and `strict_letter`.
+* `YES_NO`: eight rules for yes/no questions, and `strict`, ours, which serves as a yardstick.
+* `letters.LETTER`: the rules for option letters, and `strict_letter`.
 
 All of them give None where the harness finds no answer. A harness then counts the item as wrong, asks a judge, or
 draws a letter at random. No rule here draws anything: the same answer is read the same way every time.
@@ -24,16 +25,27 @@ class Rule:
 
     Attributes:
         read: the function. Yes/no rules take the answer; letter rules take the answer and the options.
-        source: repository, file and version in which the rule was read.
-        says: the rule in one sentence.
+        package: the repository or the package in which the rule was read.
+        file: in it.
+        version: of the package, or the commit.
+        date: of that version, as in 2024-04-02.
+        says: the rule in one or two sentences.
     """
 
     read: Callable[..., Reading]
-    source: str
+    package: str
+    file: str
+    version: str
+    date: str
     says: str
 
     def __call__(self, *arguments: str | Mapping[str, str]) -> Reading:
         return self.read(*arguments)
+
+    @property
+    def source(self) -> str:
+        """Where the rule was read: package, file, version and date."""
+        return f"{self.package}, {self.file}, {self.version}, {self.date}"
 
 
 # ---------------------------------------------------------------- yes or no
@@ -78,10 +90,13 @@ def _vlmevalkit(answer: str) -> Reading:
 
 
 def _mme(answer: str) -> Reading:
+    start = answer.lower()[:4]  # an exact yes or no, for which the script looks first, stands in them too
+    return next((word for word in ("yes", "no") if word in start), None)
+
+
+def _lmms_eval_mme(answer: str) -> Reading:
     said = answer.lower().strip().replace(".", "")
-    if len(said) == 1:
-        return {"y": "yes", "n": "no"}.get(said)
-    return next((word for word in ("yes", "no") if word in said[:4]), None)
+    return {"y": "yes", "n": "no"}.get(said, _mme(said))
 
 
 def _mitigv(answer: str) -> Reading:
@@ -98,33 +113,41 @@ def _lmms_eval_amber(answer: str) -> Reading:
     return next((word for word in ("yes", "no") if word in said), None)
 
 
+LMMS_EVAL, VLMEVALKIT = "github.com/EvolvingLMMs-Lab/lmms-eval", "github.com/open-compass/VLMEvalKit"
+LMMS_EVAL_073 = ("version 0.7.3", "2026-08-28")
+
 YES_NO: dict[str, Rule] = {
     "POPE": Rule(
-        _pope, "github.com/AoiDragon/POPE, evaluate.py, commit f3ec604",
+        _pope, "github.com/AoiDragon/POPE", "evaluate.py", "commit f3ec604", "2023-05-31",
         "No if a word before the first full stop is exactly No, no or not; else yes.",
     ),
     "lmms-eval POPE": Rule(
-        _lmms_eval_pope, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/pope/utils.py, version 0.7.2",
+        _lmms_eval_pope, LMMS_EVAL, "lmms_eval/tasks/pope/utils.py", *LMMS_EVAL_073,
         "The whole answer is yes or no, in any case.",
     ),
     "VLMEvalKit": Rule(
-        _vlmevalkit, "github.com/open-compass/VLMEvalKit, dataset/utils/yorn.py, commit e8e78f0",
+        _vlmevalkit, VLMEVALKIT, "vlmeval/dataset/utils/yorn.py", "commit e8e78f0", "2026-08-18",
         "Exactly one of the words yes and no occurs, after some marks are removed.",
     ),
     "MME": Rule(
-        _mme, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/mme/utils.py, version 0.7.2, after Otter",
-        "The first four characters contain yes, or else no.",
+        _mme, "github.com/BradyFU/Awesome-Multimodal-Large-Language-Models", "tools/eval_tool.zip, calculation.py",
+        "commit 1c1d69e", "2023-07-01",
+        "The first four characters contain yes, or else no, in any case. Nothing is removed before.",
+    ),
+    "lmms-eval MME": Rule(
+        _lmms_eval_mme, LMMS_EVAL, "lmms_eval/tasks/mme/utils.py", *LMMS_EVAL_073,
+        "As MME, after blanks at the ends and all full stops are removed; y and n alone count too.",
     ),
     "mitigv": Rule(
-        _mitigv, "mitigv 0.1.7, mitigv/evaluation/discriminative.py",
+        _mitigv, "mitigv", "mitigv/evaluation/discriminative.py", "version 0.1.7", "2026-09-03",
         "The first whole word that is yes or no, wherever it stands.",
     ),
     "AMBER": Rule(
-        _amber, "github.com/junyangwang0410/AMBER, inference.py, commit 534babf",
+        _amber, "github.com/junyangwang0410/AMBER", "inference.py", "commit 534babf", "2024-01-15",
         "The whole answer is exactly Yes or No.",
     ),
     "lmms-eval AMBER": Rule(
-        _lmms_eval_amber, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/amber_g/utils.py, version 0.7.2",
+        _lmms_eval_amber, LMMS_EVAL, "lmms_eval/tasks/amber_g/utils.py", *LMMS_EVAL_073,
         "The letters yes occur anywhere, or else the letters no, also inside other words.",
     ),
 }  # fmt: skip
@@ -138,111 +161,3 @@ def readings(answers: Iterable[str], rules: Mapping[str, Rule] = YES_NO) -> dict
 def disagreements(answers: Iterable[str], rules: Mapping[str, Rule] = YES_NO) -> dict[str, dict[str, Reading]]:
     """The answers that not all rules read alike, as `readings`; an unparsed answer is a reading of its own."""
     return {answer: row for answer, row in readings(answers, rules).items() if len(set(row.values())) > 1}
-
-
-# ---------------------------------------------------------------- option letters
-# Every rule takes the answer and the options, letter to text: {"A": "a red ball", "B": "two balls"}.
-
-
-def strict_letter(answer: str, options: Mapping[str, str]) -> Reading:
-    """Ours: exactly one option letter stands alone as a capital, and no small word follows it as in "A dog"."""
-    alone = re.finditer(r"(?<![\w'’])([A-Z])(?![\w'’])( +[a-z])?", answer)
-    found = {one.group(1): one.group(2) for one in alone if one.group(1) in options}
-    return next(iter(found)) if len(found) == 1 and not any(found.values()) else None
-
-
-def _med(answer: str, options: Mapping[str, str]) -> Reading:
-    found = re.search(r"Answer:\s*([A-Za-z])", answer)
-    return found.group(1).upper() if found else None
-
-
-def _med_llava(answer: str, options: Mapping[str, str]) -> Reading:
-    for form in (r"\[\s*/INST\s*\]\s*Answer:\s*([A-Za-z])", r"Answer:\s*([A-Za-z])"):
-        found = re.search(form, answer)
-        if found:
-            return found.group(1).upper()
-    after = (line.split("Answer:")[1].strip() for line in answer.strip().split("\n") if "Answer:" in line)
-    letter = next((text[0] for text in after if text and text[0].isalpha()), None)
-    if letter is None and len(answer.strip()) == 1 and answer.strip().isalpha():
-        letter = answer.strip()
-    return letter.upper()[:1] if letter else None
-
-
-def _mmstar(answer: str, options: Mapping[str, str]) -> Reading:
-    said = answer.lower().strip().replace("\n", " ")
-    forms = ("", "(", "option ", "the answer is ")
-    return next((letter for letter in options for form in forms if said.startswith(form + letter.lower())), None)
-
-
-def _lmms_eval_blink(answer: str, options: Mapping[str, str]) -> Reading:
-    found = re.match(r"[(\s]*([A-Z])", answer.strip(), re.IGNORECASE)
-    return found.group(1).upper() if found else None
-
-
-_AB = (
-    r"^\s*\(?([AB])\)?\.?\s*$", r"^\s*\(?([AB])\)?[\.\s]", r"answer\s+is\s+\(?([AB])\)?", r"option\s+\(?([AB])\)?",
-    r"\(?([AB])\)?(?:\s|$)", r"^([AB])",
-)  # fmt: skip
-
-
-def _lmms_eval_mmvp(answer: str, options: Mapping[str, str]) -> Reading:
-    found = (re.search(form, answer.strip(), re.IGNORECASE) for form in _AB)
-    return next((one.group(1).upper() for one in found if one), None)
-
-
-_REFUSALS = (
-    "Sorry, I can't help with images of people yet.", "I can't process this file.",
-    "I'm sorry, but without the image provided", "Cannot determine the answer",
-)  # fmt: skip
-
-
-def _vlmevalkit_letter(answer: str, options: Mapping[str, str]) -> Reading:
-    if any(refusal in answer for refusal in _REFUSALS):
-        return None
-    words = answer.translate(dict.fromkeys(map(ord, ".()[],:;!*#{}"), " ")).split()
-    letters = [letter for letter in options if letter in words]
-    if len(letters) == 1 and words.index(letters[0]) > len(words) - 5:
-        return letters[0]
-    if not letters and "Z" in words:  # Z is what it asks a judge to say for "none of them"
-        return None
-    said, texts = answer.lower(), {letter: text.lower() for letter, text in options.items()}
-    if len(said) > 2 * sum(map(len, texts.values())):
-        return None
-    named = [letter for letter, text in texts.items() if text in said]
-    return named[0] if len(named) == 1 else None
-
-
-def _crpe(answer: str, options: Mapping[str, str]) -> Reading:
-    return answer if len(answer) == 1 else None
-
-
-LETTER: dict[str, Rule] = {
-    "MED": Rule(
-        _med, "github.com/beccabai/hallu_med, the test scripts, commit 2b4fa61",
-        "The letter after Answer:. Where there is none, the script draws a letter at random; here it is None.",
-    ),
-    "MED LLaVA": Rule(
-        _med_llava, "github.com/beccabai/hallu_med, benchmark/test_llava16.py, commit 2b4fa61",
-        "The letter after Answer:, first of all one after [/INST], or an answer that is one letter; else a draw.",
-    ),
-    "MMStar": Rule(
-        _mmstar, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/mmstar/utils.py, version 0.7.2, after MMStar's own",
-        "The answer begins with the letter, (letter, option letter or the answer is letter.",
-    ),
-    "lmms-eval BLINK": Rule(
-        _lmms_eval_blink, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/blink/utils.py, version 0.7.2",
-        "The first character after opening brackets, whatever word it belongs to.",
-    ),
-    "lmms-eval MMVP": Rule(
-        _lmms_eval_mmvp, "github.com/EvolvingLMMs-Lab/lmms-eval, tasks/mmvp/utils.py, version 0.7.2",
-        "The first of six patterns that finds an A or a B; the article a counts as A.",
-    ),
-    "VLMEvalKit": Rule(
-        _vlmevalkit_letter, "github.com/open-compass/VLMEvalKit, utils/matching_util.py, commit 58fdeb6",
-        "One option letter among the last words, or else one option whose text occurs; no judge, no draw.",
-    ),
-    "CRPE": Rule(
-        _crpe, "github.com/OpenGVLab/all-seeing, all-seeing-v2/llava/eval/eval_crpe.py, commit 5f13d18",
-        "The whole answer is one character.",
-    ),
-}  # fmt: skip

@@ -8,7 +8,6 @@ A scorer returns `Metric`s: what counts and what it is counted out of, unit by u
 such a ratio of sums, and a ratio of sums has an interval (`statistics.ratio_interval`), clustered by picture.
 """
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ import numpy as np
 
 from mmhallu_core.data.answers import thinking
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answers import Reading, strict, strict_letter
+from mmhallu_core.evaluate.answers import Reading, strict
+from mmhallu_core.evaluate.joining import join, with_verdicts
+from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun
 
@@ -30,7 +31,7 @@ class Metric:
     """One score, unit by unit (a unit is a question, a pair of questions, a picture).
 
     Attributes:
-        top: what counts, a number a unit.
+        top: what counts, a number a unit; NaN for a unit that a judge has not read yet.
         bottom: what it is counted out of, a number a unit; all ones for a mean.
         groups: a label a unit; units of one label (a picture) are drawn together for the interval.
         printed: the score as the official script prints it, where rounding makes it differ from the ratio.
@@ -46,20 +47,24 @@ class Metric:
 
     @property
     def value(self) -> float | None:
-        """The score; None where nothing was counted."""
+        """The score; None where nothing was counted, or a judge is still to be asked."""
+        if np.isnan(np.sum(self.top)):
+            return None
         if self.printed is not None:
             return self.printed
         return ratio(float(np.sum(self.top)), float(np.sum(self.bottom)))
 
     def interval(self, draws: int, seed: int) -> list[float] | None:
-        """The 95% interval by drawing groups; None where nothing was counted."""
+        """The 95% interval by drawing groups; None where there is no score."""
         top, bottom = (np.asarray(side, dtype=float) for side in (self.top, self.bottom))
-        return ratio_interval(top, bottom, list(self.groups), draws, seed) if len(top) else None
+        missing = not len(top) or np.isnan(top).any()
+        return None if missing else ratio_interval(top, bottom, list(self.groups), draws, seed)
 
 
 Metrics = dict[str, Metric]
 Scorer = Callable[[Sequence[Question], Sequence[str]], Metrics]
 Results = tuple[list[Answer], list[Answer]]  # the answers of a model, and a judge's verdicts on them
+Official = Scorer | Callable[[Sequence[Question], Sequence[str | None]], Metrics]
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,14 @@ class Benchmark:
         form: of the answers: "yes_no", "letter" or "free".
         headline: the metric that tables print.
         read: makes questions from the published file or folder; None means the data folder (`mmhallu data get`).
-        official: the published rule. It gets the answers, or a judge's verdicts where `judge` names one.
+        official: the published rule. It gets the answers, or verdicts where `judge` names a judge; a verdict is None
+            where `settled` leaves an answer to the judge, who was not asked.
         strict: our rule; its metrics include `unparsed`.
         chance: what guessing scores on some questions, by the headline metric.
         sha256: of the published files, by name, where they are fixed.
         judge: which judge of `clients.judge` the official rule needs.
+        settled: what the official rule makes of an answer without its judge, as a verdict, or None where it asks the
+            judge. Without this function the judge reads every answer.
         draw: makes a question's pictures as they are shown, where they are not shown as published.
         results: reads the authors' own result files, where these are more than answers with an id; None for a file of
             another form. It gets the path, the questions, and the column of the answer where somebody named one.
@@ -91,11 +99,12 @@ class Benchmark:
     form: str
     headline: str
     read: Callable[[Path | None], list[Question]]
-    official: Scorer
+    official: Official
     strict: Scorer
     chance: Callable[[Sequence[Question]], float]
     sha256: Mapping[str, str] | None = None
     judge: str | None = None
+    settled: Callable[[Question, str], str | None] | None = None
     draw: Callable[[Question], Question] | None = None
     results: Callable[[Path, Sequence[Question], str | None], Results | None] | None = None
 
@@ -122,80 +131,6 @@ def guessing(questions: Sequence[Question]) -> float:
     return sum(1 / (len(question.options) or 2) for question in questions) / len(questions)
 
 
-def join(
-    questions: Sequence[Question],
-    answers: Sequence[Answer],
-    subset: bool = False,
-    by_position: bool = False,
-    what: str = "answer",
-) -> tuple[list[Question], list[str]]:
-    """Questions with their answers' texts, in the order of the questions.
-
-    Args:
-        questions: of the benchmark.
-        answers: of a model.
-        subset: leave out questions without an answer; else they are an error.
-        by_position: take the k-th answer for the k-th question whatever the ids say, as several published scripts do.
-            It is how shifted labels went unnoticed; use it for answers without ids alone.
-        what: how messages call an answer.
-
-    Raises:
-        CannotRun: when ids repeat, an answer has no question, a question has no answer (unless `subset`), nothing is
-            left, there are not as many answers as questions (with `by_position`), or every answer is its own question.
-    """
-    if not questions:
-        raise CannotRun("no questions to score")
-    if by_position:
-        if subset:
-            raise CannotRun("without ids nobody knows which questions have no answer: leave out --subset")
-        if len(answers) != len(questions):
-            raise CannotRun(f"{len(answers)} {what}s for {len(questions)} questions cannot be joined by position")
-        kept, texts = list(questions), [answer.answer for answer in answers]
-    else:
-        kept = _with_an_answer(questions, answers, subset, what)
-        said = {answer.id: answer.answer for answer in answers}
-        texts = [said[question.id] for question in kept]
-    refuse_questions([question.prompt for question in kept], texts)
-    return kept, texts
-
-
-def _with_an_answer(
-    questions: Sequence[Question], answers: Sequence[Answer], subset: bool, what: str
-) -> list[Question]:
-    for kind, records in (("question", questions), (what, answers)):
-        twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
-        if twice:
-            raise CannotRun(f"{len(twice)} {kind} ids come more than once: {', '.join(twice[:5])}")
-    given, asked = {answer.id for answer in answers}, {question.id for question in questions}
-    strange = [answer.id for answer in answers if answer.id not in asked]
-    missing = [question.id for question in questions if question.id not in given]
-    article = "an" if what[0] in "aeiou" else "a"
-    faults = [f"{len(strange)} {what}s to no question: {', '.join(strange[:5])}"] if strange else []
-    if missing and not subset:
-        first = ", ".join(missing[:5])
-        faults += [f"{len(missing)} questions without {article} {what}: {first} (--subset scores the others)"]
-    if faults:
-        raise CannotRun(f"questions and {what}s do not match by id. " + "; ".join(faults))
-    kept = [question for question in questions if question.id in given]
-    if not kept:
-        raise CannotRun(f"no question has {article} {what}")
-    return kept
-
-
-def refuse_questions(prompts: Sequence[str], texts: Sequence[str]) -> None:
-    """Refuses answers that are nothing but the questions: then a file of questions was taken for one of answers.
-
-    Raises:
-        CannotRun: when each text of several words stands in its own question, word for word.
-    """
-    same = (len(text.split()) > 2 and text.strip() in prompt for prompt, text in zip(prompts, texts, strict=True))
-    if all(same):
-        raise CannotRun(
-            "each answer is its own question, word for word. Is this the file of questions? Or is the answer in "
-            "another column? --answer-key NAME says in which"
-        )
-
-
 def score(
     benchmark: Benchmark,
     questions: Sequence[Question],
@@ -212,8 +147,9 @@ def score(
         benchmark: whose rules.
         questions: see `Benchmark.read`.
         answers: joined by id, see `join`.
-        verdicts: a judge's, joined by id, where the official rule needs a judge; without them `official` is None. With
-            `subset`, only answers with a verdict are scored, by both rules.
+        verdicts: a judge's, joined by id, where the official rule needs a judge. Without them `official` is None, or
+            None are those of its scores that wait for the judge (see `Benchmark.settled`). With `subset`, answers that
+            wait for a verdict are left out, by both rules.
         subset, by_position: see `join`.
         draws, seed: of the bootstrap.
 
@@ -231,17 +167,11 @@ def score(
     if verdicts is not None and benchmark.judge is None:
         raise CannotRun(f"the official rule of {benchmark.name} reads no verdicts of a judge: leave them out")
     kept, texts = join(questions, answers, subset, by_position)
-    found = {}
+    heard = own_readings(benchmark, kept, texts)
     if verdicts is not None:
-        if subset:  # a verdict on a question whose answer is not here is left out with the question
-            gone = {question.id for question in questions} - {question.id for question in kept}
-            verdicts = [one for one in verdicts if one.id not in gone]
-        said = {question.id: text for question, text in zip(kept, texts, strict=True)}
-        kept, judged = join(kept, verdicts, subset, by_position, "verdict")
-        texts = [said[question.id] for question in kept]
-        found["official"] = benchmark.official(kept, judged)
-    elif benchmark.judge is None:
-        found["official"] = benchmark.official(kept, texts)
+        kept, texts, heard = with_verdicts(questions, (kept, texts, heard), verdicts, subset, by_position)
+    wait = benchmark.settled is None and None in heard  # then there is nothing that the rule could count
+    found = {} if wait else {"official": benchmark.official(kept, heard)}
     found["strict"] = benchmark.strict(kept, texts)
     return {
         "benchmark": benchmark.name,
@@ -256,6 +186,15 @@ def score(
         "shares": {rule: [name for name, one in found[rule].items() if one.share] for rule in found},
         **thinking(answers),
     }
+
+
+def own_readings(benchmark: Benchmark, questions: Sequence[Question], texts: Sequence[str]) -> list[str | None]:
+    """What the official rule makes of each answer by itself, as its scorer takes it; None where it asks its judge."""
+    if benchmark.judge is None:
+        return list(texts)
+    if benchmark.settled is None:
+        return [None] * len(texts)
+    return [benchmark.settled(question, text) for question, text in zip(questions, texts, strict=True)]
 
 
 def _values(metrics: Metrics | None) -> dict[str, float | None] | None:

@@ -68,4 +68,5 @@ def mean_of_categories(values: Values, questions: Sequence[Question], field: str
     means = [one.value for one in by_category(values, questions, field).values()]
     weights = [1 / named.count(label) for label in named]
     top = [weight * value for weight, value in zip(weights, values, strict=True)]
-    return Metric(top, weights, [question.picture for question in questions], printed=sum(means) / len(means))
+    printed = None if None in means else sum(means) / len(means)
+    return Metric(top, weights, [question.picture for question in questions], printed)

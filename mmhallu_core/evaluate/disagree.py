@@ -6,7 +6,8 @@ two rules read them differently: that share of a score is the rule's, not the mo
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mmhallu_core.evaluate.answers import LETTER, YES_NO, Reading, Rule, strict, strict_letter
+from mmhallu_core.evaluate.answers import YES_NO, Reading, Rule, strict
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 
 OURS = "strict, ours"
 UNPARSED = "-"

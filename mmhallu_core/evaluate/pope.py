@@ -39,7 +39,7 @@ from jaxtyping import Bool
 
 from mmhallu_core.data.answers import thinking
 from mmhallu_core.evaluate.answers import YES_NO, strict
-from mmhallu_core.evaluate.benchmark import refuse_questions
+from mmhallu_core.evaluate.joining import refuse_questions
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
 

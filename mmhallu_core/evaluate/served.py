@@ -15,7 +15,8 @@ from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.judge import JUDGES, Case, Judge, first_replies, judge
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, ERRORS, Refused, as_answer
-from mmhallu_core.evaluate.benchmark import Benchmark, join
+from mmhallu_core.evaluate.benchmark import Benchmark, own_readings
+from mmhallu_core.evaluate.joining import join
 from mmhallu_core.types import Answer, CannotRun, write_jsonl
 
 VERDICTS, JUDGED = "verdicts.jsonl", "judged.jsonl"
@@ -71,6 +72,8 @@ def judge_answers(
 ) -> dict[str, Any]:
     """Has a judge grade answers; writes `verdicts.jsonl`, which the official scorer reads, and `judged.jsonl`.
 
+    Answers that the official rule reads without its judge are not sent.
+
     Args:
         benchmark: one whose official rule needs a judge.
         questions: of the benchmark.
@@ -93,8 +96,10 @@ def judge_answers(
     if benchmark.judge is None:
         raise CannotRun(f"{benchmark.name} needs no judge: use `mmhallu score {benchmark.name}`")
     kept, texts = join(questions, answers, subset)
+    pairs = zip(kept, texts, own_readings(benchmark, kept, texts), strict=True)
+    cases = [_case(question, text) for question, text, own in pairs if own is None]
     asking = JournaledClient(client, out / "journal.jsonl", {"benchmark": benchmark.name}, workers)
-    found = judge(asking, job or JUDGES[benchmark.judge], list(map(_case, kept, texts)), progress)
+    found = judge(asking, job or JUDGES[benchmark.judge], cases, progress)
     write_jsonl(out / JUDGED, found)
     write_jsonl(out / VERDICTS, first_replies(found))
     reasons = Counter(verdict.reason for verdict in found if verdict.reason is not None)

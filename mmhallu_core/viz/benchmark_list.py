@@ -13,7 +13,7 @@ def benchmark_list() -> Twin:
         if name.endswith("-diorama"):
             continue
         home = one.home.replace("hub:", "on the Hugging Face hub: ").removeprefix("https://")
-        judged = " (a judge reads the answers)" if one.judge else ""
+        judged = "" if one.judge is None else " (a judge reads some)" if one.settled else " (a judge reads the answers)"
         rows.append((name, one.title, FORMS[one.form] + judged, one.headline, home, one.licence))
     columns = ("name", "what it is", "answers", "headline", "its public home", "licence of its files")
     return table(columns, rows, "The benchmarks, by the name that the command line takes")

@@ -1,4 +1,4 @@
-"""POPE by sampling, and one set of answers under seven harnesses: figures and tables of the chapter *Ask it*."""
+"""POPE by sampling, and one set of answers under eight rules: figures and tables of the chapter *Ask it*."""
 
 import html
 from collections.abc import Mapping, Sequence

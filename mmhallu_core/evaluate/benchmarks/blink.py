@@ -1,24 +1,30 @@
 """BLINK: 14 old tasks of computer vision as questions with up to four pictures.
 
 Source: Fu et al., "BLINK: Multimodal Large Language Models Can See but Not Perceive", arXiv 2404.12390, and its
-repository at commit 0cca9a3. The 1,901 questions of the validation set have published answers, the test set's are
+repository at commit 2d6a779. The 1,901 questions of the validation set have published answers, the test set's are
 hidden. Questions have two to five options, so guessing scores more than a quarter.
 
-The published script compares "(A)" with what a language model made of the answer, and prints the mean over the 14
-subtasks. Here `official` reads with lmms-eval's rule in that model's place: the first letter after opening brackets,
-whatever word it belongs to, so "The answer is B" is a T. lmms-eval prints the mean over questions (`accuracy`).
+The published script reads most answers by itself: a bare letter, or exactly one letter in brackets. The others it gives
+to a judge, a language model that chooses "(A)" and so on, or "(Z)" for none. It prints the mean over the 14 subtasks.
+`official` does the same. Without verdicts, what a judge would have to say is not made up: a score that depends on it is
+None, `undecided` is the share of such answers, and `accuracy_of_decided` is that of the others.
+
+lmms-eval asks no judge and prints the mean over questions. Version 0.7.2 took the first letter after opening brackets,
+whatever word it belongs to, so "The answer is B" is a T. Version 0.7.3 looks for a stated letter. Both are in `strict`
+under their names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
-from mmhallu_core.evaluate.answers import LETTER, strict_letter
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics
+from mmhallu_core.evaluate.answers import Reading
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:BLINK-Benchmark/BLINK"
@@ -64,18 +70,43 @@ def _scores(questions: Sequence[Question], values: Values) -> Metrics:
     }
 
 
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """By lmms-eval's reading: the mean over subtasks and over questions, and each subtask."""
-    read_letter = LETTER["lmms-eval BLINK"]
-    right = [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
-    return _scores(questions, right)
+def settled(question: Question, text: str) -> str | None:
+    """The script's own reading of an answer, such as "(A)"; None where it asks its judge."""
+    letter = LETTER["BLINK"](text, question.choices)
+    return None if letter is None else f"({letter})"
+
+
+def official(questions: Sequence[Question], said: Sequence[str | None]) -> Metrics:
+    """The published rule: the mean over subtasks and over questions, and each subtask.
+
+    Args:
+        questions: of the validation set.
+        said: the script's reading or the judge's words, of which exactly "(A)" counts; None where nobody read.
+    """
+    known = [one is not None for one in said]
+    right = [one == f"({question.truth})" for one, question in zip(said, questions, strict=True)]
+    values = [float(hit) if read else float("nan") for hit, read in zip(right, known, strict=True)]
+    groups = [question.picture for question in questions]
+    return {
+        **_scores(questions, values),
+        "undecided": share([not read for read in known], questions),
+        "accuracy_of_decided": Metric(right, known, groups),
+    }
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
-    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    return {**_scores(questions, right), "unparsed": share([one is None for one in said], questions)}
+    """The same by the strict reading, the share of answers that it cannot read, and what lmms-eval prints."""
+
+    def right(read: Callable[..., Reading]) -> list[bool]:
+        return [read(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
+
+    unread = [strict_letter(t, q.choices) is None for q, t in zip(questions, texts, strict=True)]
+    return {
+        **_scores(questions, right(strict_letter)),
+        "unparsed": share(unread, questions),
+        "lmms_eval_072_accuracy": share(right(LETTER["lmms-eval BLINK"]), questions),
+        "lmms_eval_073_accuracy": share(right(LETTER["lmms-eval BLINK 0.7.3"]), questions),
+    }
 
 
 def chance(questions: Sequence[Question]) -> float:
@@ -96,5 +127,7 @@ BENCHMARKS = (
         official=official,
         strict=strict,
         chance=chance,
+        judge="blink",
+        settled=settled,
     ),
 )

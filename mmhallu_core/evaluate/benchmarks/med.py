@@ -3,9 +3,15 @@
 Source: "Hallucination at a Glance", arXiv 2506.07227, and its repository at commit 2b4fa61. `med-bench` has 165 pairs
 of a photo and its edit in 11 categories; `med-real` has 35 pairs of MMVP's photos, which are not part of the set.
 
-The published script looks for a letter after "Answer:". Where there is none it draws an option at random, so an answer
-of no use scores a quarter. `official` is the expectation of that draw: the same every time, and what the mean over
-seeds tends to. The paper prints the mean over categories; the script prints the mean over questions. Both are here.
+Four scripts test four models. Those for GPT, Qwen and Llama look for a letter after "Answer:"; the one for LLaVA also
+takes an answer that is one letter. Where there is none they draw an option at random, so an answer of no use scores a
+quarter. `official` is the expectation of that draw: the same every time, and what the mean over seeds tends to. The
+paper prints the mean over categories (`macro_accuracy`), the scripts print the mean over questions (`accuracy`). Both
+are read as three of the four scripts do, and each script's own stand beside them (`accuracy_llava`).
+
+LLaVA's script keeps the prompt before the reply where the model's template has no "ASSISTANT:". A reply without
+"Answer:" is then an A, from the example in the prompt. The answers that are scored here are replies alone.
+
 What a rule scores on these files without any picture: `mmhallu audit med-bench`.
 """
 
@@ -16,13 +22,14 @@ from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import rows, text_in
-from mmhallu_core.evaluate.answers import LETTER, strict_letter
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.store import data_file
 from mmhallu_core.types import require
 
 HOME = "https://github.com/beccabai/hallu_med"
+SCRIPTS = ("GPT", "Qwen", "Llama", "LLaVA")
 FORMAT = 'Write "Answer:" and the letter of the right option, such as "Answer: A".'
 
 
@@ -56,14 +63,24 @@ def _scores(questions: Sequence[Question], values: Values) -> Metrics:
 
 
 def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The expectation of the published rule, and how often it draws (`drawn`)."""
-    read_letter = LETTER["MED"]
-    said = [read_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    values = [
-        float(one == question.truth) if one else 1 / len(question.options)
-        for one, question in zip(said, questions, strict=True)
-    ]
-    return {**_scores(questions, values), "drawn": share([one is None for one in said], questions)}
+    """The expectation of the published rule, how often it draws (`drawn`), and both by the name of each script."""
+
+    def expected(rule: str) -> tuple[list[float], Metric]:
+        said = [LETTER[rule](text, question.choices) for question, text in zip(questions, texts, strict=True)]
+        values = [
+            float(one == question.truth) if one else 1 / len(question.options)
+            for one, question in zip(said, questions, strict=True)
+        ]
+        return values, share([one is None for one in said], questions)
+
+    values, drawn = expected("MED GPT")
+    found = {**_scores(questions, values), "drawn": drawn}
+    for script in SCRIPTS:
+        values, drawn = expected(f"MED {script}")
+        scores = {**_scores(questions, values), "drawn": drawn}
+        named = (name for name in ("macro_accuracy", "accuracy", "drawn") if name in scores)
+        found |= {f"{name}_{script.lower()}": scores[name] for name in named}
+    return found
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:

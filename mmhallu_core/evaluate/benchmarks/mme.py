@@ -8,7 +8,10 @@ keep their published scale here; `SUBJECT_accuracy` and `SUBJECT_accuracy_plus` 
 Guessing scores 50 + 25 a subject, so 750 of 2,000 in perception; always yes scores 50 a subject. A score of "1,500"
 reads differently beside those.
 
-The published rule reads the first four characters of an answer. It is the same in lmms-eval, from which it was read.
+The published rule looks for yes, then for no, in the first four characters of an answer, in any case. It removes
+nothing before, so two blanks before a "Yes" push it out, and "n" is no answer. lmms-eval removes blanks and full stops
+first, and takes y and n for answers. Its sums stand in `strict` under its name. Since version 0.7.3 it loads the table
+from another home, hub:lmms-lab-encoder/MME.
 """
 
 from collections.abc import Iterator, Sequence
@@ -183,9 +186,14 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
+    """The same by the strict reading, the share of answers that it cannot read, and lmms-eval's two sums."""
     said = [strict_reading(text) for text in texts]
-    return {**_scores(questions, said), "unparsed": rate([word is None for word in said], questions)}
+    theirs = _scores(questions, [YES_NO["lmms-eval MME"](text) for text in texts])
+    return {
+        **_scores(questions, said),
+        "unparsed": rate([word is None for word in said], questions),
+        **{f"lmms_eval_{part}": theirs[part] for part in ("perception", "cognition")},
+    }
 
 
 def chance(questions: Sequence[Question]) -> float:

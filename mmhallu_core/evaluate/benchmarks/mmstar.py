@@ -4,8 +4,9 @@ Source: Chen et al., "Are We on the Right Way for Evaluating Large Vision-Langua
 repository at commit 79e6d1c. A question's text holds its options ("Options: A: ..., B: ...").
 
 The published script counts an answer that begins with the right letter, whatever word it belongs to ("A dog" is an A).
-Its final score is the mean over questions (`accuracy`). lmms-eval prints the mean over the 18 finer categories
-(`mean_of_subcategories`), which differ in size, under the same heading.
+Its final score is the mean over questions (`accuracy`). lmms-eval prints the mean over the 18 finer categories, which
+differ in size, under the same heading. Until April 2026 it read answers as the published script does
+(`mean_of_subcategories`), since then by a rule of its own (in `strict`, `lmms_eval_mean_of_subcategories`).
 """
 
 import re
@@ -16,9 +17,9 @@ from typing import Any
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:Lin-Chen/MMStar"
@@ -96,10 +97,15 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
+    """The same by the strict reading, the share of answers that it cannot read, and what lmms-eval prints now."""
     said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
     right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    return {**_scores(questions, right), "unparsed": share([one is None for one in said], questions)}
+    theirs = [LETTER["lmms-eval MMStar"](t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
+    return {
+        **_scores(questions, right),
+        "unparsed": share([one is None for one in said], questions),
+        "lmms_eval_mean_of_subcategories": mean_of_categories(theirs, questions, "subcategory"),
+    }
 
 
 BENCHMARKS = (

@@ -4,8 +4,14 @@ Source: Tong et al., "Eyes Wide Shut? Exploring the Visual Shortcomings of Multi
 questions, each with two options, stand in pairs; a pair counts when both its questions are right. So guessing scores a
 quarter, not a half. Papers that quote single-question accuracy beside pair accuracy compare two different numbers.
 
-The official grader was a language model that compares the answer with the right one. Here `official` is the rule that
-lmms-eval uses in its place, under which the article "a" counts as the letter A; `strict` is ours.
+The published grader is a judge: a language model that sees question, right answer and given answer, and says yes or no.
+So `official` is None without verdicts, and counts a verdict that is exactly yes, in any case. `strict` is ours. With it
+stand two harnesses that ask no judge, by name: lmms-eval, to which the article "a" is the letter A, and S-VCO, which
+reads the first four characters.
+
+Two pairs have their right answers the wrong way round (lmms-eval's issue 1018). `..._without_wrong_labels` leaves them
+out; the other scores keep them, as published. lmms-eval's copy of the data set has them corrected, and so have its
+scores here.
 """
 
 from collections.abc import Sequence
@@ -13,13 +19,12 @@ from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.answers import LETTER, strict_letter
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
+from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:MMVP/MMVP"
-# Rows (from 1) whose published answer is wrong (lmms-eval issue 1018); its copy of the data set has them the other way.
-WRONG_LABELS = (99, 100, 279, 280)
+WRONG_LABELS = (99, 100, 279, 280)  # numbers of the questions whose published answer is that of the other picture
 
 
 def read(path: Path | None) -> list[Question]:
@@ -42,35 +47,55 @@ def read(path: Path | None) -> list[Question]:
         require(bool(mark) and first.strip().startswith("(a)"), f"{here}: options must read (a) ... (b) ...")
         texts = (first.strip().removeprefix("(a)").strip(), second.strip())
         truth = text_in(row, here, "Correct Answer").strip().strip("()").upper()
+        require(truth in ("A", "B"), f"{here}: `Correct Answer` must be (a) or (b), got {truth[:40]!r}")
         prompt = (
             f"{text}\nA. {texts[0]}\nB. {texts[1]}\nAnswer with the option's letter from the given choices directly."
         )
         picture = str(Path(path).parent / "MMVP Images" / f"{number}.jpg")
         pair = (int(number) - 1) // 2
-        questions.append(Question(number, prompt, truth, (picture,), texts, {"pair": pair, "picture": f"pair {pair}"}))
+        about = {"pair": pair, "picture": f"pair {pair}", "wrong_label": int(number) in WRONG_LABELS}
+        questions.append(Question(number, prompt, truth, (picture,), texts, about))
     return questions
 
 
-def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+def _scores(questions: Sequence[Question], right: Sequence[bool], prefix: str = "") -> Metrics:
     pairs: dict[int, list[bool]] = {}
     for question, hit in zip(questions, right, strict=True):
         pairs.setdefault(question.about["pair"], []).append(hit)
     whole = {pair: hits for pair, hits in pairs.items() if len(hits) == 2}  # a subset may break pairs
     both = Metric([all(hits) for hits in whole.values()], [1] * len(whole), list(whole))
-    return {"pair_accuracy": both, "accuracy": rate(right, questions)}
+    return {f"{prefix}pair_accuracy": both, f"{prefix}accuracy": rate(right, questions)}
 
 
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """Pair accuracy and single accuracy by lmms-eval's reading."""
-    read_letter = LETTER["lmms-eval MMVP"]
-    return _scores(questions, [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)])
+def _both_ways(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    """The scores with and without the pairs whose labels are wrong."""
+    good = [not question.about.get("wrong_label", False) for question in questions]
+    kept = [(question, hit) for question, hit, keep in zip(questions, right, good, strict=True) if keep]
+    without = _scores([question for question, _ in kept], [hit for _, hit in kept])
+    return {**_scores(questions, right), **{f"{name}_without_wrong_labels": one for name, one in without.items()}}
+
+
+def official(questions: Sequence[Question], verdicts: Sequence[str]) -> Metrics:
+    """Pair accuracy and single accuracy by a judge's verdicts, of which "yes" alone counts."""
+    return _both_ways(questions, [verdict.lower() == "yes" for verdict in verdicts])
+
+
+def _corrected(question: Question) -> str:
+    return {"A": "B", "B": "A"}[question.truth] if question.about.get("wrong_label") else question.truth
 
 
 def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
-    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    scores = _scores(questions, [one == question.truth for one, question in zip(said, questions, strict=True)])
-    return {**scores, "unparsed": rate([one is None for one in said], questions)}
+    """The same by the strict reading, the share of answers that it cannot read, and two harnesses by name."""
+    pairs = list(zip(questions, texts, strict=True))
+    said = [strict_letter(text, question.choices) for question, text in pairs]
+    lmms_eval = [LETTER["lmms-eval MMVP"](text, question.choices) == _corrected(question) for question, text in pairs]
+    svco = [LETTER["S-VCO MMVP"](text, question.choices) == question.truth for question, text in pairs]
+    return {
+        **_both_ways(questions, [one == question.truth for one, question in zip(said, questions, strict=True)]),
+        "unparsed": rate([one is None for one in said], questions),
+        **_scores(questions, lmms_eval, "lmms_eval_"),
+        **_scores(questions, svco, "svco_"),
+    }
 
 
 BENCHMARKS = (
@@ -85,5 +110,6 @@ BENCHMARKS = (
         official=official,
         strict=strict,
         chance=lambda questions: 0.25,
+        judge="mmvp",
     ),
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.answers import LETTER
 from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate, strict_accuracy
+from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:lcysyzxdxc/R-Bench"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answers import strict_letter
 from mmhallu_core.evaluate.benchmark import Metric, Metrics
+from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.language.difference import NO_DIFFERENCE
 from mmhallu_core.world.language.read import read
