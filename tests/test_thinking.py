@@ -19,6 +19,7 @@ from mmhallu_core.data.answers import read_answers, thinking
 from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.greedy import text_of
+from mmhallu_core.models.score import score
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.tiny_random.parts import tokenizer
 from mmhallu_core.models.vlm import Vlm
@@ -150,6 +151,27 @@ def test_a_thinking_model_answers_behind_its_thought(thinker):
     assert vlm.say(pictures, QUESTIONS) == [whole] * 2 and vlm.answer(pictures, QUESTIONS) == [ANSWER] * 2
     assert answers(vlm, pictures[:1], [QUESTIONS]) == [[whole] * 2]
     assert vlm.answer(pictures, QUESTIONS, 10) == ["", ""], "cut inside the thought, a text is no answer"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("closes", [True, False], ids=["template closes the thought", "and does not"])
+@torch.no_grad()
+def test_the_likelihood_of_an_answer_is_that_behind_an_empty_thought(thinker, closes):
+    vlm = Vlm.load(thinker, device="cpu")
+    if closes:  # as the published template writes an answer without a thought
+        said = "{% if message['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+        form, content = vlm.processor.chat_template, "{% if message['content'] is"
+        vlm.processor.chat_template = form.replace(content, said + content, 1)
+        assert "assistant\n<think>\n\n</think>\n\nNo." in vlm.prompt("?", 1, "No.")
+    for answer in ("No.", "think", "n"):  # two of them stand in the tag too
+        prompt = vlm.prompt(QUESTIONS[0]) + "\n</think>\n\n"
+        begun, whole = (vlm.encode([noise(0)], [text]) for text in (prompt, prompt + answer))
+        ids = whole["input_ids"][0]
+        count = len(ids) - begun["input_ids"].shape[1]
+        expected = vlm.model(**whole).logits[0].log_softmax(-1)[:-1].gather(-1, ids[1:, None])[-count:, 0]
+        found = score(vlm, [noise(0)], QUESTIONS[:1], [answer])[0]
+        assert "".join(found.tokens) == answer
+        torch.testing.assert_close(found.log_probs, expected)
 
 
 @pytest.mark.long

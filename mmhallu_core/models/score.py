@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import BatchFeature
 
+from mmhallu_core.data.thinking import CLOSE, OPEN
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.vlm import Vlm
 
@@ -80,14 +81,18 @@ def answered(vlm: Vlm, question: str, pictures: int, answer: str) -> tuple[str, 
     """A prompt with its answer behind it, and how many of its last tokens are the answer's.
 
     The text is tokenized as one piece, as the model would have read it in training. Where the chat template puts a
-    space before the answer it is part of the answer's first token.
+    space before the answer it is part of the answer's first token. Where it begins a thought, the thought is closed
+    empty, and is no part of the answer.
     """
     prompt = vlm.prompt(question, pictures)
     whole = vlm.prompt(question, pictures, answer)
-    before, found, _ = whole[len(prompt) :].partition(answer) if whole.startswith(prompt) else ("", "", "")
-    text = prompt + (before + answer if found else answer)
+    rest = whole[len(prompt) :] if whole.startswith(prompt) else ""
+    place = rest.find(answer, rest.rfind(CLOSE) + len(CLOSE) if CLOSE in rest else 0)
+    before = rest[:place] if place >= 0 else f"\n{CLOSE}\n\n" if prompt.rstrip().endswith(OPEN) else ""
+    text = prompt + before + answer
+    begin = len(prompt) + (len(before) if CLOSE in before else 0)
     offsets = vlm.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    return text, sum(end > len(prompt) for _, end in offsets)
+    return text, sum(end > begin for _, end in offsets)
 
 
 def _answer_log_probs(
