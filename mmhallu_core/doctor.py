@@ -5,6 +5,7 @@ or `optional` (something works without it, and the line says what).
 """
 
 import ctypes
+import importlib
 import os
 import platform
 import re
@@ -40,6 +41,8 @@ REBUILD = {
     "tiny-clip": "mmhallu pretrain tiny-clip",
     "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
 }
+IMPORTED = ("torch", "torchvision")  # built for each other, or the second one fails when it is first used
+PAIR = "torch and torchvision must be of builds that belong together."
 INSTALL = "Install the pinned packages again: make setup, or python tasks.py setup."
 Line = dict[str, str]
 
@@ -83,26 +86,46 @@ def check_python() -> Line:
 
 
 def check_packages() -> list[Line]:
-    """Each package that mmhallu needs, against the oldest version that it works with."""
+    """Each package that mmhallu needs, against the versions that it works with; some are imported too."""
     try:
         wanted = [text for text in metadata.requires("mmhallu") or [] if "extra ==" not in text]
     except metadata.PackageNotFoundError:
         return [line("mmhallu", False, "not installed, only lying on the path", INSTALL)]
     lines, others, bad = [], 0, []
     for text in wanted:
-        name, floor = re.match(r"([\w.-]+)(?:>=([\d.]+))?", text).groups()
+        name = re.match(r"[\w.-]+", text).group()
+        floor, ceiling = _bound(text, ">="), _bound(text, "<")
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             found = None
-        good = found is not None and _numbers(found) >= _numbers(floor or "0")
+        good = found is not None and _numbers(found) >= _numbers(floor)
+        good = good and (not ceiling or _numbers(found) < _numbers(ceiling))
+        needs = f"at least {floor}" + (f" and below {ceiling}" if ceiling else "")
         if name in NAMED:
-            lines.append(line(name, good, found or "not installed", f"At least {floor} is needed. {INSTALL}"))
+            lines.append(line(name, good, found or "not installed", f"{needs.capitalize()} is needed. {INSTALL}"))
         else:
             others += 1
-            bad += [] if good else [f"{name} {found or 'not installed'} (needs {floor})"]
+            bad += [] if good else [f"{name} {found or 'not installed'} (needs {needs})"]
+        if good and name in IMPORTED and (fault := import_fault(name)):
+            lines[-1] = line(name, False, f"{found}, which cannot be imported ({fault})", f"{PAIR} {INSTALL}")
     found = ", ".join(bad) or f"all {others} there"
     return [*lines, line("other packages", not bad, found, INSTALL)]
+
+
+def import_fault(name: str) -> str:
+    """What goes wrong when a package is imported; nothing when all is well."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # a build for another torch, CUDA or processor fails in many ways
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _bound(requirement: str, sign: str) -> str:
+    """The version behind a sign in a requirement such as "transformers<5.25,>=5.17"; nothing where there is none."""
+    found = re.search(rf"{sign}([\d.]+)", requirement)
+    return found.group(1) if found else ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,7 +1,11 @@
 """The doctor: each line is true of this machine, and what is needed and missing fails."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+import tomllib
 from importlib import metadata
 
 import pytest
@@ -57,6 +61,29 @@ def test_an_old_or_absent_package_is_found(monkeypatch, have, state):
     assert report["ok"] or state == "missing" or "torch" not in report["summary"]
     if state == "missing":
         assert not report["ok"] and "torch" in report["summary"]
+
+
+@pytest.mark.parametrize("have, state", [("5.24.3", "ok"), ("5.25.0", "missing"), ("5.16.9", "missing")])
+def test_a_version_that_was_not_tried_is_found(monkeypatch, have, state):
+    real, project = metadata.version, tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: have if name == "transformers" else real(name))
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: project["project"]["dependencies"])
+    found = {line["what"]: line for line in doctor.check_packages()}["transformers"]
+    assert found["state"] == state and (state == "ok" or "At least 5.17 and below 5.25 is needed" in found["do"])
+
+
+def test_a_torchvision_of_another_build_is_found_and_says_what_is_wrong(tmp_path):
+    """It fails on import, as torchvision 0.28 does with torch 2.15; its version alone looks right."""
+    (tmp_path / "torchvision").mkdir()
+    code = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(code, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "mmhallu_core.cli", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, timeout=120)
+    report = json.loads(done.stdout)
+    found = {line["what"]: line for line in report["lines"]}["torchvision"]
+    assert done.returncode == 1 and found["state"] == "missing" and "torchvision" in report["summary"]
+    assert "operator torchvision::nms does not exist" in found["found"] and "belong together" in found["do"]
 
 
 def test_a_damaged_or_absent_checkpoint_is_missing(package):
