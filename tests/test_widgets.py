@@ -258,7 +258,11 @@ def test_the_dial_runs_from_one_model_to_the_other(models):
 
 def test_the_dial_says_how_its_picture_was_found(models):
     dial = prior_dial(habit=models[0], control=models[1])
-    found = re.search(r"names one in (\d+) of 24 .* without in (\d+); shown is the first( where habit)?", dial.note)
+    told = (
+        r"one of 24 that were drawn without an umbrella\. In (\d+) of them, the model trained with habit names an umbrella "
+        r"all the same; the model trained without habit does so in (\d+)\. Shown is the first scene( in which only)?"
+    )
+    found = re.search(told, dial.note)
     assert found and titled(dial.state().scene) == "A beach without an umbrella"
     if found.group(3):
         assert "[umbrella: not in the picture; habit: beaches often have one]" in unwrapped(dial.text(4))

@@ -75,8 +75,8 @@ def _arithmetic() -> list[Said]:
         Said(
             "Can all rows come from the released questions?",
             "yes" if released == len(fits) else "no",
-            f"{released} of {len(fits)} rows can; before and after can share a version for {sum(pairs)} of "
-            f"{len(pairs)} models",
+            f"{released} of {len(fits)} rows can; for {sum(pairs)} of {len(pairs)} models, the rows before and after "
+            "fine-tuning can come from the same version of the questions",
             "recomputed",
         ),
         Said(

@@ -51,14 +51,14 @@ ASKED = {
     "caption": ("a caption names a thing that is not there (less is better)", None),
     "missed": ("a caption leaves out a thing that is there (less is better)", None),
     "same": ("one picture twice: asserts a difference (less is better)", None),
-    "told_apart": ("says that a pair differs, and one picture twice does not", None),
+    "told_apart": ("right about both: a pair differs, one picture twice does not", None),
     "routed": ("first and second picture, both right", None),
     "med_tiny": ("MED-tiny, the likeliest option is right", 0.25),
 }
 OUTCOMES = {
     "routed_both_right": "first and second picture, both right",
     "same_asserts_a_difference": "one picture twice: asserts a difference (less is better)",
-    "told_apart": "says that a pair differs, and one picture twice does not",
+    "told_apart": "right about both: a pair differs, one picture twice does not",
     "med_tiny": "MED-tiny, the likeliest option is right",
     "pope_adversarial_f1": "POPE adversarial, F1",
     "chair_matched": "CHAIR_i at matched recall (less is better)",

@@ -32,7 +32,7 @@ Profiles = dict[str, dict]
 
 
 def chances(photos: Profiles, ours: Profiles) -> Twin:
-    """The chance that the wrong one wins, with its interval: a panel for each question, a row for each model.
+    """The chance that the answer is yes, with its interval: a panel for each question, a row for each model.
 
     Args:
         photos: name to profile, models on photos.
@@ -51,7 +51,7 @@ def chances(photos: Profiles, ours: Profiles) -> Twin:
             axes.errorbar(answer["chance"], row, xerr=spread, fmt=marker, color=colour, markersize=7, linewidth=2)
         axes.set(title=fill(ASKED[question], 16), yticks=range(len(names)), yticklabels=names)
         axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(len(names) - 0.5, -0.5))
-    figure.supxlabel("chance that the wrong one wins; 0.5 makes no difference", fontsize=10.5)
+    figure.supxlabel("chance that the answer is yes; 0.5 is no difference", fontsize=10.5)
     return with_twin(figure, chances_alt(photos, ours), chances_table(photos, ours))
 
 
@@ -76,7 +76,7 @@ def chances_table(photos: Profiles, ours: Profiles) -> Twin:
             for answer in (one[question] for question in QUESTIONS)
         ]  # fmt: skip
         rows.append((name, *cells))
-    title = "Chance that the wrong one wins, with 95% interval; n is the number of wrong ones compared"
+    title = "Chance that the answer is yes, with 95% interval; n is the number of wrong things compared"
     return table(("model", *(ASKED[question] for question in QUESTIONS)), rows, title)
 
 

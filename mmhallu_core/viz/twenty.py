@@ -207,7 +207,8 @@ def twenty_questions(items: Sequence[Item], vlm: Vlm | None = None, n: int = 20)
     )
     low, high = (int(edge) for edge in binom.interval(0.95, n, 0.25))
     note = (
-        f"The first {n} questions of MED-tiny, answered beforehand by everybody but you. None of them knew the truth. "
-        f"With {n} questions luck is large: a guess gets from {low} to {high} of them in nineteen games of twenty."
+        f"These are the first {n} questions of MED-tiny. The other players answered them before, and did not know the "
+        f"right answers. With so few questions luck matters much: in nineteen games of twenty, a guess gets from {low} "
+        f"to {high} of them right."
     )
     return Game(f"{n} questions: what is different?", rounds, tuple(said), note)

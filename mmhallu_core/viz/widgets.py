@@ -37,17 +37,17 @@ NO_CONTROL = (
     "`mmhallu pretrain tiny-llava --control` makes it. So only the model trained with habit speaks."
 )
 BUILT = (
-    "Each change is of one fact; all else stays. The question is about that fact, so a model that looks should change "
-    "its answer with it."
+    "Each change is of one fact; everything else stays the same. The question is about that fact. So a model that looks "
+    "should change its answer."
 )
 MARKED = (
-    "The sentence is turned into facts, and each is looked up in the scene from which the picture was drawn. Nobody "
-    "judges."
+    "The sentence is turned into facts. Each fact is looked up in the scene from which the picture was drawn, so nobody "
+    "has to judge it."
 )
 MEANING = (
-    "The dial mixes two models that were trained alike, but for habit: in the pictures of one, things keep company "
-    "and its captions sometimes name what usually stands there; not so for the other. At every word, the dial weighs "
-    "what the two would say next."
+    "The dial mixes two models, which were trained in the same way but for habit. For the first, things that usually "
+    "belong together often stood together, and captions sometimes named what usually stands there. For the second, "
+    "every thing was equally likely, and captions were true. The dial mixes what the two would say next, word by word."
 )
 
 
@@ -101,11 +101,14 @@ def _telling_scene(place: str, habit: Vlm, control: Vlm | None) -> tuple[Scene, 
     without = names_it(control) if control else [False] * len(scenes)
     telling = [k for k in range(len(scenes)) if with_habit[k] and not without[k]]
     chosen = telling[0] if telling else 0
-    many = f"{len(scenes)} drawn scenes like this one, none with {with_article(usual)}"
-    counts = f"the model trained with habit names one in {sum(with_habit)} of {many}"
-    counts += f", the model trained without in {sum(without)}" if control else ""
-    how = "the first where habit makes the difference" if control else "the first where it does"
-    return scenes[chosen], f"{counts[0].upper() + counts[1:]}; shown is {how if telling else 'the first'}."
+    thing = with_article(usual)
+    note = (
+        f"This scene is one of {len(scenes)} that were drawn without {thing}. In {sum(with_habit)} of them, the model "
+        f"trained with habit names {thing} all the same"
+    )
+    note += f"; the model trained without habit does so in {sum(without)}." if control else "."
+    which = "in which only the first model does so" if control else "in which it does so"
+    return scenes[chosen], f"{note} Shown is the first scene{' ' + which if telling else ''}."
 
 
 def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
