@@ -259,8 +259,9 @@ def test_the_dial_runs_from_one_model_to_the_other(models):
 def test_the_dial_says_how_its_picture_was_found(models):
     dial = prior_dial(habit=models[0], control=models[1])
     told = (
-        r"one of 24 that were drawn without an umbrella\. In (\d+) of them, the model trained with habit names an umbrella "
-        r"all the same; the model trained without habit does so in (\d+)\. Shown is the first scene( in which only)?"
+        r"one of 24 that were drawn without an umbrella\. In (\d+) of them, the model trained with habit names an "
+        r"umbrella all the same; the model trained without habit does so in (\d+)\. "
+        r"Shown is the first scene( in which only)?"
     )
     found = re.search(told, dial.note)
     assert found and titled(dial.state().scene) == "A beach without an umbrella"

@@ -37,12 +37,12 @@ NO_CONTROL = (
     "`mmhallu pretrain tiny-llava --control` makes it. So only the model trained with habit speaks."
 )
 BUILT = (
-    "Each change is of one fact; everything else stays the same. The question is about that fact. So a model that looks "
-    "should change its answer."
+    "Each change is of one fact; everything else stays the same. The question is about that fact. So a model that "
+    "looks should change its answer."
 )
 MARKED = (
-    "The sentence is turned into facts. Each fact is looked up in the scene from which the picture was drawn, so nobody "
-    "has to judge it."
+    "The sentence is turned into facts. Each fact is looked up in the scene from which the picture was drawn, so "
+    "nobody has to judge it."
 )
 MEANING = (
     "The dial mixes two models, which were trained in the same way but for habit. For the first, things that usually "
