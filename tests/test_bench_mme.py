@@ -1,6 +1,9 @@
 """MME: questions come in twos, and a subject scores accuracy plus accuracy+."""
 
+import os
 import random
+from collections import Counter
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -128,6 +131,26 @@ def test_nothing_is_removed_before_the_first_four_characters(tmp_path, form):
     inside = form == "({1})"  # "(yes" and "(no)"
     assert found["official"]["accuracy"] == (1 if inside else 0.5 if form == "  {1}" else 0)
     assert found["strict"]["lmms_eval_perception"] == 2000
+
+
+LAVIN = Path(os.environ.get("MMHALLU_DATA", "nowhere")) / "mme" / "eval_tool" / "LaVIN"
+
+
+@pytest.mark.skipif(not LAVIN.is_dir(), reason="MMHALLU_DATA has no mme/eval_tool: the authors' tool, unpacked")
+def test_the_printed_scores_of_the_answers_that_come_with_the_tool():
+    """LaVIN's answers to all questions, and its two sums as the paper prints them."""
+    mme, questions, seen = benchmark("mme"), [], Counter()
+    for file in sorted(LAVIN.glob("*.txt")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, text, truth, _ = line.split("\t")
+            picture = f"{file.stem}/{Path(name).stem}"
+            seen[picture] += 1
+            about = {"subject": file.stem, "picture": picture}
+            questions.append(Question(f"{picture}/{seen[picture]}", text, truth.lower(), about=about))
+    answers, _ = mme.results(LAVIN, questions, None)
+    found = score(mme, questions, answers, draws=20)["official"]
+    assert len(questions) == 2374
+    assert (round(found["perception"], 2), round(found["cognition"], 2)) == (963.61, 249.64)
 
 
 def test_a_subset_scores_whole_pictures_alone(tmp_path):

@@ -78,6 +78,15 @@ def test_accuracy_is_vlmevalkits(tmp_path, seed):
     assert score(bench, questions, said, draws=20)["official"]["accuracy"] == sum(right) / 12
 
 
+def test_vlmevalkit_reads_a_stated_letter_since_june_2026(tmp_path):
+    """A letter far from the end, and options' texts that a long answer cannot be searched for."""
+    bench = benchmark("rbench-dis")
+    questions = bench.read(written(tmp_path))
+    said = answered(questions, lambda q: f"The correct answer is **{q.truth}**, {'which is plain to see ' * 9}")
+    found = score(bench, questions, said, draws=20)["official"]
+    assert (found["accuracy"], found["accuracy_june_2026"]) == (0, 1)
+
+
 def test_files_of_another_form_are_refused(tmp_path):
     with pytest.raises(CannotRun, match="mmhallu data get"):
         benchmark("rbench-ref").read(None)

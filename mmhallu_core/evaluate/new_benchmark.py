@@ -41,7 +41,7 @@ def read(path: Path | None) -> list[Question]:
 
 def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     """The published rule."""
-    return {{"accuracy": strict_accuracy(questions, texts)["accuracy"]}}  # EDIT: a rule of evaluate/answers.py
+    return {{"accuracy": strict_accuracy(questions, texts)["accuracy"]}}  # EDIT: a rule of answers.py, letters.py
 
 
 BENCHMARKS = (

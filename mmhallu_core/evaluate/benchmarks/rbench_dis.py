@@ -5,7 +5,8 @@ the form in which VLMEvalKit scores it (one file of distorted pictures, one of r
 the mean of these two accuracies as "R-Bench". The other R-Bench, about relations, is in `rbench.py`.
 
 `official` is VLMEvalKit's rule without a judge: one option letter among the last words, or one option's text; anything
-else is wrong. (With a judge it would end in a letter drawn at random.)
+else is wrong. (With a judge it would end in a letter drawn at random.) IC-VCO used it as it was in May 2026 (`accuracy`).
+Since June 2026 it also takes the letter after "answer is" (`accuracy_june_2026`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate, strict_accuracy
+from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing, rate, strict_accuracy
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.types import CannotRun, require
 
@@ -47,10 +48,13 @@ def read(path: Path | None) -> list[Question]:
 
 
 def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """Accuracy by VLMEvalKit's reading."""
-    read_letter = LETTER["VLMEvalKit"]
-    right = [read_letter(text, one.choices) == one.truth for one, text in zip(questions, texts, strict=True)]
-    return {"accuracy": rate(right, questions)}
+    """Accuracy by VLMEvalKit's reading, the older and the newer."""
+
+    def accuracy(rule: str) -> Metric:
+        pairs = zip(questions, texts, strict=True)
+        return rate([LETTER[rule](text, one.choices) == one.truth for one, text in pairs], questions)
+
+    return {"accuracy": accuracy("VLMEvalKit"), "accuracy_june_2026": accuracy("VLMEvalKit June 2026")}
 
 
 def _benchmark(name: str, title: str) -> Benchmark:
