@@ -5,8 +5,8 @@ the form in which VLMEvalKit scores it (one file of distorted pictures, one of r
 the mean of these two accuracies as "R-Bench". The other R-Bench, about relations, is in `rbench.py`.
 
 `official` is VLMEvalKit's rule without a judge: one option letter among the last words, or one option's text; anything
-else is wrong. (With a judge it would end in a letter drawn at random.) IC-VCO used it as it was in May 2026 (`accuracy`).
-Since June 2026 it also takes the letter after "answer is" (`accuracy_june_2026`).
+else is wrong. (With a judge it would end in a letter drawn at random.) IC-VCO used that of May 2026: `accuracy`.
+Since June 2026 it also takes the letter after "answer is": `accuracy_june_2026`.
 """
 
 from collections.abc import Sequence
