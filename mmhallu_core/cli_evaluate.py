@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mmhallu_core.cli import MOST, AsJson, app, command, emit, table
-from mmhallu_core.cli_models import KeepGeneration, settings
+from mmhallu_core.cli_models import Fit, KeepGeneration, settings
 from mmhallu_core.cli_score import Questions, shown, warn_of_silence
 from mmhallu_core.types import CannotRun
 
@@ -75,6 +75,7 @@ def evaluate(
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
     ] = "letter",
     keep_generation_config: KeepGeneration = False,
+    fit: Fit = "processor",
     as_json: AsJson = False,
 ) -> None:
     """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
@@ -98,6 +99,8 @@ def evaluate(
     _only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
     _only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
           "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
+    _only("--fit", None if fit == "processor" else fit, not server,
+          "for a model in this process: how a server fits a picture is not known")  # fmt: skip
     began, one = time.monotonic(), benchmark(bench)
     everything = one.read(questions)
     _only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
@@ -124,10 +127,10 @@ def evaluate(
         vlm = Vlm.load(model or profile_named(profile or None).model)
         vlm.keep_generation_config = keep_generation_config
         if by == "letter":
-            ran = run(asked, vlm, out, batch_size or 48, tokens, about=about)
+            ran = run(asked, vlm, out, batch_size or 48, tokens, about=about, fit=fit)
             ran["generation"] = vlm.generation
         else:
-            ran = run_likelihood(asked, vlm, out, BY[by], batch_size or 16, about=about)
+            ran = run_likelihood(asked, vlm, out, BY[by], batch_size or 16, about=about, fit=fit)
         if not workers.is_main_process:  # of several processes one scores
             return
         model = vlm.name
@@ -141,9 +144,20 @@ def evaluate(
     wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
     if drawn := ran.get("without_temperature"):
         wrong += f"The server takes no temperature 0: {drawn} answers are drawn, and may differ another time.\n"
+    wrong += _seen(ran)
     emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{shown(result)}{settings(ran.get('generation'))}")
     if ran["errors"]:
         raise typer.Exit(1)
+
+
+def _seen(ran: dict[str, Any]) -> str:
+    """Lines about what of the pictures the model saw, where that is not all that the files hold."""
+    cut, lines = ran.get("cut", {"questions": 0}), ran.get("picture_notes", {})
+    said = [f"{count} questions, about a picture of theirs: {note}.\n" for note, count in lines.items()]
+    if cut["questions"]:
+        most = f"up to {cut['largest']:.0%} of it"
+        said.append(f"{cut['questions']} questions: their picture's edges were cut off, {most}. --fit pad shows all.\n")
+    return "".join(said)
 
 
 def _only(option: str, value: Any, acts: bool, when: str) -> None:

@@ -31,6 +31,9 @@ def build(
     model: Annotated[str, typer.Option(help="The server's name for its model.")] = "",
     photos: Annotated[Path | None, typer.Option(help="Folder of photos, with its sub-folders.")] = None,
     clip: Annotated[str, typer.Option(help="For photos: hub id or folder of a CLIP; no similarity without.")] = "",
+    fit: Annotated[
+        str, typer.Option(help="For --clip: processor (CLIP's own cuts a square out) or pad (into a square).")
+    ] = "processor",
     editor: Annotated[
         str,
         typer.Option(
@@ -55,13 +58,15 @@ def build(
         raise CannotRun("--source photos and --photos FOLDER go together")
     if photos is None and (clip or editor != "opencv"):
         raise CannotRun("--clip and --editor are for photos; Diorama has its own")
+    if fit != "processor" and not clip:
+        raise CannotRun("--fit is for the CLIP of --clip: it says how a picture is fitted into what that one reads")
     annotator = annotator or ("oracle" if source == "world" else NOBODY)
     if error and annotator != "oracle":
         raise CannotRun("--error is a dial of the oracle; another annotator makes errors of its own")
     if photos is None:
         make = World(n, seed, error, Annotator(annotator, model))
     else:
-        make = Photos(str(photos), n, seed, clip, Annotator(annotator, model), editor)
+        make = Photos(str(photos), n, seed, clip, Annotator(annotator, model), editor, fit)
     result = run.build(make, out, workers, engine, progress=not as_json)
     lines = [f"{result['samples']} samples of {result['n']} drafts, in {out / 'samples.jsonl'}"]
     lines += [f"  {count:>8}  {reason}" for reason, count in sorted(result["reasons"].items(), key=lambda one: -one[1])]
@@ -69,7 +74,7 @@ def build(
         from mmhallu_core.viz.contact_sheet import write_contact_sheets
 
         result["contact_sheets"] = [str(path) for path in write_contact_sheets(out)]
-        result["clip"] = clip or None
+        result |= {"clip": clip or None, "fit": fit if clip else None}
         lines += [f"Look at them: {path}" for path in result["contact_sheets"]]
         lines += [] if clip else ["No --clip was given: similarity is left out, and no pair was rejected for it."]
     if result["spent"]:

@@ -9,6 +9,10 @@ import typer
 from mmhallu_core.cli import MOST, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
+Fit = Annotated[
+    str,
+    typer.Option(help="processor: pictures as the model's processor fits them. pad: set into a square, seen whole."),
+]
 KeepGeneration = Annotated[
     bool, typer.Option("--keep-generation-config", help="Write as the model's own settings say; sampling stays off.")
 ]
@@ -46,6 +50,7 @@ def ask(
     max_new_tokens: Annotated[
         int, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end.")
     ] = 100,
+    fit: Fit = "processor",
     keep_generation_config: KeepGeneration = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,14 +68,19 @@ def ask(
     from mmhallu_core.config import profile
     from mmhallu_core.data.decode import decode
     from mmhallu_core.data.thinking import split_thought
+    from mmhallu_core.models.fit import fitted, require_fit
     from mmhallu_core.models.vlm import Vlm
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
-    images = [decode(path).image for path in paths]
+    require_fit(fit)
+    found = [decode(path) for path in paths]
     vlm = Vlm.load(model or profile().model)
     vlm.keep_generation_config = keep_generation_config
+    images = [fitted(one.image, vlm.processor.image_processor, fit) for one in found]
     answer, thought = split_thought(vlm.say([images], [question], max_new_tokens)[0])
-    result = {"model": vlm.name, "images": paths, "question": question, "answer": answer, "generation": vlm.generation}
+    result = {"model": vlm.name, "images": paths, "question": question, "answer": answer, "generation": vlm.generation,
+              "fit": fit, "cut": max(map(vlm.cut_share, images)),
+              "picture_notes": sorted({note for one in found for note in one.notes})}  # fmt: skip
     cut = thought is not None and not answer
     if thought is not None:
         result |= {"thought": thought, "cut": cut}

@@ -38,7 +38,7 @@ def test_ask_answers_from_the_picture(pictures):
     assert code == 0
     assert json.loads(out) == {
         "model": "tiny-llava", "images": [str(pictures / "night.png")], "question": PLACE, "answer": "At night.",
-        "generation": {"kept": False, "settings": {}},
+        "generation": {"kept": False, "settings": {}}, "fit": "processor", "cut": 0.0, "picture_notes": [],
     }  # fmt: skip
 
 

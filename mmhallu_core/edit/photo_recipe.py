@@ -22,6 +22,7 @@ class Photos:
         n: how many to take at most.
         seed: of edits and questions.
         clip: hub id or folder of a CLIP for the similarity filter; none when empty.
+        fit: how a picture is fitted into what that CLIP reads, see `models/fit.py`.
         annotator: who captions and judges; templates when its name is `none`.
         editor: `opencv`, `gemini:` and a model's name, or a folder or hub id of a diffusers pipeline.
     """
@@ -32,6 +33,7 @@ class Photos:
     clip: str = ""
     annotator: Annotator = Annotator(NOBODY)
     editor: str = OPENCV
+    fit: str = "processor"
 
     def __call__(self) -> Pipeline:
         """Makes the pipeline. Replies of annotator and editor are kept, chunk by chunk.
@@ -53,7 +55,7 @@ class Photos:
             return None
         from mmhallu_core.edit.similarity import TRAINING, ClipEmbedder, similar
 
-        return similar(ClipEmbedder(self.clip), TRAINING)
+        return similar(ClipEmbedder(self.clip, fit=self.fit), TRAINING)
 
     def _annotator(self) -> ChunkClient | None:
         if self.annotator.named == NOBODY:

@@ -25,6 +25,7 @@ from torch.nn.functional import normalize
 from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.edit.annotate import noted
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
+from mmhallu_core.models.fit import PROCESSOR, fitted, require_fit, say_cut
 from mmhallu_core.models.loading import SAFE
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.types import CannotRun, Number, Picture
@@ -97,25 +98,29 @@ class ClipEmbedder:
     Args:
         name: hub id or folder.
         mode: which embedding.
+        fit: "pad" sets every picture into a square first, see `models/fit.py`; CLIP's own processor cuts one out.
 
     Raises:
         CannotRun: when it is no CLIP, or cannot be had.
     """
 
-    def __init__(self, name: str | Path, mode: Mode = Mode.PROJECTED) -> None:
+    def __init__(self, name: str | Path, mode: Mode = Mode.PROJECTED, fit: str = PROCESSOR) -> None:
         from transformers import AutoImageProcessor, CLIPModel
 
+        require_fit(fit)
         try:
             self.model = CLIPModel.from_pretrained(name, use_safetensors=True).eval()
             self.processor = AutoImageProcessor.from_pretrained(name, **SAFE)
         except (OSError, ValueError) as error:
             raise CannotRun(f"{name} cannot be loaded as a CLIP: {error}") from error
-        self.mode = mode
-        self.about = {"model": str(name), "mode": str(mode)}
+        self.mode, self.fit = mode, fit
+        self.about = {"model": str(name), "mode": str(mode), "fit": fit}
 
     @torch.inference_mode()
     def embed(self, images: list[Image.Image]) -> Float[Tensor, "n width"]:
         """A vector of length 1 for each picture."""
+        images = [fitted(image, self.processor, self.fit) for image in images]
+        say_cut(self.about["model"], self.processor, images)
         pixels = self.processor(images=images, return_tensors="pt")["pixel_values"]
         pooled = self.model.vision_model(pixel_values=pixels).pooler_output
         return normalize(pooled if self.mode == Mode.POOLED else self.model.visual_projection(pooled), dim=-1)

@@ -10,6 +10,7 @@ A journal belongs to one configuration: the same weights, processor, questions a
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ class Known:
         pictures: question id to the hash of the pictures that the answer is about.
         errors: question id to why it could not be asked; an answer removes it.
         asked: question id to how often it was begun.
+        remarks: question id to what there is to say of its pictures: `notes`, the decoder's, and `cut`, the largest
+            share of one that the processor cut off.
         counts: what happened on the way: `halvings`, and `vision_calls`, passes through the vision tower.
     """
 
@@ -49,12 +52,20 @@ class Known:
     pictures: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: {"halvings": 0, "vision_calls": 0})
 
     @property
     def asked_again(self) -> int:
         """How often a question was begun that had begun before: in flight when a run stopped, or refused then."""
         return sum(times - 1 for times in self.asked.values())
+
+    @property
+    def about_pictures(self) -> dict[str, Any]:
+        """For a result: `picture_notes` (each with its number of questions) and `cut` (`questions`, `largest`)."""
+        notes = Counter(note for one in self.remarks.values() for note in one["notes"])
+        cut = [one["cut"] for one in self.remarks.values() if one["cut"]]
+        return {"picture_notes": dict(notes), "cut": {"questions": len(cut), "largest": max(cut, default=0.0)}}
 
 
 def configuration(
@@ -105,6 +116,10 @@ class AnswerJournal:
         """Writes down that questions could not be asked, and why."""
         self.journal.append({"refused": list(ids), "error": error})
 
+    def remark(self, ids: Iterable[str], notes: Iterable[str], cut: float) -> None:
+        """Writes down what there is to say of the pictures of questions, see `Known.remarks`."""
+        self.journal.append({"pictures_of": list(ids), "notes": list(notes), "cut": cut})
+
     def halve(self, batch_size: int) -> None:
         """Writes down that memory ran out, and how many questions a batch has from here on."""
         self.journal.append({"halved": batch_size})
@@ -136,6 +151,8 @@ def read(out: Path, about: dict[str, Any]) -> Known:
             for one, text, pictures in line.get("answered", ()):
                 known.answers[one], known.pictures[one] = text, pictures
             known.errors.update(dict.fromkeys(line.get("refused", ()), line.get("error")))
+            about = {"notes": line.get("notes"), "cut": line.get("cut")}
+            known.remarks.update(dict.fromkeys(line.get("pictures_of", ()), about))
             known.counts["vision_calls"] += line.get("vision_calls", 0)
             known.counts["halvings"] += "halved" in line
     known.errors = {one: error for one, error in known.errors.items() if one not in known.answers}

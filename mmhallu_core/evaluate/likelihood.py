@@ -22,6 +22,7 @@ from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, Known, replace_file, write_errors
 from mmhallu_core.evaluate.runner import Way, run
+from mmhallu_core.models.fit import PROCESSOR
 from mmhallu_core.models.score_shared import score_shared
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import json_sha256
@@ -83,6 +84,7 @@ def run_likelihood(
     batch_size: int = 16,
     progress: bool = True,
     about: dict[str, Any] | None = None,
+    fit: str = PROCESSOR,
 ) -> dict[str, Any]:
     """Weighs the options and writes the likeliest as `answers.jsonl`, and all weights as `likelihoods.jsonl`.
 
@@ -94,7 +96,7 @@ def run_likelihood(
         out: folder of the journals and of both files.
         by: "sum" or "mean".
         batch_size: see `likelihood`.
-        progress, about: see `runner.run`.
+        progress, about, fit: see `runner.run`.
 
     Returns:
         What `runner.run` does, and `answered_by`.
@@ -119,7 +121,7 @@ def run_likelihood(
     answered_by = f"likelihood, by {by}"
     options = json_sha256([[one.about["question"], list(one.choices.values())] for one in questions])
     identity = {**(about or {}), "answered_by": answered_by, "options": options}
-    ran = run(questions, vlm, out, batch_size, None, progress, identity, Way(reply, write))
+    ran = run(questions, vlm, out, batch_size, None, progress, identity, Way(reply, write), fit)
     return {**ran, "answered_by": answered_by}
 
 

@@ -32,6 +32,7 @@ from mmhallu_core.evaluate import answer_journal
 from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
 from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.models.families import plain
+from mmhallu_core.models.fit import PROCESSOR, fitted, require_fit
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm, pick_device
 from mmhallu_core.store import json_sha256, run_lock
@@ -76,6 +77,7 @@ def run(
     progress: bool = True,
     about: dict[str, Any] | None = None,
     way: Way | None = None,
+    fit: str = PROCESSOR,
 ) -> dict[str, Any]:
     """Asks a model all questions that it has not answered yet, and writes `answers.jsonl`.
 
@@ -88,11 +90,13 @@ def run(
         progress: a bar with the time left, to the standard error stream.
         about: what else makes this run another run, such as the benchmark's name; JSON values.
         way: of answering; by writing when None.
+        fit: "pad" sets every picture into a square first, see `models/fit.py`.
 
     Returns:
         `model, n` (answers), `errors` (questions that could not be asked), `seconds` (of this call), `asked_again`
-        (see `Known`), `halvings` (of the batch), `vision_calls` (passes through the vision tower). Counts are of
-        all processes and of all calls for this folder. Every process gets the same.
+        (see `Known`), `halvings` (of the batch), `vision_calls` (passes through the vision tower), `fit`, `cut` and
+        `picture_notes` (see `Known.about_pictures`). Counts are of all processes and of all calls for this folder.
+        Every process gets the same.
 
     Raises:
         CannotRun: when ids repeat, memory does not suffice for one question, a picture changed after it was asked
@@ -104,6 +108,8 @@ def run(
         raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
     workers = processes()
     way = way or written(vlm, max_new_tokens)
+    require_fit(fit)
+    about = {**(about or {}), **({} if fit == PROCESSOR else {"fit": fit})}
     config = answer_journal.configuration(vlm, questions, max_new_tokens, about)
     with run_lock(out) if workers.is_main_process else nullcontext():
         if workers.is_main_process:
@@ -115,7 +121,7 @@ def run(
         workers.wait_for_everyone()  # nobody writes before all have read
         journal = AnswerJournal(out, config, workers.process_index, workers.num_processes)
         share = group(questions, known, pictures)[workers.process_index :: workers.num_processes]
-        _ask(share, vlm, journal, way.reply, batch_size, progress and workers.is_main_process)
+        _ask(share, vlm, journal, way.reply, batch_size, progress and workers.is_main_process, fit)
         workers.wait_for_everyone()
         known = answer_journal.read(out, config)
         if workers.is_main_process:
@@ -128,6 +134,8 @@ def run(
         "seconds": time.monotonic() - started,
         "asked_again": known.asked_again,
         **known.counts,
+        "fit": fit,
+        **known.about_pictures,
     }
 
 
@@ -149,7 +157,9 @@ def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
     return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
 
 
-def _ask(waiting: list[Group], vlm: Vlm, journal: AnswerJournal, reply: Reply, batch_size: int, progress: bool) -> None:
+def _ask(
+    waiting: list[Group], vlm: Vlm, journal: AnswerJournal, reply: Reply, batch_size: int, progress: bool, fit: str
+) -> None:
     """Asks group after group; all that comes of it goes to the journal."""
     calls: list[int] = []
     tower = plain(vlm.model).get_submodule(vlm.family.vision_tower)
@@ -159,7 +169,7 @@ def _ask(waiting: list[Group], vlm: Vlm, journal: AnswerJournal, reply: Reply, b
         with tqdm(total=total, desc="answers", unit="question", disable=not progress) as bar:
             while waiting:
                 batch = take(waiting, batch_size)
-                opened = _open(batch, journal)
+                opened = _open(batch, vlm, journal, fit)
                 journal.begin(one.id for some, _ in opened for one in some.questions)
                 rows = _answers(opened, reply, journal, batch_size)
                 if rows is None:  # the failed attempt's tensors are gone here, so there is room for a smaller one
@@ -178,16 +188,21 @@ def _ask(waiting: list[Group], vlm: Vlm, journal: AnswerJournal, reply: Reply, b
 Opened = list[tuple[Group, list[Image.Image]]]
 
 
-def _open(batch: list[Group], journal: AnswerJournal) -> Opened:
+def _open(batch: list[Group], vlm: Vlm, journal: AnswerJournal, fit: str) -> Opened:
     """The groups with their pictures; those whose pictures cannot be read are refused."""
     opened = []
     for one in batch:
         try:
-            pictures = [decode(given).image for given in one.questions[0].images]
+            found = [decode(given) for given in one.questions[0].images]
         except CannotRun as error:
             journal.refuse((question.id for question in one.questions), str(error))
-        else:
-            opened.append((one, pictures))
+            continue
+        pictures = [fitted(picture.image, vlm.processor.image_processor, fit) for picture in found]
+        notes = sorted({note for picture in found for note in picture.notes})
+        cut = max(map(vlm.cut_share, pictures), default=0.0)
+        if notes or cut:
+            journal.remark((question.id for question in one.questions), notes, cut)
+        opened.append((one, pictures))
     return opened
 
 

@@ -41,6 +41,7 @@ class Family:
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
         deepstack: path of a list of further connectors, where the decoder reads the picture more than once: what number
             i of them gives is added to the image tokens behind decoder layer i.
+        cuts: whether its processor may cut the edges of a picture off, as CLIP's does; see `fit.py`.
         vision_tail: paths of what follows the tower's layers and is left out on the way to the connector, if it is
             there. See `unread`.
         old_names: for each time at which transformers called the layers otherwise, pairs of how a name begins today and
@@ -62,6 +63,7 @@ class Family:
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
     raster: Raster = views
+    cuts: bool = False
     vision_tail: tuple[str, ...] = ()
     deepstack: str | None = None
     old_names: tuple[tuple[tuple[str, str], ...], ...] = ()
@@ -163,7 +165,7 @@ _QWEN_OLD = ((("model.language_model.", "model."), ("model.visual.", "visual."))
 _ALL = (
     Family(
         "llava", ("llava",), ("clip_vision_model", "siglip_vision_model"), **_LLAVA,
-        connector=("model.multi_modal_projector",), image_positions=positions_from(grids.llava),
+        connector=("model.multi_modal_projector",), image_positions=positions_from(grids.llava), cuts=True,
     ),
     Family(
         "llava_next", ("llava_next",), ("clip_vision_model", "siglip_vision_model"), **_LLAVA,

@@ -11,7 +11,8 @@ from typing import Any
 from transformers.image_processing_utils import select_best_resolution
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-from mmhallu_core.models.image_tokens import WHOLE, Box, Grid, Size
+from mmhallu_core.models.fit import center_crop
+from mmhallu_core.models.image_tokens import Box, Grid, Size
 
 
 def llava(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
@@ -19,7 +20,7 @@ def llava(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> 
     height, width = inputs["pixel_values"].shape[-2:]
     class_tokens = processor.num_additional_image_tokens - (processor.vision_feature_select_strategy == "default")
     rows, cols = height // processor.patch_size, width // processor.patch_size
-    return (Grid(rows, cols, _center_crop(processor.image_processor, size), before=class_tokens),)
+    return (Grid(rows, cols, center_crop(processor.image_processor, size), before=class_tokens),)
 
 
 def llava_next(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid, ...]:
@@ -97,20 +98,6 @@ def _idefics3_tiles(images: Any, size: Size) -> Size:
         rows = math.ceil(height / tile)
         cols = math.ceil(int(rows * tile * share) / tile)
     return (rows, cols) if rows * cols > 1 else (0, 0)
-
-
-def _center_crop(images: Any, size: Size) -> Box:
-    """The part of the picture that is left when its short side is fitted and the middle is cut out."""
-    if not images.do_center_crop:
-        return WHOLE
-    height, width = size
-    short = images.size.get("shortest_edge")
-    if short is None:
-        height, width = images.size["height"], images.size["width"]
-    else:
-        height, width = height * short / min(size), width * short / min(size)
-    top, left = (1 - images.crop_size["height"] / height) / 2, (1 - images.crop_size["width"] / width) / 2
-    return (left, top, 1 - left, 1 - top)
 
 
 def _square(size: Size) -> Box:

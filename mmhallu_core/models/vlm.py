@@ -20,6 +20,7 @@ from mmhallu_core.data.thinking import OPEN, split_thought
 from mmhallu_core.models.adapter_folders import adapter_folder, chain
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.families import Family, family_of
+from mmhallu_core.models.fit import cut_share, say_cut
 from mmhallu_core.models.greedy import generate, own_settings, text_of
 from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
@@ -133,6 +134,10 @@ class Vlm:
         """For a result: the settings for writing that the model's files bring (`settings`), and whether they act."""
         return {"kept": self.keep_generation_config, "settings": own_settings(self.model)}
 
+    def cut_share(self, image: Image.Image) -> float:
+        """The share of a picture that the processor cuts off at its edges, so that the model never sees it."""
+        return cut_share(self.processor.image_processor, image.size[::-1]) if self.family.cuts else 0.0
+
     def encode(
         self,
         images: Sequence[Pictures],
@@ -157,6 +162,8 @@ class Vlm:
         """
         groups = picture_groups(images, len(prompts))
         names = [str(i) for i in range(len(prompts))] if names is None else names
+        if self.family.cuts:
+            say_cut(self.name, self.processor.image_processor, [one for group in groups for one in group])
         for name, group, text in zip(names, groups, prompts, strict=True):
             marks = text.count(self.processor.image_token)
             if marks != len(group):

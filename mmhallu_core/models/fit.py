@@ -1,0 +1,95 @@
+"""What a processor cuts off of a picture, and padding it to a square instead.
+
+CLIP's processor fits the short side and cuts a square out of the middle; LLaVA-1.5 inherits it. Of a picture twice as
+wide as high the outer quarters are then never seen, whatever is asked about them. LLaVA's own program pads instead: the
+picture lies in the middle of a square whose rest has the mean colour that the processor subtracts. That shows all of
+it, smaller. Neither is right: one model, two scores. So what is cut is said, and which of the two was done is recorded.
+
+Source of the padding: `expand2square` in LLaVA's `mm_utils.py`, and the `image_aspect_ratio` "pad" of its checkpoints.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from PIL import Image
+
+from mmhallu_core.data.decode import say_once
+from mmhallu_core.models.image_tokens import WHOLE, Box, Size
+from mmhallu_core.types import CannotRun
+
+PROCESSOR, PAD = "processor", "pad"
+FITS = (PROCESSOR, PAD)
+LEAST = 0.005  # a share below it is a rounding of pixels
+
+
+def require_fit(fit: str) -> None:
+    """Raises for a word that is none of `FITS`.
+
+    Raises:
+        CannotRun: with the words that there are.
+    """
+    if fit not in FITS:
+        raise CannotRun(f"no way to fit a picture called {fit!r}; choose one of {', '.join(FITS)}")
+
+
+def center_crop(images: Any, size: Size) -> Box:
+    """The part of a picture that is left when its short side is fitted and the middle is cut out.
+
+    Args:
+        images: an image processor of CLIP's kind.
+        size: height and width of the picture.
+
+    Returns:
+        x0 y0 x1 y1 as shares of the picture.
+    """
+    if not getattr(images, "do_center_crop", False):
+        return WHOLE
+    height, width = size
+    short = images.size.get("shortest_edge")
+    if short is None:
+        height, width = images.size["height"], images.size["width"]
+    else:
+        height, width = height * short / min(size), width * short / min(size)
+    top, left = (1 - images.crop_size["height"] / height) / 2, (1 - images.crop_size["width"] / width) / 2
+    return (left, top, 1 - left, 1 - top)
+
+
+def cut_share(images: Any, size: Size) -> float:
+    """The share of a picture that `center_crop` leaves out, 0 where it is next to nothing."""
+    left, top, right, bottom = center_crop(images, size)
+    seen = (min(right, 1) - max(left, 0)) * (min(bottom, 1) - max(top, 0))
+    return 1 - seen if 1 - seen >= LEAST else 0.0
+
+
+def say_cut(name: str, images: Any, pictures: Iterable[Image.Image]) -> None:
+    """Says once for each model which share of a picture it never sees; of several pictures, the largest share."""
+    pictures = list(pictures)
+    share, size = max(((cut_share(images, one.size[::-1]), one.size) for one in pictures), default=(0.0, (0, 0)))
+    if share:
+        say_once(
+            f"{name} cuts",
+            f"{name} cuts a square out of the middle of a picture: {share:.0%} of one of {size[0]} x {size[1]} pixels "
+            "is never seen. With --fit pad (`ask`, `eval`, `med build`) it is seen whole, and smaller. (Said once.)",
+        )
+
+
+def fitted(image: Image.Image, images: Any, fit: str) -> Image.Image:
+    """A picture as a processor shall get it: `padded`, or as it is."""
+    return padded(image, images) if fit == PAD else image
+
+
+def padded(image: Image.Image, images: Any) -> Image.Image:
+    """The picture in the middle of a square of the processor's mean colour; a square picture as it is.
+
+    Args:
+        image: RGB.
+        images: the image processor.
+    """
+    wide, high = image.size
+    if wide == high:
+        return image
+    side = max(wide, high)
+    colour = tuple(int(255 * part) for part in getattr(images, "image_mean", None) or (0.5, 0.5, 0.5))
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image, ((side - wide) // 2, (side - high) // 2))
+    return square
