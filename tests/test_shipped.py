@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import open_clip
 import pytest
+import torch
+from PIL import Image
 
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.clip_order import clip_order
@@ -88,3 +91,20 @@ def test_the_control_hallucinates_clearly_less():
     assert all(record("control")["bars"].values())
     assert control["place"]["ci"][1] < base["place"]["ci"][0]  # and what it gets wrong is not the place's habit
     assert control["adversarial_gap"] < base["adversarial_gap"] / 2
+
+
+def test_plain_open_clip_reads_tiny_clip_whole():
+    """open_clip alone: its tokenizer gives the ids that the model was trained on, and both towers give our vectors."""
+    place, ours = f"local-dir:{CHECKPOINTS / 'tiny-clip'}", TinyClip.load()
+    model, _, preprocess = open_clip.create_model_and_transforms(place)
+    tokenizer = open_clip.get_tokenizer(place)
+    texts = ["A red dog stands on the left of a blue lamp.", "a", "A large green boat. " * 30]
+    ids = tokenizer(texts)
+    assert ids.shape == (3, 96) and torch.equal(ids, ours.tokens(texts))
+    assert ids[0, 0] == 1 and (ids == 2).sum(1).tolist() == [1, 1, 1] and ids[2, -1] == 2, "each text has one end"
+    image = Image.effect_noise((96, 96), 80).convert("RGB")
+    with torch.inference_mode():
+        said = model.eval().encode_text(ids, normalize=True)
+        seen = model.encode_image(preprocess(image)[None], normalize=True)
+    torch.testing.assert_close(said, ours.embed_texts(texts), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen, ours.embed_images([image]), atol=1e-5, rtol=0)

@@ -3,6 +3,7 @@
 It measures how alike two pictures are (MED's filter) and how well a sentence fits a picture.
 """
 
+import copy
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from safetensors.torch import load_file
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -33,7 +35,7 @@ def clip_config(vocabulary: int) -> dict:
         },
         "text_cfg": {
             "context_length": TEXT_CONTEXT, "vocab_size": vocabulary, "width": WIDTH, "heads": 4, "layers": 3,
-            "eos_id": 2, "pool_type": "eos",
+            "eos_id": 2, "pool_type": "eos", "hf_tokenizer_name": "tiny-clip",  # open_clip then takes the folder's own
         },
     }  # fmt: skip
 
@@ -93,7 +95,7 @@ class TinyClip:
         return self.model.encode_text(self.tokens(texts), normalize=True)
 
     def save(self, folder: Path) -> None:
-        """Writes the folder in open_clip's form, so that `open_clip.create_model("local-dir:...")` reads it too."""
+        """Writes the folder in open_clip's form: its `create_model` and `get_tokenizer` read "local-dir:FOLDER" too."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,4 +104,14 @@ class TinyClip:
         (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
         save_file(weights, str(folder / "open_clip_model.safetensors"))
-        self.tokenizer.save_pretrained(folder)
+        _framing(self.tokenizer).save_pretrained(folder)
+
+
+def _framing(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """A copy that starts and ends a text by itself, and pads it behind: open_clip leaves that to the tokenizer."""
+    framing, ends = copy.deepcopy(tokenizer), (tokenizer.bos_token, tokenizer.eos_token)
+    framing.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{ends[0]} $A {ends[1]}", special_tokens=[(end, tokenizer.convert_tokens_to_ids(end)) for end in ends]
+    )
+    framing.padding_side = "right"
+    return framing

@@ -33,7 +33,8 @@ def card(run: dict[str, Any], result: dict[str, Any], rebuilt: dict[str, Any] | 
     return f"""# tiny-clip
 
 A CLIP of {run["parameters"] / 1e6:.2f} million parameters for Diorama, built with open_clip, reading tiny-llava's
-tokens. It measures how alike two pictures are and how well a sentence fits one. Licence: Apache-2.0.
+tokens. It measures how alike two pictures are and how well a sentence fits one. Plain open_clip reads this folder,
+model, preprocessing and tokenizer, as `local-dir:FOLDER`. Licence: Apache-2.0.
 
 - Command: `{run["command"]}`
 - Recipe: {", ".join(f"{key} {value}" for key, value in run["recipe"].items())}
