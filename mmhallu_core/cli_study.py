@@ -1,7 +1,6 @@
 """`mmhallu study`: runs or resumes a study, shows its plan, or sums up what is recorded."""
 
 import functools
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,6 @@ import typer
 
 from mmhallu_core.cli import AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
-
-STUDIES = ("med",)
 
 
 @command(app, "study")
@@ -22,7 +19,8 @@ def study(
     list_: Annotated[bool, typer.Option("--list", help="Show the plan with its minutes, and stop.")] = False,
     summarise: Annotated[bool, typer.Option("--summary", help="Sum up the records in --out, and stop.")] = False,
     keep: Annotated[
-        Path | None, typer.Option(help="A folder that also gets each record, as ID.json; with --summary, summary.json.")
+        Path | None,
+        typer.Option(help="A folder that also gets each record, as ID.json; with --summary, it gets summary.json."),
     ] = None,
     claims: Annotated[Path | None, typer.Option(help="With --summary: a folder that gets the claims' rows.")] = None,
     as_json: AsJson = False,
@@ -31,17 +29,19 @@ def study(
 
     --list and --summary only read.
     """
-    if name not in STUDIES:
-        raise CannotRun(f"no such study: {name!r}; there is {', '.join(STUDIES)}")
+    from mmhallu_core.studies import study_of
+
+    plan = study_of(name)
     given = {"--out": out, "--only": only, "--summary": summarise, "--keep": keep, "--claims": claims}
     idle = given if list_ else {"--only": only} if summarise else {"--claims": claims}
     if idle := [option for option, value in idle.items() if value]:
         mode = "with --list" if list_ else "with --summary" if summarise else "without --summary"
         raise CannotRun(f"{', '.join(idle)} cannot act {mode}: leave it out")
-    from mmhallu_core.studies.med import plan
-
     if list_:
-        rows = plan.as_rows()
+        rows = [
+            {"id": run.id, "why": run.why, "minutes": round(plan.seconds(run, plan.numbers) / 60, 1)}
+            for run in plan.runs()
+        ]
         hours = sum(row["minutes"] for row in rows) / 60
         lines = [f"{row['id']:<28} {row['minutes']:>5} min  {row['why']}" for row in rows]
         lines.append(f"{len(rows)} runs, about {hours:.1f} hours with one thread; two processes, half of that")
@@ -50,31 +50,30 @@ def study(
     if out is None:
         raise CannotRun("where to? Give --out FOLDER")
     if summarise:
-        from mmhallu_core.studies.med.ledger import write
-        from mmhallu_core.studies.med.summary import read, summary, table
+        from mmhallu_core.studies.engine.claims import rows, write
+        from mmhallu_core.studies.engine.summary import read, summary, table
+        from mmhallu_core.studies.record import write as write_record
 
         records = read(out)
         if not records:
-            raise CannotRun(f"there is no record in {out} yet; `mmhallu study {name} --out {out}` makes them")
-        found = summary(records)
+            raise CannotRun(f"there is no record in {out} yet; `{plan.command()}` makes them")
+        found = summary(plan, records)
         told = f"{len(records)} runs; --keep FOLDER writes all of it to FOLDER/summary.json"
         if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
-            path = keep / "summary.json"
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8", newline="\n")
-            told = f"{len(records)} runs; all of it is in {path}"
+            write_record(found, keep / "summary.json")
+            told = f"{len(records)} runs; all of it is in {keep / 'summary.json'}"
         if claims is not None:
-            write(claims, found)
-        emit(found, as_json, f"{table(found)}\n{told}")
+            write(claims, plan, found)
+        emit(found, as_json, f"{table(plan, found, rows(plan, found))}\n{told}")
         return
     try:
         todo = plan.chosen(only or [])
     except KeyError as error:
         raise CannotRun(f"no such run: {error.args[0]}; `mmhallu study {name} --list` names them") from None
-    from mmhallu_core.studies.med.run import study as run
+    from mmhallu_core.studies.engine.run import work
 
     tell = functools.partial(print, file=sys.stderr, flush=True)
-    result = run(todo, out, keep=keep, tell=tell, progress=sys.stderr.isatty())
+    result = work(plan, todo, out, keep=keep, tell=tell, progress=sys.stderr.isatty())
     lines = [
         f"{len(result['made'])} runs made, {len(result['there'])} were there, {len(result['elsewhere'])} elsewhere"
     ]

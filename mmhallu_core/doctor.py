@@ -37,7 +37,7 @@ REBUILD = {
     "tiny-llava-control": "mmhallu pretrain tiny-llava --control",
     "tiny-llava-seed1": "mmhallu pretrain tiny-llava --seed 1",
     "tiny-llava-seed2": "mmhallu pretrain tiny-llava --seed 2",
-    "tiny-llava-compares": "python -m mmhallu_core.studies.med.longer --out runs/longer",
+    "tiny-llava-compares": "python -m maintenance.med_longer --out runs/longer",
     "tiny-clip": "mmhallu pretrain tiny-clip",
     "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
 }

@@ -10,9 +10,10 @@ import pytest
 from mmhallu_core import store
 from mmhallu_core.data.sources import source
 from mmhallu_core.evaluate.profile import QUESTIONS, agreement
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies import count_it
-from mmhallu_core.studies.count_it import REPORTED, recorded
+from mmhallu_core.studies.count_it import REPORTED
 from mmhallu_core.types import CannotRun
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers.trainer_utils import get_last_checkpoint
 
+from maintenance.med_longer import BARS, NAME, Longer, bars_of, card, compared
 from mmhallu_core.methods.med.pairs import ALONE_EVERY, PairsDataset
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import checkpoint_folder, results_folder, sha256
-from mmhallu_core.studies.med.longer import BARS, NAME, Longer, bars_of, card, compared
 from mmhallu_core.train.pretrain.compare import rotation
 from mmhallu_core.train.pretrain.recipe import run_stage, speak_loss
 from mmhallu_core.train.pretrain.see import group_ids

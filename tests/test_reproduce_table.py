@@ -17,16 +17,15 @@ from mmhallu_core.evaluate.blind import scenes_alone
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import apart, by_crowd, choices, cut, pairs, table, turns
 from mmhallu_core.evaluate.pope import sample_questions
+from mmhallu_core.recorded import computed_or_recorded, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, sha256
 from mmhallu_core.studies import reproduce_table
-from mmhallu_core.studies.count_it import recorded
 from mmhallu_core.studies.reproduce_table import (
     LENGTHS,
     WITHIN,
     cut_or_recorded,
     longer_is_worse,
     off,
-    or_recorded,
     printed,
     table_now,
 )
@@ -262,7 +261,7 @@ def test_questions_computed_now_equal_the_record():
 @pytest.mark.parametrize("name, measure", [("photos", table_now), ("questions", reproduce_table.published_questions)])
 def test_without_the_files_the_record_is_shown_and_says_so(name, measure, monkeypatch, tmp_path):
     monkeypatch.setenv("MMHALLU_DATA", str(tmp_path))
-    record, how = or_recorded(measure, name)
+    record, how = computed_or_recorded(measure, f"reproduce-a-table/{name}", "pope", "chair")
     assert how.startswith("RECORDED at commit") and "mmhallu data get pope" in how and record["command"] in how
     assert record == recorded(f"reproduce-a-table/{name}")
 
@@ -271,15 +270,6 @@ def test_without_the_files_the_nearest_cut_is_shown_and_says_so(photos, monkeypa
     monkeypatch.setenv("MMHALLU_DATA", str(tmp_path))
     rows, how = cut_or_recorded(23)
     assert how.startswith("RECORDED for 20 words") and rows == photos["lengths"]["20"]["models"]
-
-
-def test_live_makes_the_run_with_the_prompts_again(monkeypatch):
-    monkeypatch.setenv("LIVE", "0")
-    record, how = reproduce_table.prompts_or_recorded()
-    assert record == recorded("reproduce-a-table/prompts") and how.startswith("RECORDED")
-    monkeypatch.setenv("LIVE", "1")
-    monkeypatch.setattr(reproduce_table, "prompts", lambda progress: {"fresh": not progress})
-    assert reproduce_table.prompts_or_recorded() == ({"fresh": True}, "Computed now, because LIVE is set.")
 
 
 @pytest.mark.long

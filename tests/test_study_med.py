@@ -11,19 +11,24 @@ import pytest
 from mmhallu_core.methods.med.arms import ARMS, PICTURES, SAME, SPLIT, Stream, Tally, _partner, alike, arm, token_count
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
-from mmhallu_core.studies.med import ledger, plan
-from mmhallu_core.studies.med import run as running
-from mmhallu_core.studies.med.exam import PAIRS, SCENES, exam_of, pairs_of
-from mmhallu_core.studies.med.measures import contrast, score
-from mmhallu_core.studies.med.other_pairs import other_pairs
-from mmhallu_core.studies.med.summary import LESS, NOT_RUN, read, summary, table, verdict
+from mmhallu_core.studies import med as plan
+from mmhallu_core.studies import study_of
+from mmhallu_core.studies.engine import claims as ledger
+from mmhallu_core.studies.engine import run as running
+from mmhallu_core.studies.engine.exam import PAIRS, SCENES, pairs_of, scenes_of
+from mmhallu_core.studies.engine.other_pairs import other_pairs
+from mmhallu_core.studies.engine.outcomes import contrast, over_seeds, score
+from mmhallu_core.studies.engine.study import Check
+from mmhallu_core.studies.engine.summary import NOT_RUN, checked, read, summary, table, verdict
 from mmhallu_core.train.pretrain.branches import pack
 from mmhallu_core.types import CATEGORIES, CannotRun
 
 pytestmark = pytest.mark.long
 
 EDITS = 44
-NUMBERS = running.small()
+# The same study with next to nothing in it: to see that it runs, not to learn anything.
+NUMBERS = replace(plan.NUMBERS, steps=3, scenes=8, per_category=4, same=4, routed=1)
+SMALL = replace(plan.STUDY, numbers=NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +126,11 @@ def test_noise_is_where_it_is_asked_for(vlm):
 
 
 def test_streams_leave_out_and_filter_and_share_no_scene_with_an_exam():
-    few = Stream(f"{SPLIT}0", plan.runs()[0].categories[:2], keep=lambda edit: edit.before.place != "beach")
+    few = Stream(f"{SPLIT}0", CATEGORIES[:2], keep=lambda edit: edit.before.place != "beach")
     assert {few(k).category for k in range(8)} == set(CATEGORIES[:2])
     assert all(few(k).before.place != "beach" for k in range(8))
     trained = {(s.place, s.things) for k in range(88) for e in [Stream(f"{SPLIT}0")(k)] for s in (e.before, e.after)}
-    asked = exam_of(plan.NUMBERS).data.scenes.values()
+    asked = scenes_of(plan.NUMBERS.scenes).data.scenes.values()
     assert not trained & {(scene.place, scene.things) for scene in asked}
     assert not any(name.startswith(SPLIT) or SPLIT.startswith(name) for name in (SCENES, PAIRS, "med-tiny/0"))
 
@@ -157,11 +162,11 @@ def test_the_plan_is_within_its_budget_and_names_no_run_twice():
     assert len(trained) == 20 + 4 + 6 + 6 + 8
     assert plan.NUMBERS.seconds_train / 2 <= 150 and plan.NUMBERS.seconds_exam / 2 <= 60  # two runs on two cores
     for run in trained:
-        assert running.spec_of(run, plan.NUMBERS).batch == 2 * ARMS[run.arm]
+        assert plan.spec_of(run, plan.NUMBERS).batch == 2 * ARMS[run.arm]
     assert {run.of for run in runs if run.look} <= {run.id for run in runs}
-    assert [run.id for run in plan.chosen(["clean-1", "med-0"])] == ["med-0", "clean-1"]
+    assert [run.id for run in plan.STUDY.chosen(["clean-1", "med-0"])] == ["med-0", "clean-1"]
     with pytest.raises(KeyError, match="med-99"):
-        plan.chosen(["med-99"])
+        plan.STUDY.chosen(["med-99"])
 
 
 def test_other_pairs_are_med_tinys_with_other_pictures():
@@ -183,8 +188,8 @@ def test_other_pairs_are_med_tinys_with_other_pictures():
 
 def test_two_arms_end_to_end_and_then_nothing_is_left_to_do(tmp_path, monkeypatch):
     out, keep, said = tmp_path / "out", tmp_path / "keep", []
-    todo = [*plan.chosen(["med-0", "clean-0"]), plan.Run("base-elsewhere", "not on this machine", base="elsewhere")]
-    found = running.study(todo, out, NUMBERS, keep, said.append, progress=False)
+    todo = [*SMALL.chosen(["med-0", "clean-0"]), plan.Run("base-elsewhere", "not on this machine", base="elsewhere")]
+    found = running.work(SMALL, todo, out, keep, said.append, progress=False)
     assert found["made"] == ["med-0", "clean-0"] and list(found["skipped"]) == ["base-elsewhere"]
     assert "put its folder at" in found["skipped"]["base-elsewhere"]
     assert any("left" in line for line in said)
@@ -200,15 +205,18 @@ def test_two_arms_end_to_end_and_then_nothing_is_left_to_do(tmp_path, monkeypatc
         assert not (out / name / "lock").exists()
     assert counts["med-0"]["tokens"] == pytest.approx(counts["clean-0"]["tokens"], rel=0.05)  # six edits only
     monkeypatch.setattr(running, "perform", lambda *_: pytest.fail("a run was made again"))
-    again = running.study(todo[:2], out, NUMBERS, keep, said.append, progress=False)
+    again = running.work(SMALL, todo[:2], out, keep, said.append, progress=False)
     assert again["there"] == ["med-0", "clean-0"] and not again["made"]
     with pytest.raises(CannotRun, match="another plan"):
-        running.study(todo[:1], out, replace(NUMBERS, steps=4), None, said.append, progress=False)
-    shown = summary(read(out))
+        other = replace(SMALL, numbers=replace(NUMBERS, steps=4))
+        running.work(other, todo[:1], out, None, said.append, progress=False)
+    shown = summary(SMALL, read(out))
     assert (
         shown["contrasts"]["med - clean"]["med_tiny"]["seeds"] == [0] and shown["contrasts"]["eta 0.1 - med"] == NOT_RUN
     )
-    assert "med - clean (n=1)" in table(shown) and shown["primary"]["med_tiny"]["verdict"] == "open"
+    rows = ledger.rows(SMALL, shown)
+    assert "med - clean (n=1)" in table(SMALL, shown, rows)
+    assert {row["verdict"] for row in rows if row["id"] == "med-pope-control"} == {"open"}  # one seed decides nothing
 
 
 def test_a_lock_is_held_by_one_and_taken_over_from_the_dead(tmp_path):
@@ -225,9 +233,9 @@ def test_a_lock_is_held_by_one_and_taken_over_from_the_dead(tmp_path):
 
 def test_a_failed_run_leaves_no_record_and_no_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "perform", lambda *_: (_ for _ in ()).throw(CannotRun("no")))
-    todo = plan.chosen(["med-0"])
+    todo = SMALL.chosen(["med-0"])
     with pytest.raises(CannotRun, match="no"):
-        running.study(todo, tmp_path, NUMBERS, None, lambda _: None, progress=False)
+        running.work(SMALL, todo, tmp_path, None, lambda _: None, progress=False)
     assert not list((tmp_path / "med-0").iterdir())
 
 
@@ -260,23 +268,22 @@ def records(effect):
 
 
 def test_a_known_effect_is_found_and_none_is_made_up(tmp_path):
-    strong, none = summary(records(0.3)), summary(records(0.0))
+    strong, none = (summary(plan.STUDY, records(effect)) for effect in (0.3, 0.0))
     row = strong["contrasts"]["med - clean"]
     assert row["med_tiny"]["difference"] == pytest.approx(0.3, abs=0.08) and row["med_tiny"]["seeds"] == [0, 1, 2, 3, 4]
     assert row["chair_i"]["difference"] == pytest.approx(-0.15, abs=0.03)
     assert row["chair_matched"]["difference"] < -0.1 and 0 < row["chair_matched"]["recall"] < 1
-    assert {one["verdict"] for one in strong["primary"].values()} == {"holds"}
-    assert all(one["corrected"] >= one["p"] for one in strong["primary"].values())
-    assert "holds" not in {one["verdict"] for one in none["primary"].values()}
     assert strong["contrasts"]["med - shuffled"] == NOT_RUN
-    assert strong["runs"]["med-0"]["stays_right"] is not None and len(strong["categories"]["med-0"]) == 11
-    claims = {row["id"]: row for row in ledger.rows(strong)}
-    assert claims["med-differences-base"]["verdict"] == "holds in Diorama"
-    assert claims["med-differences-base"]["interval"][0] > 0.1
+    assert strong["runs"]["med-0"]["stays_right"] is not None
+    claims = {row["id"]: row for row in ledger.rows(plan.STUDY, strong)}
+    for name in ("med-differences", "med-captions", "med-captions-control", "med-pope-control"):
+        assert claims[name]["verdict"] == "holds in Diorama", name
+        assert all(one["corrected"] >= one["p"] and one["interval"][0] > one["bar"] for one in claims[name]["evidence"])
     assert claims["med-differences-control"]["verdict"] == NOT_RUN  # no shuffled runs
-    assert claims["med-hallucination-captions"]["verdict"] == "holds in Diorama"
-    paths = ledger.write(tmp_path, strong)
-    assert len(paths) == len(ledger.CLAIMS) and json.loads(paths[0].read_text(encoding="utf-8"))["kind"] == "diorama"
+    quiet = [row["verdict"] for row in ledger.rows(plan.STUDY, none) if row["asks"] == "control"]
+    assert len(quiet) == 4 and not any("holds" in word.split() for word in quiet)
+    paths = ledger.write(tmp_path, plan.STUDY, strong)
+    assert len(paths) == len(plan.CLAIMS) and json.loads(paths[0].read_text(encoding="utf-8"))["kind"] == "diorama"
 
 
 def test_an_interval_counts_runs_and_pictures():
@@ -295,23 +302,41 @@ def test_an_interval_counts_runs_and_pictures():
         contrast({0: groups[0][0]}, {1: groups[1][0]}, "med_tiny")
 
 
-def test_verdicts():
-    row = {"ci": [0.05, 0.2], "ci_runs": [0.06, 0.19]}
-    assert verdict(row, "med_tiny", 0.01) == "holds" and verdict(row, "med_tiny", 0.2) == "open"
-    assert verdict({**row, "ci": [-0.2, -0.05]}, "chair_matched", 0.01) == "holds"
-    assert verdict({**row, "ci": [-0.2, -0.05]}, "med_tiny", 0.01) == "does not hold"
-    assert verdict({**row, "ci": [-0.01, 0.01]}, "med_tiny", 0.9) == "does not hold"  # nobody would miss it
-    assert verdict({**row, "ci": [-0.1, 0.2]}, "med_tiny", 0.5) == "open"
-    assert verdict({**row, "ci_runs": None}, "med_tiny", 0.01) == "open"
+def test_both_verdicts_ask_for_the_same_evidence():
+    assert verdict([0.03, 0.2], 0.02, 0.01) == "holds" and verdict([0.03, 0.2], 0.02, 0.2) == "open"
+    assert verdict([0.01, 0.2], 0.02, 0.01) == "open"  # not beyond the bar
+    assert verdict([-0.2, 0.01], 0.02, 0.01) == "does not hold" and verdict([-0.2, 0.01], 0.02, 0.2) == "open"
+    assert verdict([-0.2, -0.05], 0.02, None) == verdict(None, 0.02, 0.001) == "open"
+
+
+def test_a_check_is_a_t_test_against_its_bar_in_the_claims_direction():
+    from scipy.stats import ttest_1samp
+
+    each = [-0.05, -0.03, -0.06, -0.02]
+    row = {"difference": -0.04, "ci": [-0.07, -0.01], "seeds": [0, 1, 2, 3], "each": each}
+    less = checked(plan.STUDY, Check("med - clean", "chair_matched"), row)  # less is better
+    assert less["effect"] == 0.04 and less["interval"] == [0.01, 0.07] and less["bar"] == 0.01
+    assert less["p"] == pytest.approx(ttest_1samp([-one for one in each], 0.01).pvalue)
+    falls = checked(plan.STUDY, Check("vision tower only - med", "med_tiny", 0.03, falls=True), row)
+    assert falls["effect"] == 0.04 and falls["p"] == pytest.approx(ttest_1samp([-one for one in each], 0.03).pvalue)
+    rises = checked(plan.STUDY, Check("med - clean", "med_tiny"), row)
+    assert rises["effect"] == -0.04 and rises["p"] == pytest.approx(ttest_1samp(each, 0.02).pvalue)
+    assert over_seeds([0.1])["p"] is None
 
 
 def test_claims_are_written_down_before_anything_is_measured():
-    for row in ledger.rows():
+    for row in ledger.rows(plan.STUDY):
         assert row["verdict"] == NOT_RUN and row["measured"] is None and row["holds_if"] and row["source"]
         path = PACKAGE.parent / "results" / "claims" / f"{row['id']}.json"
         written = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("claim", "source", "reported", "holds_if", "planned_seeds"):
-            assert written[name] == json.loads(json.dumps(row[name])), f"{path.name} and ledger.py disagree on {name}"
+        for name in ("claim", "source", "asks", "reported", "holds_if", "planned_seeds"):
+            assert written[name] == json.loads(json.dumps(row[name])), f"{path.name} and the plan disagree on {name}"
+
+
+def test_each_question_against_equal_clean_data_has_a_row_of_its_own():
+    for claim in plan.CLAIMS:
+        against = {check.contrast.partition(",")[0].rpartition(" - ")[2] for check in claim.checks}
+        assert (against <= {"clean", "shuffled", "noisy"}) == (claim.asks == "control"), claim.id
 
 
 def rounded(value):
@@ -327,9 +352,9 @@ def test_summary_and_claims_are_those_of_the_recorded_runs():
     folder = PACKAGE.parent / "results" / "med" / "runs"
     runs = read(folder)
     assert set(runs) <= {run.id for run in plan.runs()} and all(one["id"] == key for key, one in runs.items())
-    found = json.loads(json.dumps(summary(runs)))
+    found = json.loads(json.dumps(summary(plan.STUDY, runs)))
     assert rounded(json.loads((folder / "summary.json").read_text(encoding="utf-8"))) == rounded(found)
-    for row in ledger.rows(found):
+    for row in ledger.rows(plan.STUDY, found):
         path = PACKAGE.parent / "results" / "claims" / f"{row['id']}.json"
         assert rounded(json.loads(path.read_text(encoding="utf-8"))) == rounded(json.loads(json.dumps(row))), path.name
 
@@ -343,7 +368,7 @@ def test_the_chapter_says_what_was_measured():
     def leaves_zero(row, outcome):
         """1 or -1 for better or worse, 0 when the interval holds zero."""
         low, high = row[outcome]["ci"]
-        return (-1 if outcome in LESS else 1) * ((low > 0) - (high < 0))
+        return (-1 if plan.STUDY.outcomes[outcome].less else 1) * ((low > 0) - (high < 0))
 
     captions, pope, pairs = plan.PRIMARY
     bases = plan.MORE_BASES
@@ -362,7 +387,8 @@ def test_the_chapter_says_what_was_measured():
     for eta in plan.ETAS:  # "captions grow worse with habit, and comparison stays where it was"
         row = rows[f"eta {eta:g} - med"]
         assert leaves_zero(row, captions) == -1 and leaves_zero(row, pairs) == 0
-    assert not any(leaves_zero(row, pairs) for row in found["other_pairs"].values())  # "no interval leaves zero out"
+    others = [row for name, row in rows.items() if name.startswith(plan.LOOKS)]
+    assert len(others) == 6 and not any(leaves_zero(row, pairs) for row in others)  # "no interval leaves zero out"
     text = (PACKAGE.parent / "book" / "chapters" / "what-made-it-work.md").read_text(encoding="utf-8")
     for words in ("Here it was the clean captions", "the decoder that does what both do", "Here neither moves much"):
         assert words in text
@@ -375,6 +401,7 @@ def test_the_command_lists_the_plan_and_refuses_what_it_does_not_know():
 
     said = CliRunner().invoke(app, ["study", "med", "--list", "--json"])
     listed = json.loads(said.stdout)
+    assert study_of("med") is plan.STUDY
     assert said.exit_code == 0 and len(listed["runs"]) == len(plan.runs()) and listed["hours"] / 2 < 160 / 60
     for words in (["study", "nothing"], ["study", "med"], ["study", "med", "--out", "x", "--only", "nothing"]):
         assert CliRunner().invoke(app, words).exit_code == 2

@@ -18,8 +18,8 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder
 from mmhallu_core.studies import teach_it
-from mmhallu_core.studies.med import run as running
-from mmhallu_core.studies.med.summary import NOT_RUN
+from mmhallu_core.studies.engine.summary import NOT_RUN
+from mmhallu_core.studies.med import NUMBERS, STUDY
 from mmhallu_core.studies.teach_it import ASKED, NAMED, OUTCOMES, before_and_after, headline, named_or_recorded
 from mmhallu_core.train.med_loss import global_consistency
 from mmhallu_core.train.pretrain.branches import IGNORE, Turn, answer_loss, pack
@@ -228,13 +228,13 @@ def test_live_makes_the_named_run_again(monkeypatch, tmp_path):
     assert live()
     made = []
 
-    def perform(run, out, numbers, tell, progress):
-        made.append((run.id, numbers))
+    def perform(study, run, out, tell, progress):
+        made.append((run.id, study))
         return record(NAMED, 0, "1110")
 
-    monkeypatch.setattr(running, "perform", perform)
+    monkeypatch.setattr(teach_it, "perform", perform)
     scores, how = named_or_recorded(tmp_path)
-    assert made == [(NAMED, running.NUMBERS)] and scores["med_tiny"] == 0.75 and "LIVE" in how
+    assert made == [(NAMED, STUDY)] and scores["med_tiny"] == 0.75 and "LIVE" in how
 
 
 # ---------------------------------------------------------------- numbers of the paper, and collapse
@@ -247,7 +247,7 @@ def test_presets_stand_beside_their_table():
     for field, row in (("lr", "Learning Rate"), ("rank", "LoRA Rank"), ("effective_batch", "examples a step")):
         shown = [float(cell.replace(",", "")) for cell in lines[row][len(row.split()) :]]
         assert shown[:-1] == [getattr(preset, field) for preset in PRESETS.values()]
-    assert lines["LoRA Rank"][-1] == str(running.NUMBERS.rank) and float(lines["Learning Rate"][-1]) == 2e-3
+    assert lines["LoRA Rank"][-1] == str(NUMBERS.rank) and float(lines["Learning Rate"][-1]) == 2e-3
     tower = lines["Unfreeze Vision Tower"][3:]
     assert tower == ["yes" if one.vision_tower else "no" for one in PRESETS.values()] + ["yes"]
 

@@ -7,21 +7,19 @@ from collections import Counter
 import pytest
 
 from mmhallu_core.clients.client import Reply, Request
-from mmhallu_core.config import live
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.similarity import Threshold
 from mmhallu_core.edit.slips import SLIPS
 from mmhallu_core.edit.world import WorldSource
+from mmhallu_core.recorded import recorded
 from mmhallu_core.studies import build_micro_edits, med_faults, med_similarity
 from mmhallu_core.studies.build_micro_edits import (
     FEW,
     Overheard,
     Step,
-    faults_or_recorded,
     photos_or_recorded,
 )
-from mmhallu_core.studies.count_it import recorded
 from mmhallu_core.studies.med_faults import POLICIES, Heard, Run, at_one_dial, judging, one_wrong, share, verdicts
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.viz import pipeline as viz
@@ -294,15 +292,6 @@ def test_photos_stand_beside_each_other(released):
 
 
 # ---------------------------------------------------------------- now or recorded
-
-
-def test_live_makes_the_study_again(monkeypatch, study):
-    if live():
-        pytest.skip("LIVE is set")
-    assert faults_or_recorded()[0] == study and faults_or_recorded()[1].startswith("RECORDED")
-    monkeypatch.setenv("LIVE", "1")
-    monkeypatch.setattr(med_faults, "measure", lambda progress: {"fresh": not progress})
-    assert faults_or_recorded() == ({"fresh": True}, "Computed now, because LIVE is set.")
 
 
 def test_without_photos_the_record_is_shown(monkeypatch, tmp_path, released):

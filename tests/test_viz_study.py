@@ -1,6 +1,5 @@
 """The study's figures and the page of claims: what they draw is what the records hold, and what was not run says so."""
 
-import json
 import re
 from dataclasses import asdict
 from statistics import NormalDist
@@ -8,13 +7,15 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from mmhallu_core.recorded import recorded
+from mmhallu_core.store import MissingFile
 from mmhallu_core.studies import does_med_hold
+from mmhallu_core.studies import med as plan
 from mmhallu_core.studies import what_made_it_work as why
-from mmhallu_core.studies.count_it import recorded
-from mmhallu_core.studies.med import ledger, plan
-from mmhallu_core.studies.med.measures import contrast
-from mmhallu_core.studies.med.summary import CONTRASTS, NOT_RUN, summary, verdict
-from mmhallu_core.types import CATEGORIES, CannotRun
+from mmhallu_core.studies.engine import claims as ledger
+from mmhallu_core.studies.engine.outcomes import contrast
+from mmhallu_core.studies.engine.summary import NOT_RUN, checks, summary
+from mmhallu_core.types import CATEGORIES
 from mmhallu_core.viz import claims as pages
 from mmhallu_core.viz import study as viz
 from mmhallu_core.viz import study_closer as closer
@@ -65,54 +66,59 @@ def some():
 
 @pytest.fixture(scope="module")
 def found(some):
-    return summary(some)
+    return summary(plan.STUDY, some)
 
 
 @pytest.fixture(scope="module")
 def nothing():
-    return summary({})
+    return summary(plan.STUDY, {})
 
 
 # ---------------------------------------------------------------- contrasts
 
 
-def row(difference: float, ci: tuple, p: float | None = 0.01, seeds: int = 5) -> dict:
-    runs = None if seeds == 1 else list(ci)
-    return {"difference": difference, "ci": list(ci), "ci_runs": runs, "p": p, "seeds": list(range(seeds))}
+def row(difference: float, half: float, spread: float = 0.01, seeds: int = 5) -> dict:
+    """A contrast with this interval, whose seeds differ from each other by steps of `spread`."""
+    each = [difference + spread * (k - (seeds - 1) / 2) for k in range(seeds)]
+    return {
+        "difference": difference, "ci": [difference - half, difference + half], "p": 0.5, "each": each,
+        "seeds": list(range(seeds)),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("one", "outcome", "word"),
     [
-        (row(0.1, (0.05, 0.2)), "med_tiny", "better"),
-        (row(0.1, (0.05, 0.2), p=0.2), "med_tiny", "open"),
-        (row(-0.1, (-0.2, -0.05)), "med_tiny", "worse"),
-        (row(0.0, (-0.01, 0.01)), "med_tiny", "too small"),
-        (row(0.0, (-0.1, 0.1)), "med_tiny", "open"),
-        (row(-0.1, (-0.2, -0.05)), "chair_matched", "better"),
-        (row(0.1, (0.05, 0.2)), "chair_matched", "worse"),
-        (row(0.1, (0.05, 0.2), None, seeds=1), "med_tiny", "one seed"),
-        ({**row(0.1, (0.05, 0.2)), "difference": None}, "med_tiny", "no score"),
+        (row(0.1, 0.05), "med_tiny", "better"),
+        (row(0.1, 0.05, spread=0.08), "med_tiny", "open"),  # the seeds disagree
+        (row(0.1, 0.09), "med_tiny", "open"),  # the interval reaches into what nobody would miss
+        (row(-0.1, 0.05), "med_tiny", "worse"),
+        (row(0.0, 0.01), "med_tiny", "open"),
+        (row(-0.1, 0.05), "chair_matched", "better"),
+        (row(0.1, 0.05), "chair_matched", "worse"),
+        (row(0.1, 0.05, seeds=1), "med_tiny", "one seed"),
+        ({**row(0.1, 0.05), "difference": None}, "med_tiny", "no score"),
     ],
 )
-def test_a_word_follows_the_rule_of_the_plan(one, outcome, word):
-    made = {"contrasts": {"a": {outcome: one}, "b": NOT_RUN}, "other_pairs": {}, "primary": {}}
-    assert viz.word_of(made, "a", outcome) == word and viz.word_of(made, "b", outcome) == NOT_RUN
-    said = verdict(one, outcome, one["p"])
-    assert (word == "better") == (said == "holds") or word in ("no score", "one seed")
-    assert (word in ("worse", "too small")) == (said == "does not hold") or word in ("no score", "one seed")
+def test_a_word_follows_the_rule_of_the_engine(one, outcome, word):
+    made = {"contrasts": {"a": {outcome: one}, "b": NOT_RUN}}
+    assert viz.word_of(plan.STUDY, made, "a", outcome) == word
+    assert viz.word_of(plan.STUDY, made, "b", outcome) == NOT_RUN
 
 
-def test_the_headline_is_judged_by_its_corrected_p():
-    one = {"med_tiny": row(0.1, (0.05, 0.2), p=0.03)}
-    made = {"contrasts": {"med - clean": one, "med - noisy": one}, "other_pairs": {}}
-    made["primary"] = {"med_tiny": {"p": 0.03, "corrected": 0.09, "verdict": "open"}}
-    assert viz.word_of(made, "med - clean", "med_tiny") == "open"
-    assert viz.word_of(made, "med - noisy", "med_tiny") == "better"
+def test_what_a_claim_rests_on_is_judged_by_its_corrected_p():
+    one = row(0.06, 0.035, spread=0.018)
+    made = {"contrasts": {"med - clean": {"med_tiny": one}, "med - noisy": {"med_tiny": one}}}
+    made["contrasts"]["med - shuffled"] = {"med_tiny": row(0.06, 0.035, spread=0.02)}  # a second test
+    claimed = {(one.contrast, one.outcome): found for one, found in checks(plan.STUDY, made["contrasts"]).items()}
+    headline = claimed["med - clean", "med_tiny"]
+    assert headline["p"] < 0.05 <= headline["corrected"]
+    assert viz.word_of(plan.STUDY, made, "med - clean", "med_tiny") == "open"
+    assert viz.word_of(plan.STUDY, made, "med - noisy", "med_tiny") == "better"
 
 
-def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(some, found):
-    shown = viz.forest_figure(found, HEADLINE, "A title", why.dots(some, HEADLINE))
+def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(found):
+    shown = viz.forest_figure(plan.STUDY, found, HEADLINE, "A title")
     lines = shown.text.splitlines()
     start = lines.index("A title") + 2
     assert len(lines[start:]) == len(HEADLINE) * len(plan.PRIMARY)
@@ -120,34 +126,33 @@ def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(some, found):
     low, high = (100 * side for side in one["ci"])
     line = next(line for line in lines if line.startswith("med - clean") and "MED-tiny" in line)
     assert f"{100 * one['difference']:+.1f} [{low:.1f}, {high:.1f}]" in line and "  5  " in line
-    assert line.endswith(viz.word_of(found, "med - clean", "med_tiny"))
+    assert line.endswith(viz.word_of(plan.STUDY, found, "med - clean", "med_tiny"))
     missing = [line for line in lines[start:] if line.startswith("med - shuffled")]
     assert len(missing) == 3 and all(line.endswith(NOT_RUN) for line in missing)
     assert "not run: med - shuffled" in shown.text and "less is better" in shown.text
     assert 'role="img"' in shown.html and "too small to matter" in shown.html
 
 
-def test_dots_have_the_contrast_as_their_mean(some, found):
+def test_the_seeds_of_a_contrast_have_it_as_their_mean(found):
     for name in ("med - clean", "med - base"):
-        for outcome, seeds in why.dots(some, [name])[name].items():
-            one = found["contrasts"][name][outcome]
-            assert sorted(seeds) == one["seeds"]
-            assert np.mean(list(seeds.values())) == pytest.approx(one["difference"])
-    assert why.each_seed(some, *CONTRASTS["med - shuffled"], "med_tiny") == {}
+        for one in found["contrasts"][name].values():
+            assert len(one["each"]) == len(one["seeds"]) == 5
+            assert np.mean(one["each"]) == pytest.approx(one["difference"])
 
 
 def test_looks_at_other_pairs_are_drawn_for_one_outcome(nothing):
-    shown = viz.forest_figure(nothing, list(nothing["other_pairs"]), "Looks", outcomes=["med_tiny"])
-    assert shown.text.count("MED-tiny, by likelihood  ") == len(nothing["other_pairs"])
+    names = [name for name in plan.CONTRASTS if name.startswith(plan.LOOKS)]
+    shown = viz.forest_figure(plan.STUDY, nothing, names, "Looks", ["med_tiny"])
+    assert shown.text.count("MED-tiny, by likelihood  ") == len(names) == 6
 
 
 # ---------------------------------------------------------------- runs
 
 
 def test_an_arm_has_its_own_runs_only(some, found):
-    assert why.runs_of(found, "med") == [f"med-{seed}" for seed in plan.SEEDS]
+    assert why.runs_of(found["runs"], "med") == [f"med-{seed}" for seed in plan.SEEDS]
     assert {"base-tiny-llava", "base-tiny-llava-control"} <= set(found["runs"])
-    assert why.runs_of(found, "base-tiny-llava") == ["base-tiny-llava"]
+    assert why.runs_of(found["runs"], "base-tiny-llava") == ["base-tiny-llava"]
     assert len(why.scores_of(found, "clean", "recall")) == 5 and why.scores_of(found, "noisy", "recall") == []
 
 
@@ -234,23 +239,23 @@ def test_without_runs_noise_says_so():
     assert closer.noise_figure(noise, "Noise").text.count(NOT_RUN) >= len(plan.PRIMARY)
 
 
-def test_categories_are_beside_what_one_picture_gives(found, nothing):
+def test_categories_are_beside_what_one_picture_gives(some):
     bounds = why.one_picture_bound(4)
     assert list(bounds) == list(CATEGORIES) and bounds["Scene"] > 0.5
     assert {share for name, share in bounds.items() if name != "Scene"} == {0.5}
-    text = closer.category_figure(found, ["base-tiny-llava", "clean", "med"], bounds, "By category").text
-    share = np.mean([found["categories"][name]["Counting"] for name in why.runs_of(found, "med")])
+    shares = why.categories(some)
+    text = closer.category_figure(shares, ["base-tiny-llava", "clean", "med"], bounds, "By category").text
+    share = np.mean([shares[name]["Counting"] for name in why.runs_of(shares, "med")])
     assert next(line for line in text.splitlines() if line.startswith("Counting")).split()[-1] == f"{100 * share:.0f}"
-    above = sum(
-        np.mean([found["categories"][f"med-{seed}"][name] for seed in plan.SEEDS]) > bounds[name] for name in bounds
-    )
+    above = sum(np.mean([shares[f"med-{seed}"][name] for seed in plan.SEEDS]) > bounds[name] for name in bounds)
     assert f"med lies above it in {above} categories" in text
-    assert "med: not run" in closer.category_figure(nothing, ["med"], bounds, "By category").text
+    assert "med: not run" in closer.category_figure({}, ["med"], bounds, "By category").text
 
 
-def test_held_out_categories_stand_apart(found):
-    text = closer.held_out_table(found, "Held out").text
-    first = found["categories"]["med-0"]["Counting"]
+def test_held_out_categories_stand_apart(some):
+    shares = why.categories(some)
+    text = closer.held_out_table(shares, "Held out").text
+    first = shares["med-0"]["Counting"]
     line = next(line for line in text.splitlines() if line.startswith("Counting"))
     assert f"{100 * first:.0f}" in line.split() and line.endswith(NOT_RUN)
     assert "the others, mean" in text
@@ -266,7 +271,7 @@ def test_short_answers_say_what_the_records_say():
     assert "has 82.9%" in said[4].why and "blanks" not in said[4].why and said[3].verdict == "yes"
     means = recorded("med-table/averages")["rows"].values()
     assert said[0].why.startswith(f"{sum(one['agrees'] for one in means)} of {len(means)} ")
-    assert [one.asked for one in said[5:-1]] == [claim.claim for claim in ledger.CLAIMS]
+    assert [one.asked for one in said[5:-1]] == [claim.claim for claim in plan.CLAIMS]
     assert {one.kind for one in said[:5]} == {"recomputed"} and {one.kind for one in said[5:-1]} == {"diorama"}
     assert said[-1].verdict == "not tested"
     text = pages.answers_table(said, "In short").text
@@ -274,28 +279,28 @@ def test_short_answers_say_what_the_records_say():
 
 
 def test_a_claim_is_shown_with_all_its_checks(found):
-    rows = {one["id"]: one for one in ledger.rows(found)}
+    rows = {one["id"]: one for one in ledger.rows(plan.STUDY, found)}
     cards = pages.claim_cards(list(rows.values()))
-    captions = rows["med-hallucination-captions"]
-    assert len(captions["evidence"]) == 2 and captions["verdict"] == "holds in Diorama"
-    for name, one in captions["evidence"].items():
-        low, high = (100 * side for side in one["ci"])
-        shown = f"measured: {name.split(', ')[0]}, CHAIR_i at matched recall"
+    ability = rows["med-general-ability"]
+    assert len(ability["evidence"]) == 2 and ability["verdict"] == "holds in Diorama"
+    for one in ability["evidence"]:
+        low, high = (100 * side for side in one["interval"])
+        label = plan.STUDY.outcomes[one["outcome"]].label
+        shown = f"measured: {one['contrast']}, {label} "
         line = next(line for line in cards.text.splitlines() if line.startswith(shown))
-        assert f"{100 * one['difference']:.1f} [{low:.1f}, {high:.1f}] points" in line and line.endswith("5 seeds")
+        assert f"{100 * one['effect']:.1f} [{low:.1f}, {high:.1f}] points" in line and "bar 1; 5 seeds, p 0.0" in line
+        assert line.endswith(f"corrected for {found['tests']} tests")
     assert "38.48 to 47.55" in cards.text and "nowrap" not in cards.html
-    assert cards.text.count("would count as holding") == len(ledger.CLAIMS)
-    short = does_med_hold._claim(captions)
+    assert cards.text.count("would count as holding") == len(plan.CLAIMS)
+    short = does_med_hold._claim(ability)
     assert short.verdict == "holds in Diorama" and "more than one check" in short.why and "5 seeds" in short.why
 
 
 def test_a_missing_claim_stops_the_page(monkeypatch, tmp_path):
-    monkeypatch.setattr(does_med_hold, "results_folder", lambda: tmp_path)
-    with pytest.raises(CannotRun, match="no row of the claim"):
+    monkeypatch.setattr("mmhallu_core.recorded.results_folder", lambda: tmp_path)
+    with pytest.raises(MissingFile, match="no recorded result"):
         does_med_hold.claims()
-    (tmp_path / "claims").mkdir()
-    for one in ledger.rows():
-        (tmp_path / "claims" / f"{one['id']}.json").write_text(json.dumps(one), encoding="utf-8")
+    ledger.write(tmp_path / "claims", plan.STUDY)
     assert {one["verdict"] for one in does_med_hold.claims()} == {NOT_RUN}
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.squares.one_picture import best_from_one, left_open
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.studies.count_it import recorded
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.viz.printed import printed_figure
 from mmhallu_core.viz.squares import orders_table, sentences, square_figure

@@ -16,8 +16,8 @@ from mmhallu_core.data.pope import SPLITS
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks import med, pope
-from mmhallu_core.store import MissingFile, data_file, results_folder, sha256
-from mmhallu_core.types import CannotRun
+from mmhallu_core.recorded import computed_or_recorded
+from mmhallu_core.store import data_file, sha256
 
 COMMAND = "python -m mmhallu_core.studies.blind_audit --out results/audit"
 # Name of a record -> its file in the data folder, and what reads it.
@@ -52,15 +52,7 @@ def record(name: str) -> dict[str, Any]:
 
 def audit_or_recorded(name: str) -> tuple[dict[str, Any], str]:
     """The audit computed now where the file is here, else the recorded one; and a sentence that says which it is."""
-    try:
-        return record(name), f"Computed now from the released file of {name}."
-    except MissingFile:
-        path = results_folder() / "audit" / f"{name}.json"
-        if not path.is_file():
-            raise CannotRun(f"there is no file of {name} here, and no record of it at {path}") from None
-        dataset = SUBJECTS[name][0].split("/")[0]
-        how = f"RECORDED, not computed now. To compute it here: mmhallu data get {dataset}"
-        return json.loads(path.read_text(encoding="utf-8")), how
+    return computed_or_recorded(lambda: record(name), f"audit/{name}", SUBJECTS[name][0].split("/")[0])
 
 
 def main() -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmhallu_core.clients.client import Client, Reply, Request
-from mmhallu_core.config import live
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.pipeline import world_pipeline
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile
-from mmhallu_core.studies.count_it import recorded
 from mmhallu_core.studies.med_photos import pairs, released
 
 FEW = 12  # pairs of photos that are compared while the chapter is read
@@ -66,16 +65,6 @@ def trace(draft: Draft, client: Client, seed: int = 0) -> list[Step]:
             break
         draft = outcome
     return steps
-
-
-def faults_or_recorded() -> tuple[dict[str, Any], str]:
-    """The record of `med_faults`, or with `LIVE=1` that run made again; and a sentence that says which."""
-    if live():
-        from mmhallu_core.studies.med_faults import measure
-
-        return measure(progress=False), "Computed now, because LIVE is set."
-    record = recorded("med-pipeline/faults")
-    return record, f"RECORDED by:\n{record['command']}"
 
 
 def photos_or_recorded() -> tuple[dict[str, dict[str, Any]], str]:

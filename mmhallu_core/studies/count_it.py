@@ -23,7 +23,8 @@ from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.vocabulary import coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
-from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, results_folder, sha256
+from mmhallu_core.recorded import recorded
+from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 from mmhallu_core.studies.record import commit
 from mmhallu_core.world.prior import PRIOR, sample_scene
 from mmhallu_core.world.vocabulary import KINDS
@@ -37,7 +38,6 @@ REPORTED = {
     "LLaVA": {"chair_i": 18.8, "chair_s": 62.7, "file": "Instruction1_llava.json"},
     "mPLUG-Owl": {"chair_i": 30.2, "chair_s": 76.8, "file": "Instruction1_mplug.json"},
 }
-RESULTS = results_folder()
 COMMAND = "python -m mmhallu_core.studies.count_it --out results/count-it"
 HABIT_SCENES = 5000  # scenes in which Diorama's company is counted; none is captioned
 
@@ -96,18 +96,6 @@ def diorama(name: str = "tiny-llava", scenes: int = 1000, progress: bool = True)
     return {"kind": "diorama", "inputs": inputs, "scenes": scenes, "models": {name: row}}
 
 
-def recorded(name: str) -> dict[str, Any]:
-    """A record of the ledger, such as "count-it/photos" or "tiny-llava/base".
-
-    Raises:
-        MissingFile: when it is not there. A chapter stops then: it shows no number that nobody measured.
-    """
-    path = RESULTS / f"{name}.json"
-    if not path.is_file():
-        raise MissingFile(f"there is no recorded result at {path}; a clone of the project brings it, a wheel too")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def dial() -> tuple[dict[str, Any], str]:
     """The recorded scores of tiny-llava ("dial on") and of its control ("dial off"), and what they rest on.
 
@@ -126,18 +114,6 @@ def dial() -> tuple[dict[str, Any], str]:
             "mmhallu pretrain tiny-llava --control"
         )
     return columns, "Both models, measured on the same held-out scenes."
-
-
-def photos_or_recorded() -> tuple[dict[str, Any], str]:
-    """What `photos` measures now, or what was recorded where its files are not here; and a sentence that says which."""
-    try:
-        return photos(progress=False), "Computed now from the released captions."
-    except MissingFile:
-        record = recorded("count-it/photos")
-        return record, (
-            f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\n"
-            f"mmhallu data get pope\nmmhallu data get chair\nThe record was made by:\n{record['command']}"
-        )
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:

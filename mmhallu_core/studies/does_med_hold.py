@@ -1,19 +1,16 @@
 """What the page *Does MED hold?* says, from the records alone: one short answer a row, and the claims' rows.
 
 Three kinds of records are read: what was recomputed from the paper's table (`studies/med_table.py`), what rules score
-that see no picture (`studies/blind_audit.py`), and the claims as measured in Diorama (`studies/med/ledger.py`).
+that see no picture (`studies/blind_audit.py`), and the claims as measured in Diorama (`studies/engine/claims.py`).
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from mmhallu_core.evaluate.audit import best_by_wording
-from mmhallu_core.store import results_folder
+from mmhallu_core.recorded import recorded
 from mmhallu_core.studies.blind_audit import audit_or_recorded
-from mmhallu_core.studies.count_it import recorded
-from mmhallu_core.studies.med.ledger import CLAIMS
-from mmhallu_core.types import CannotRun
+from mmhallu_core.studies.med import CLAIMS
 
 
 @dataclass(frozen=True)
@@ -39,18 +36,12 @@ NOT_TESTED = Said(
 
 
 def claims() -> list[dict[str, Any]]:
-    """The claims' rows as recorded, in the order of the ledger.
+    """The claims' rows as recorded, in the order of the plan.
 
     Raises:
-        CannotRun: when one is missing.
+        MissingFile: when one is missing.
     """
-    found = []
-    for claim in CLAIMS:
-        path = results_folder() / "claims" / f"{claim.id}.json"
-        if not path.is_file():
-            raise CannotRun(f"there is no row of the claim {claim.id} at {path}")
-        found.append(json.loads(path.read_text(encoding="utf-8")))
-    return found
+    return [recorded(f"claims/{claim.id}") for claim in CLAIMS]
 
 
 def short_answers() -> list[Said]:
@@ -126,7 +117,6 @@ def _claim(row: dict[str, Any]) -> Said:
         why = f"0 of {row['planned_seeds']} seeds"
     else:
         low, high = (100 * side for side in row["interval"])
-        contrast = next(iter(row["evidence"])).rpartition(", ")[0]
-        why = f"{contrast}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], {len(row['seeds'])} seeds"
-        why += "; more than one check, below" if len(row["evidence"]) > 1 else ""
+        why = f"{row['evidence'][0]['contrast']}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], "
+        why += f"{row['seeds']} seeds" + ("; more than one check, below" if len(row["evidence"]) > 1 else "")
     return Said(row["claim"], row["verdict"], why, row["kind"])

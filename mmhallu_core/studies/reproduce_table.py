@@ -23,7 +23,7 @@ What would count was written down before any of it was computed:
 import argparse
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,6 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from mmhallu_core.config import live
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions
@@ -39,8 +38,9 @@ from mmhallu_core.data.vocabulary import Vocabulary, coco_vocabulary
 from mmhallu_core.evaluate.asked import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
-from mmhallu_core.studies.count_it import REPORTED, recorded
+from mmhallu_core.studies.count_it import REPORTED
 from mmhallu_core.studies.record import commit
 
 COMMAND = "python -m mmhallu_core.studies.reproduce_table --out results/reproduce-a-table"
@@ -219,29 +219,6 @@ def prompts(scenes: int = SCENES, progress: bool = True) -> dict[str, Any]:
         "kind": "diorama", "inputs": {f"checkpoints/{name}/model.safetensors": sha256(weights)}, "seed": SEED,
         "scenes": scenes, "prompts": PROMPTS, "models": table(counts), "change": moved,
     }  # fmt: skip
-
-
-def or_recorded(measure: Callable[[], dict[str, Any]], name: str) -> tuple[dict[str, Any], str]:
-    """What a function measures now, or the record of it where its files are not here; and a sentence that says which.
-
-    Args:
-        measure: raises MissingFile where it cannot measure.
-        name: of the record, "photos" or "questions".
-    """
-    try:
-        return measure(), "Computed now from the released files."
-    except MissingFile:
-        record = recorded(f"reproduce-a-table/{name}")
-        how = f"RECORDED at commit {record['commit'][:7]}, not computed now. To compute it here:\nmmhallu data get pope"
-        return record, f"{how}\nmmhallu data get chair\nThe record was made by:\n{record['command']}"
-
-
-def prompts_or_recorded() -> tuple[dict[str, Any], str]:
-    """The record of `prompts`, or with `LIVE=1` that run made again; and a sentence that says which."""
-    if live():
-        return prompts(progress=False), "Computed now, because LIVE is set."
-    record = recorded("reproduce-a-table/prompts")
-    return record, f"RECORDED by:\n{record['command']}"
 
 
 def table_now() -> dict[str, Any]:

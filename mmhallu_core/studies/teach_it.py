@@ -30,10 +30,11 @@ from mmhallu_core.evaluate.squares.orders import asserts_a_difference, same_twic
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.med.exam import SENTENCE, SHORT, Routed, pairs_of, routed_of
-from mmhallu_core.studies.med.measures import RATIOS, score
-from mmhallu_core.studies.med.plan import NUMBERS, SEEDS, chosen
-from mmhallu_core.studies.med.summary import BASE, compared, read
+from mmhallu_core.studies.engine.exam import SENTENCE, SHORT, Routed, pairs_of, routed_of
+from mmhallu_core.studies.engine.outcomes import score
+from mmhallu_core.studies.engine.run import perform
+from mmhallu_core.studies.engine.summary import compared, read
+from mmhallu_core.studies.med import BASE, SEEDS, STUDY
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
 from mmhallu_core.train.pretrain.branches import IGNORE, collate, pack
 from mmhallu_core.train.pretrain.speak import WHICH
@@ -185,12 +186,12 @@ def headline(folder: Path = RECORDS) -> dict[str, Any]:
         folder: of records.
 
     Returns:
-        `planned` (seeds), `there` (seeds with a record), and `contrast`: outcome to what `measures.contrast` found, or
+        `planned` (seeds), `there` (seeds with a record), and `contrast`: outcome to what `outcomes.contrast` found, or
         "not run" for all of them.
     """
     records = read(folder)
     there = [seed for seed in SEEDS if f"med-{seed}" in records]
-    return {"planned": len(SEEDS), "there": there, "contrast": compared(records, BASE, "med", list(OUTCOMES))}
+    return {"planned": len(SEEDS), "there": there, "contrast": compared(STUDY, records, BASE, "med", list(OUTCOMES))}
 
 
 def named_or_recorded(folder: Path = RECORDS) -> tuple[dict[str, float | None] | None, str]:
@@ -198,12 +199,10 @@ def named_or_recorded(folder: Path = RECORDS) -> tuple[dict[str, float | None] |
 
     They are those in the ledger, or with `LIVE=1` those of the run made again. None where it was never made.
     """
-    names = [name for name in OUTCOMES if name in RATIOS]
+    names = [name for name in OUTCOMES if STUDY.outcomes[name].parts is not None]
     if live():
-        from mmhallu_core.studies.med.run import perform
-
         with tempfile.TemporaryDirectory() as out:
-            record = perform(chosen([NAMED])[0], Path(out), NUMBERS, lambda text: None, False)
+            record = perform(STUDY, STUDY.chosen([NAMED])[0], Path(out), lambda text: None, False)
         return {name: score(record["answers"], name) for name in names}, "Computed now, because LIVE is set."
     record = read(folder).get(NAMED)
     if record is None:

@@ -1,11 +1,11 @@
 """What the chapter *What made it work?* takes from the records of MED's study, and one simulation where truth is known.
 
-Everything here comes from the letters of the records (`studies/med/exam.py`): nothing is trained, no model is asked.
+Everything here comes from the letters of the records (`studies/engine/exam.py`): nothing is trained, no model is asked.
 Runs that are not recorded stay "not run". The simulation is for one question that five runs of an arm cannot answer:
 how often would somebody with one run of each arm have got the sign wrong?
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -16,9 +16,9 @@ from mmhallu_core.evaluate.benchmarks.med_tiny import SEED
 from mmhallu_core.evaluate.matched_recall import Cuts, matched
 from mmhallu_core.evaluate.squares.one_picture import best_from_one
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.med.measures import Answers, contrast, score
-from mmhallu_core.studies.med.plan import ETAS, NUMBERS, PRIMARY, runs
-from mmhallu_core.studies.med.summary import CONTRASTS, Records, group, read
+from mmhallu_core.studies.engine.outcomes import Answers, by_category, contrast, score
+from mmhallu_core.studies.engine.summary import Records, group, read
+from mmhallu_core.studies.med import ETAS, NUMBERS, PRIMARY, runs
 from mmhallu_core.types import CATEGORIES
 
 COMMAND = "mmhallu study med --out runs/med --keep results/med/runs"
@@ -48,22 +48,15 @@ def difference(first: Answers, second: Answers, outcome: str) -> float:
     return float("nan") if before is None or after is None else after - before
 
 
-def each_seed(records: Records, first: str, second: str, outcome: str) -> dict[int, float]:
-    """The difference seed by seed, second minus first, for the seeds that both groups have (see `summary.group`)."""
-    b = group(records, second)
-    a = group(records, first, sorted(b))
-    return {seed: difference(a[seed], b[seed], outcome) for seed in sorted(a.keys() & b.keys())}
-
-
 def one_against_one(records: Records, first: str, second: str, outcome: str) -> list[float]:
     """Every run of one arm against every run of the other: what people with one run of each could have found."""
     pairs = product(group(records, first).values(), group(records, second).values())
     return [difference(a, b, outcome) for a, b in pairs]
 
 
-def dots(records: Records, names: Sequence[str]) -> dict[str, dict[str, dict[int, float]]]:
-    """Contrast to primary outcome to seed to difference, for contrasts of `summary.CONTRASTS`."""
-    return {name: {one: each_seed(records, *CONTRASTS[name], one) for one in PRIMARY} for name in names}
+def categories(records: Records) -> dict[str, dict[str, float]]:
+    """Run to its shares of right answers on MED-tiny, category by category."""
+    return {key: by_category(one["answers"]) for key, one in records.items() if "captions" in one["answers"]}
 
 
 def signs(records: Records, first: str, second: str) -> dict[str, dict[str, Any]]:
@@ -90,14 +83,14 @@ def spent(records: Records, arms: Sequence[str]) -> dict[str, list[dict[str, flo
     }
 
 
-def runs_of(found: Mapping[str, Any], arm: str) -> list[str]:
-    """The ids of an arm's runs in a summary: its name alone, or with a seed at its end."""
-    return [name for name in found["runs"] if name == arm or name.removeprefix(f"{arm}-").isdigit()]
+def runs_of(runs: Iterable[str], arm: str) -> list[str]:
+    """The ids of an arm's runs: its name alone, or with a seed at its end."""
+    return [name for name in runs if name == arm or name.removeprefix(f"{arm}-").isdigit()]
 
 
 def scores_of(found: Mapping[str, Any], arm: str, outcome: str) -> list[float]:
     """The scores of an arm's runs in a summary; none where it was not run."""
-    values = [found["runs"][name][outcome] for name in runs_of(found, arm)]
+    values = [found["runs"][name][outcome] for name in runs_of(found["runs"], arm)]
     return [value for value in values if value is not None]
 
 

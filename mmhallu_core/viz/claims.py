@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from mmhallu_core.studies.does_med_hold import Said
+from mmhallu_core.studies.engine.outcomes import OUTCOMES
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.study import NAMES
 from mmhallu_core.viz.twins import Twin, table
 
 
@@ -20,14 +20,14 @@ def claim_cards(claims: Sequence[Mapping[str, Any]]) -> Twin:
     """A small table for each claim: what the paper reports, what would count, what was measured, the verdict.
 
     Args:
-        claims: rows of `studies.med.ledger`.
+        claims: rows of `studies.engine.claims`.
     """
     cards = [_wrapping(_card(one)) for one in claims]
     return Twin("".join(one.html for one in cards), "\n\n".join(one.text for one in cards))
 
 
 def _card(claim: Mapping[str, Any]) -> Twin:
-    checks = [(f"measured: {name}", _measured(row)) for name, row in _named(claim).items()]
+    checks = [_measured(one, claim["tests"]) for one in claim["evidence"]]
     rows = [
         ("in the paper", f"{claim['source']}: {_reported(claim['reported'])}"),
         ("would count as holding", claim["holds_if"]),
@@ -37,19 +37,12 @@ def _card(claim: Mapping[str, Any]) -> Twin:
     return table(("verdict", claim["verdict"]), rows, claim["claim"])
 
 
-def _named(claim: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The checks by contrast and outcome, the outcome in words."""
-    found = {}
-    for name, row in claim["evidence"].items():
-        contrast, _, outcome = name.rpartition(", ")
-        found[f"{contrast}, {NAMES[outcome]}"] = row
-    return found
-
-
-def _measured(row: Mapping[str, Any]) -> str:
-    number = shown((row["difference"], row["ci"]))
-    kind = "95% interval of runs and pictures" if row["ci_runs"] else "95% interval of pictures alone"
-    return f"{number} points, {kind}, {len(row['seeds'])} seeds"
+def _measured(one: Mapping[str, Any], tests: int) -> tuple[str, str]:
+    """A check in words: the effect in the direction claimed, and the p of "it equals the bar"."""
+    what = f"measured: {one['contrast']}, {OUTCOMES[one['outcome']].label}"
+    p = "no p of one seed" if one["corrected"] is None else f"p {one['corrected']:.4f}, corrected for {tests} tests"
+    effect = shown((one["effect"], one["interval"]))
+    return what, f"{effect} points, 95% interval of runs and pictures; bar {100 * one['bar']:g}; {one['n']} seeds, {p}"
 
 
 def _reported(reported: Any) -> str:

@@ -18,8 +18,8 @@ from mmhallu_core.evaluate.diorama import DESCRIBE
 from mmhallu_core.methods.med.arms import ARMS
 from mmhallu_core.methods.med.disagreements import DISAGREEMENTS
 from mmhallu_core.methods.med.presets import PRESETS, ROWS
-from mmhallu_core.studies.med.plan import NUMBERS
-from mmhallu_core.studies.med.summary import NOT_RUN
+from mmhallu_core.studies.engine.summary import NOT_RUN
+from mmhallu_core.studies.med import NUMBERS
 from mmhallu_core.studies.teach_it import OUTCOMES, Pair
 from mmhallu_core.train.collapse import measure, verdict
 from mmhallu_core.train.med_loss import global_consistency

@@ -1,7 +1,7 @@
-"""MED's study to look at: contrasts with their intervals, single runs as dots, and what a single run can show.
+"""A study to look at: contrasts with their intervals, single runs as dots, and what a single run can show.
 
-Everything is drawn from a summary of the records (`studies/med/summary.py`). A contrast that was not run keeps its row
-and says so. Each figure comes with its alt text and its table (`viz/twins.py`); what a row comes to is written as a
+Everything is drawn from a summary of the records (`studies/engine/summary.py`). A contrast that was not run keeps its
+row and says so. Each figure comes with its alt text and its table (`viz/twins.py`); what a row comes to is written as a
 word, in the figure and in the table.
 """
 
@@ -11,39 +11,34 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmhallu_core.studies.med.plan import PRIMARY, SMALL
-from mmhallu_core.studies.med.summary import LESS, NOT_RUN, verdict
+from mmhallu_core.studies.engine.outcomes import OUTCOMES, Outcome
+from mmhallu_core.studies.engine.study import Check, Study
+from mmhallu_core.studies.engine.summary import NOT_RUN, checked, checks, verdict
 from mmhallu_core.studies.what_made_it_work import scores_of
 from mmhallu_core.viz.scores import shown
 from mmhallu_core.viz.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, VERMILLION, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
 
-NAMES = {
-    "chair_matched": "CHAIR_i at matched recall", "pope_adversarial_f1": "F1, adversarial POPE",
-    "med_tiny": "MED-tiny, by likelihood", "med_tiny_letters": "MED-tiny, by letter", "chair_i": "CHAIR_i",
-    "chair_s": "CHAIR_s", "recall": "recall of captions", "both_right": "MED-tiny, right in both orders",
-    "stays_right": "right ones that stay right when swapped",
-    "same_asserts_a_difference": "one picture twice: asserts a difference",
-    "told_apart": "pair and same picture twice told apart",
-    "routed_both_right": "asked of either picture: both right",
-    "pope_adversarial_accuracy": "accuracy, adversarial POPE",
-}  # fmt: skip
 LOOKS = {
     "base-tiny-llava": (GREY, "s"), "clean": (GREEN, "^"), "shuffled": (ORANGE, "v"), "noisy": (PINK, "P"),
     "med": (BLUE, "o"),
 }  # fmt: skip
 BASE = "base-tiny-llava"
 CALLED = {BASE: "base"}
-SIDE = {True: "less is better", False: "more is better"}
 
 
-def word_of(found: Mapping[str, Any], name: str, outcome: str) -> str:
-    """What a contrast comes to, by the rule of `studies/med/plan.py`, in a word.
+def side_of(outcome: Outcome) -> str:
+    """Which side of zero is better, in words."""
+    return "less is better" if outcome.less else "more is better"
 
-    "better" is what the rule calls *holds* when a gain is claimed; "worse" and "too small" (to matter) are its two
-    ways not to hold. Of one seed nothing is decided.
+
+def word_of(study: Study, found: Mapping[str, Any], name: str, outcome: str) -> str:
+    """What a contrast comes to, in a word: "better" or "worse", by more than what nobody would miss, or "open".
+
+    The rule is that of `studies/engine/study.py`, asked in both directions; of one seed nothing is decided. The p is
+    corrected where a claim rests on the contrast.
     """
-    row = {**found["contrasts"], **found["other_pairs"]}.get(name, NOT_RUN)
+    row = found["contrasts"].get(name, NOT_RUN)
     if row == NOT_RUN:
         return NOT_RUN
     row = row[outcome]
@@ -51,22 +46,18 @@ def word_of(found: Mapping[str, Any], name: str, outcome: str) -> str:
         return "no score"
     if len(row["seeds"]) == 1:
         return "one seed"
-    p = row["p"]
-    if name == "med - clean" and outcome in found["primary"]:
-        p = found["primary"][outcome]["corrected"]
-    said = verdict(row, outcome, p)
-    if said == "does not hold":
-        below = max(row["ci"]) < 0 if outcome not in LESS else min(row["ci"]) > 0
-        return "worse" if below else "too small"
-    return {"holds": "better"}.get(said, said)
+    claimed = checks(study, found["contrasts"])
+    for word, falls in (("better", False), ("worse", True)):
+        check = Check(name, outcome, falls=falls)
+        one = checked(study, check, row)
+        p = claimed[check]["corrected"] if check in claimed else one["p"]
+        if verdict(one["interval"], one["bar"], p) == "holds":
+            return word
+    return "open"
 
 
 def forest_figure(
-    found: Mapping[str, Any],
-    names: Sequence[str],
-    title: str,
-    each: Mapping[str, Mapping[str, Mapping[int, float]]] | None = None,
-    outcomes: Sequence[str] = PRIMARY,
+    study: Study, found: Mapping[str, Any], names: Sequence[str], title: str, outcomes: Sequence[str] = ()
 ) -> Twin:
     """Contrasts with their intervals, a panel for each outcome, one below the other.
 
@@ -74,61 +65,61 @@ def forest_figure(
     interval of pictures alone. Small dots are the single seeds. The grey band is what nobody would miss.
 
     Args:
-        found: a summary.
+        study: the plan.
+        found: its summary.
         names: of its contrasts, from top to bottom.
         title: what is compared, and the kind of evidence.
-        each: contrast to outcome to seed to difference, for the dots.
-        outcomes: what is drawn; `found` has them in all the contrasts.
+        outcomes: what is drawn; by default the plan's headline.
     """
-    rows = {**found["contrasts"], **found["other_pairs"]}
+    outcomes, rows = outcomes or study.headline, found["contrasts"]
     figure = Figure(figsize=(WIDTH, (0.27 * len(names) + 0.75) * len(outcomes) + 0.6), layout="constrained")
     panels = np.atleast_1d(figure.subplots(len(outcomes), 1))
     labels = [name.replace("tiny-llava-", "") for name in names]
     cells = []
     for axes, outcome in zip(panels, outcomes, strict=True):
-        small = 100 * SMALL[outcome]
+        what = study.outcomes[outcome]
+        small = 100 * what.small
         axes.axvspan(-small, small, color=GREY, alpha=0.25, linewidth=0)
         axes.axvline(0, color=INK, linewidth=1)
         for place, name in enumerate(names):
-            said = word_of(found, name, outcome)
+            said = word_of(study, found, name, outcome)
             row = None if rows.get(name, NOT_RUN) == NOT_RUN else rows[name][outcome]
-            cells.append((name, NAMES[outcome], *in_words(row), said))
+            cells.append((name, what.label, *in_words(row), said))
             n = len(row["seeds"]) if row else 0
             beside = f"{said}, n={n}" if n > 1 else said
             axes.text(1.02, place, beside, va="center", fontsize=9, transform=axes.get_yaxis_transform())
             if row is None or row["difference"] is None:
                 continue
             _bar(axes, place, row)
-            dots = (each or {}).get(name, {}).get(outcome, {})
-            if len(dots) > 1:
-                points = [100 * value for value in dots.values()]
+            if n > 1:
+                points = [100 * value for value in row["each"]]
                 axes.plot(points, [place + 0.22] * len(points), ".", color=VERMILLION, markersize=5, zorder=3)
         edge = max(3 * small, *(abs(one) for one in axes.get_xlim()))
         axes.set(yticks=range(len(names)), yticklabels=labels, ylim=(len(names) - 0.4, -0.6), xlim=(-edge, edge))
-        axes.set_title(NAMES[outcome], loc="left", fontweight="bold")
-        axes.set_xlabel(f"points; {SIDE[outcome in LESS]}")
+        axes.set_title(what.label, loc="left", fontweight="bold")
+        axes.set_xlabel(f"points; {side_of(what)}")
         axes.grid(axis="y", visible=False)
-    _keys(figure, bool(each))
-    alt = f"Differences of arms with 95% intervals, around a line at zero. {_sorted(cells, outcomes)}"
-    heads = ("contrast", "outcome", "points, 95% interval", "seeds", "p, not corrected", "reads as")
+    _keys(figure)
+    alt = f"Differences of arms with 95% intervals, around a line at zero. {_sorted(study, cells, outcomes)}"
+    heads = ("contrast", "outcome", "points, 95% interval", "seeds", "p of no difference, over seeds", "reads as")
     return with_twin(figure, alt, table(heads, cells, title))
 
 
-def _sorted(cells: Sequence[tuple[str, ...]], outcomes: Sequence[str]) -> str:
+def _sorted(study: Study, cells: Sequence[tuple[str, ...]], outcomes: Sequence[str]) -> str:
     """The finding of each outcome: which contrasts read as what."""
     said = []
-    for outcome in outcomes:
+    for outcome in map(study.outcomes.__getitem__, outcomes):
         words: dict[str, list[str]] = {}
-        for name, what, *_, word in cells:
-            if what == NAMES[outcome]:
+        for name, label, *_, word in cells:
+            if label == outcome.label:
                 words.setdefault(word, []).append(name)
         parts = "; ".join(f"{word}: {', '.join(some)}" for word, some in words.items())
-        said.append(f"{NAMES[outcome]} ({SIDE[outcome in LESS]}): {parts}.")
+        said.append(f"{outcome.label} ({side_of(outcome)}): {parts}.")
     return " ".join(said)
 
 
 def in_words(row: Mapping[str, Any] | None) -> tuple[str, str, str]:
-    """Difference with interval, number of seeds and p of a contrast; p is that of the row, not corrected."""
+    """Difference with interval, number of seeds and p of a contrast; p is that of no difference, not corrected."""
     if row is None:
         return NOT_RUN, "0", "-"
     p = "-" if row["p"] is None else f"{row['p']:.4f}"
@@ -146,13 +137,12 @@ def _bar(axes: Any, place: int, row: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
-def _keys(figure: Figure, dots: bool) -> None:
+def _keys(figure: Figure) -> None:
     """What the marks mean."""
     axes = figure.axes[0]
     axes.plot([], [], "D-", color=BLUE, markersize=5, label="mean over seeds, runs and pictures")
     axes.plot([], [], "s-", color=GREY, markersize=5, markerfacecolor="none", label="one seed, pictures alone")
-    if dots:
-        axes.plot([], [], ".", color=VERMILLION, label="each seed")
+    axes.plot([], [], ".", color=VERMILLION, label="each seed")
     axes.fill_between([], [], color=GREY, alpha=0.25, linewidth=0, label="too small to matter")
     figure.legend(loc="outside lower center", ncols=2)
 
@@ -178,7 +168,7 @@ def seeds_figure(found: Mapping[str, Any], arms: Sequence[str], outcomes: Sequen
             colour, marker = LOOKS[arm]
             spread = f"{min(values):.1f} to {max(values):.1f}" if len(values) > 1 else "-"
             mean = f"{np.mean(values):.1f}" if values else NOT_RUN
-            cells.append((CALLED.get(arm, arm), NAMES[outcome], mean, spread, str(len(values))))
+            cells.append((CALLED.get(arm, arm), OUTCOMES[outcome].label, mean, spread, str(len(values))))
             if not values:
                 axes.text(0.02, place, NOT_RUN, va="center", fontsize=9, transform=axes.get_yaxis_transform())
                 continue
@@ -186,8 +176,8 @@ def seeds_figure(found: Mapping[str, Any], arms: Sequence[str], outcomes: Sequen
             axes.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
         labels = [CALLED.get(arm, arm) for arm in arms]
         axes.set(yticks=range(len(arms)), yticklabels=labels, ylim=(len(arms) - 0.4, -0.6))
-        axes.set_title(NAMES[outcome], loc="left", fontweight="bold")
-        axes.set_xlabel(f"%; {SIDE[outcome in LESS]}")
+        axes.set_title(OUTCOMES[outcome].label, loc="left", fontweight="bold")
+        axes.set_xlabel(f"%; {side_of(OUTCOMES[outcome])}")
         axes.grid(axis="y", visible=False)
     said = "; ".join(f"{arm}, {what}: {mean}, runs from {spread}" for arm, what, mean, spread, _ in cells)
     alt = f"A dot for every run of each arm, and a bar at the mean. {said}."
@@ -204,7 +194,8 @@ def signs_table(signs: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
     rows = []
     for outcome, one in signs.items():
         mean = NOT_RUN if one["mean"] is None else f"{100 * one['mean']:+.1f}"
-        rows.append((NAMES[outcome], mean, str(one["pairs"]), str(one["other_side"]) if one["pairs"] else NOT_RUN))
+        other = str(one["other_side"]) if one["pairs"] else NOT_RUN
+        rows.append((OUTCOMES[outcome].label, mean, str(one["pairs"]), other))
     return table(("outcome", "all runs, points", "pairs of single runs", "of them with the other sign"), rows, title)
 
 
@@ -240,16 +231,16 @@ def outcomes_table(found: Mapping[str, Any], arms: Sequence[str], outcomes: Sequ
     for outcome in outcomes:
         values = [scores_of(found, arm, outcome) for arm in arms]
         cells = [f"{100 * np.mean(some):.1f}" if some else NOT_RUN for some in values]
-        rows.append((f"{NAMES[outcome]} ({SIDE[outcome in LESS].split()[0]})", *cells))
+        rows.append((f"{OUTCOMES[outcome].label} ({side_of(OUTCOMES[outcome]).split()[0]})", *cells))
     return table(("%, mean over runs", *(CALLED.get(arm, arm) for arm in arms)), rows, title)
 
 
 def longer_table(record: Mapping[str, Any], outcomes: Sequence[str], title: str) -> Twin:
-    """The longer run, before and after, in percent with intervals over pictures; see `studies/med/longer.py`."""
+    """The longer run, before and after, in percent with intervals over pictures; see `maintenance/med_longer.py`."""
     rows = []
     for outcome in outcomes:
         one = record["outcomes"][outcome]
         sides = [(one[when]["score"], one[when]["ci"]) for when in ("before", "after")]
         cells = [f"{100 * score:.1f} [{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]" for score, ci in sides]
-        rows.append((f"{NAMES[outcome]} ({SIDE[outcome in LESS].split()[0]})", *cells))
+        rows.append((f"{OUTCOMES[outcome].label} ({side_of(OUTCOMES[outcome]).split()[0]})", *cells))
     return table(("%", "base", "after the longer run"), rows, title)

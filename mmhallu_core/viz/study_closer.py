@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmhallu_core.studies.med.plan import LEFT_OUT, PRIMARY, SMALL
-from mmhallu_core.studies.med.summary import LESS, NOT_RUN
+from mmhallu_core.studies.engine.outcomes import OUTCOMES
+from mmhallu_core.studies.engine.summary import NOT_RUN
+from mmhallu_core.studies.med import LEFT_OUT, PRIMARY
 from mmhallu_core.studies.what_made_it_work import runs_of
 from mmhallu_core.types import CATEGORIES
-from mmhallu_core.viz.study import BASE, CALLED, LOOKS, NAMES, SIDE, in_words
+from mmhallu_core.viz.study import BASE, CALLED, LOOKS, in_words, side_of
 from mmhallu_core.viz.style import BLUE, GREY, INK, ORANGE, VERMILLION, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
 
@@ -28,7 +29,7 @@ def noise_figure(noise: Mapping[str, Any], title: str) -> Twin:
     figure = Figure(figsize=(WIDTH, 6.0), layout="constrained")
     cells = []
     for axes, outcome in zip(figure.subplots(len(PRIMARY), 1, sharex=True), PRIMARY, strict=True):
-        small = 100 * SMALL[outcome]
+        small = 100 * OUTCOMES[outcome].small
         axes.axhspan(-small, small, color=GREY, alpha=0.25, linewidth=0, label="too small to matter")
         axes.axhline(0, color=INK, linewidth=1)
         others = [100 * one for one in noise["seeds"].get(outcome, [])]
@@ -41,13 +42,13 @@ def noise_figure(noise: Mapping[str, Any], title: str) -> Twin:
             axes.errorbar(at, points, yerr=edges, color=BLUE, marker="o", linestyle="", capsize=2, label="one seed")
             slope = float((at * points).sum() / (at**2).sum())
             axes.plot([0, 1], [0, slope], "--", color=ORANGE, label="a straight line, as in equation 5")
-            cells.append((NAMES[outcome], "the straight line, at a share of 1", f"{slope:+.1f}"))
+            cells.append((OUTCOMES[outcome].label, "the straight line, at a share of 1", f"{slope:+.1f}"))
         else:
             axes.text(0.5, 0.75, NOT_RUN, ha="center", transform=axes.transAxes)
-        cells += [(NAMES[outcome], f"share {eta:g}", in_words(row)[0]) for eta, row in known.items()]
+        cells += [(OUTCOMES[outcome].label, f"share {eta:g}", in_words(row)[0]) for eta, row in known.items()]
         spread = f"{min(others):+.1f} to {max(others):+.1f}" if others else NOT_RUN
-        cells.append((NAMES[outcome], "no noise, other seeds", spread))
-        axes.set_title(f"{NAMES[outcome]} ({SIDE[outcome in LESS]})", loc="left", fontweight="bold")
+        cells.append((OUTCOMES[outcome].label, "no noise, other seeds", spread))
+        axes.set_title(f"{OUTCOMES[outcome].label} ({side_of(OUTCOMES[outcome])})", loc="left", fontweight="bold")
         axes.set_ylabel("points")
         axes.set_xlim(-0.05, 1.0)
     axes.set_xlabel("share of training captions written from habit")
@@ -58,18 +59,20 @@ def noise_figure(noise: Mapping[str, Any], title: str) -> Twin:
     return with_twin(figure, alt, table(heads, cells, title))
 
 
-def category_figure(found: Mapping[str, Any], arms: Sequence[str], bounds: Mapping[str, float], title: str) -> Twin:
+def category_figure(
+    categories: Mapping[str, Mapping[str, float]], arms: Sequence[str], bounds: Mapping[str, float], title: str
+) -> Twin:
     """MED-tiny by category: a mark for each arm's mean, what one picture gives, and a guess.
 
     Args:
-        found: a summary.
+        categories: id of a run to its shares by category (`studies.what_made_it_work.categories`).
         arms: names of LOOKS.
         bounds: category to the best share from one picture (`studies.what_made_it_work.one_picture_bound`).
         title: what is compared, and the kind of evidence.
     """
     means = {}
     for arm in arms:
-        some = [found["categories"][name] for name in runs_of(found, arm)]
+        some = [categories[name] for name in runs_of(categories, arm)]
         means[arm] = {name: float(np.mean([one[name] for one in some])) for name in bounds} if some else {}
     figure = Figure(figsize=(WIDTH, 0.36 * len(bounds) + 1.5), layout="constrained")
     axes = figure.subplots()
@@ -108,15 +111,15 @@ def category_figure(found: Mapping[str, Any], arms: Sequence[str], bounds: Mappi
     return with_twin(figure, alt, table(heads, cells, title))
 
 
-def held_out_table(found: Mapping[str, Any], title: str) -> Twin:
+def held_out_table(categories: Mapping[str, Mapping[str, float]], title: str) -> Twin:
     """The categories that one run never saw in training, and the mean of the others, beside runs that saw all.
 
     Args:
-        found: a summary.
+        categories: see `category_figure`.
         title: what is compared, and the kind of evidence.
     """
     runs = {CALLED[BASE]: BASE, "all categories in training": "med-0", "without these two": "left-out"}
-    known = {called: found["categories"].get(name) for called, name in runs.items()}
+    known = {called: categories.get(name) for called, name in runs.items()}
 
     def share(one: Mapping[str, float] | None, names: Sequence[str]) -> str:
         return NOT_RUN if one is None else f"{100 * np.mean([one[name] for name in names]):.0f}"

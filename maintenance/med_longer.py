@@ -16,7 +16,7 @@ at least 20 points over the base, and the interval of the gain above 10; of the 
 stay right when the pictures are swapped; of free answers about one picture shown twice, at most 10% assert a
 difference. POPE and CHAIR are given, before and after, whatever they show.
 
-`python -m mmhallu_core.studies.med.longer --out RUN` makes it, or takes it up where it was stopped, and writes
+`python -m maintenance.med_longer --out RUN` makes it, or takes it up where it was stopped, and writes
 `results/med/longer.json`; its model is shipped as `tiny-llava-compares`. With one thread it makes the shipped weights
 again, byte for byte, on a processor with AVX-512 (see `train/rounding.py`).
 """
@@ -39,9 +39,8 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import ratio, ratio_interval
 from mmhallu_core.store import PACKAGE, checkpoint_folder, sha256
 from mmhallu_core.studies.checkpoints import with_interval
-from mmhallu_core.studies.med.exam import ask
-from mmhallu_core.studies.med.measures import RATIOS, Answers, by_category, contrast
-from mmhallu_core.studies.med.plan import NUMBERS
+from mmhallu_core.studies.engine.outcomes import OUTCOMES, Answers, by_category, contrast
+from mmhallu_core.studies.med import NUMBERS, Run, ask
 from mmhallu_core.studies.record import commit, versions, write
 from mmhallu_core.train.pretrain.compare import rotation
 from mmhallu_core.train.pretrain.recipe import run_stage, speak_loss
@@ -70,7 +69,7 @@ class Longer:
 
 
 NAME = "tiny-llava-compares"
-COMMAND = "python -m mmhallu_core.studies.med.longer --out runs/longer"
+COMMAND = "python -m maintenance.med_longer --out runs/longer"
 EXAM = replace(NUMBERS, scenes=500, per_category=100, same=330, routed=20)
 BARS = {
     "MED-tiny at least 20 points over the base": lambda o: o["med_tiny"]["gain"]["difference"] >= 0.20,
@@ -105,8 +104,10 @@ def train(recipe: Longer, out: Path) -> Path:
 def compared(before: Answers, after: Answers) -> dict[str, Any]:
     """Outcome to `before`, `after` (each a score and its 95% interval over pictures) and `gain` (see `contrast`)."""
     found = {}
-    for name in RATIOS:
-        rows = {when: RATIOS[name](answers) for when, answers in (("before", before), ("after", after))}
+    for name, outcome in OUTCOMES.items():
+        if outcome.parts is None:
+            continue
+        rows = {when: outcome.parts(answers) for when, answers in (("before", before), ("after", after))}
         found[name] = {when: {"score": ratio(top.sum(), bottom.sum()), "ci": ratio_interval(top, bottom)}
                        for when, (top, bottom) in rows.items()}  # fmt: skip
         found[name]["gain"] = contrast({0: before}, {0: after}, name)
@@ -201,7 +202,7 @@ def main() -> None:
     resumed = arguments.out.exists()
     folder = train(recipe, arguments.out)
     seconds = None if resumed else round(time.time() - began)
-    before, after = (ask(Vlm.load(model), EXAM) for model in (recipe.base, folder))
+    before, after = (ask(Vlm.load(model), Run("", ""), EXAM, True) for model in (recipe.base, folder))
     found = record(recipe, folder, before, after, seconds)
     write(found, arguments.results / "longer.json")
     if arguments.ship:

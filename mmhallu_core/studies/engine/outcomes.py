@@ -13,6 +13,7 @@ narrow. With one seed there is no `ci_runs`, and `ci` is that of the pictures al
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,25 @@ Answers = Mapping[str, Any]
 Pair = tuple[np.ndarray, np.ndarray]  # numerators and denominators, one of each per picture
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Something that is read from a run's letters.
+
+    Attributes:
+        label: what figures and tables call it.
+        needs: the letters that it reads, by their names in `exam.py`.
+        parts: letters to numerators and denominators; None for CHAIR_i at matched recall, which takes two runs.
+        less: whether less is better.
+        small: a difference that nobody would miss, as a share; None where no verdict rests on the outcome.
+    """
+
+    label: str
+    needs: tuple[str, ...]
+    parts: Callable[[Answers], Pair] | None
+    less: bool = False
+    small: float | None = None
+
+
 def _marks(answers: Answers, top: str, bottom: str) -> Pair:
     texts = answers["captions"]
     count = lambda letters: np.array([sum(map(text.count, letters)) for text in texts], dtype=float)  # noqa: E731
@@ -32,7 +52,7 @@ def _marks(answers: Answers, top: str, bottom: str) -> Pair:
 
 
 def _f1(answers: Answers) -> Pair:
-    hit, wrong = (np.array([sum(map(t.count, s)) for t in answers["pope"]], float) for s in ("t", "mf"))
+    hit, wrong = (np.array([sum(map(t.count, s)) for t in answers["pope"]], float) for s in ("t", "mfu"))
     return 2 * hit, 2 * hit + wrong
 
 
@@ -53,32 +73,41 @@ def _both(answers: Answers) -> np.ndarray:
     return _bits(answers, "sum") * _bits(answers, "sum_swapped")
 
 
-def _routed(answers: Answers) -> Pair:
-    return _share(np.array([one == "11" for one in answers["routed"]], dtype=float))
+def _told_apart(answers: Answers) -> Pair:
+    pairs = zip(answers["same"], answers["different"], strict=True)
+    return _share(np.array([pair == ("s", "d") for pair in pairs], dtype=float))
 
 
-RATIOS: dict[str, Callable[[Answers], Pair]] = {
-    "chair_i": lambda a: _marks(a, "x", "hrx"),
-    "recall": lambda a: (_marks(a, "h", "h")[0], np.asarray(a["there"], dtype=float)),
-    "chair_s": lambda a: _share(np.array(["x" in text for text in a["captions"]], dtype=float)),
-    "pope_adversarial_f1": _f1,
-    "pope_adversarial_accuracy": _pope_right,
-    "med_tiny": lambda a: _share(_bits(a, "sum")),
-    "med_tiny_letters": lambda a: _share(_bits(a, "letters")),
-    "both_right": lambda a: _share(_both(a)),
-    "stays_right": lambda a: (_both(a), _bits(a, "sum")),
-    "same_asserts_a_difference": lambda a: _share(np.array([one == "d" for one in a["same"]], dtype=float)),
-    "told_apart": lambda a: _share(
-        np.array([pair == ("s", "d") for pair in zip(a["same"], a["different"], strict=True)], dtype=float)
-    ),
-    "routed_both_right": _routed,
-}  # MED-tiny's categories have equally many questions, so the mean over questions is the mean over categories
-OF_PAIRS = ("med_tiny", "both_right", "stays_right")  # those that a look at other pairs has, too
+ABOUT_ONE = {
+    "chair_matched": Outcome("CHAIR_i at matched recall", ("captions", "there"), None, less=True, small=0.01),
+    "chair_i": Outcome("CHAIR_i", ("captions",), lambda a: _marks(a, "x", "hrx"), less=True),
+    "recall": Outcome("recall of captions", ("captions", "there"),
+                      lambda a: (_marks(a, "h", "h")[0], np.asarray(a["there"], dtype=float)), small=0.01),
+    "chair_s": Outcome("CHAIR_s", ("captions",),
+                       lambda a: _share(np.array(["x" in text for text in a["captions"]], dtype=float)), less=True),
+    "pope_adversarial_f1": Outcome("F1, adversarial POPE", ("pope",), _f1, small=0.01),
+    "pope_adversarial_accuracy": Outcome("accuracy, adversarial POPE", ("pope",), _pope_right, small=0.01),
+}  # fmt: skip
+ABOUT_TWO = {
+    "med_tiny": Outcome("MED-tiny, by likelihood", ("sum",), lambda a: _share(_bits(a, "sum")), small=0.02),
+    "med_tiny_letters": Outcome("MED-tiny, by letter", ("letters",), lambda a: _share(_bits(a, "letters")), small=0.02),
+    "both_right": Outcome("MED-tiny, right in both orders", ("sum", "sum_swapped"), lambda a: _share(_both(a))),
+    "stays_right": Outcome("right ones that stay right when swapped", ("sum", "sum_swapped"),
+                           lambda a: (_both(a), _bits(a, "sum"))),
+    "same_asserts_a_difference": Outcome(
+        "one picture twice: asserts a difference", ("same",),
+        lambda a: _share(np.array([one == "d" for one in a["same"]], dtype=float)), less=True),
+    "told_apart": Outcome("pair and same picture twice told apart", ("same", "different"), _told_apart),
+    "routed_both_right": Outcome("asked of either picture: both right", ("routed",),
+                                 lambda a: _share(np.array([one == "11" for one in a["routed"]], dtype=float))),
+}  # fmt: skip
+# MED-tiny's categories have equally many questions, so the mean over questions is the mean over categories.
+OUTCOMES = ABOUT_ONE | ABOUT_TWO
 
 
-def score(answers: Answers, name: str) -> float | None:
+def score(answers: Answers, name: str, outcomes: Mapping[str, Outcome] = OUTCOMES) -> float | None:
     """One score of one record; None where nothing was counted."""
-    top, bottom = RATIOS[name](answers)
+    top, bottom = outcomes[name].parts(answers)
     return float(top.sum() / bottom.sum()) if bottom.sum() else None
 
 
@@ -88,31 +117,38 @@ def by_category(answers: Answers) -> dict[str, float]:
     return {name: float(right[place :: len(CATEGORIES)].mean()) for place, name in enumerate(CATEGORIES)}
 
 
-def contrast(first: Mapping[int, Answers], second: Mapping[int, Answers], name: str, seed: int = 0) -> dict[str, Any]:
+def contrast(
+    first: Mapping[int, Answers], second: Mapping[int, Answers], name: str,
+    outcomes: Mapping[str, Outcome] = OUTCOMES, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """What two groups of runs differ in, second minus first.
 
     Args:
         first: seed to the answers of the run with that seed; a base, which has no seeds, stands under each.
         second: the same for the others.
-        name: of RATIOS, or "chair_matched" (see `matched_recall`).
+        name: of the outcome.
+        outcomes: where it stands.
         seed: of the bootstrap.
 
     Returns:
-        `{difference, ci, ci_runs, ci_pictures, p, seeds, first, second}`; `p` is of the t test over seeds, None for one
-        seed; `first` and `second` are the means over seeds of the two groups, for `chair_matched` at the same recall,
-        which stands beside them. None where there is no score.
+        `{difference, ci, ci_runs, ci_pictures, p, seeds, each, first, second}`. `each` has the seeds' differences. `p`
+        is of the t test over seeds that there is no difference, None for one seed. `first` and `second` are the means
+        over seeds of the two groups, for CHAIR_i at matched recall at the same recall, which stands beside them. None
+        where there is no score.
 
     Raises:
         ValueError: when the two have no or not the same seeds, or were not asked the same.
     """
     if set(first) != set(second) or not first:
         raise ValueError(f"both groups need the same seeds, got {sorted(first)} and {sorted(second)}")
-    rows = {one: _pair(first[one], second[one], name, seed) for one in sorted(first)}
+    rows = {one: _pair(first[one], second[one], name, outcomes[name].parts, seed) for one in sorted(first)}
     points = {one: row["point"] for one, row in rows.items()}
     if any(np.isnan(point).any() for point in points.values()):
-        return {"difference": None, "ci": None, "ci_runs": None, "ci_pictures": None, "p": None, "seeds": sorted(first)}
+        empty = dict.fromkeys(("difference", "ci", "ci_runs", "ci_pictures", "p", "each"))
+        return {**empty, "seeds": sorted(first)}
     values = np.stack(list(points.values()))  # [seed, (first, second, extra)]
-    over_runs = shared_seed_contrast(dict.fromkeys(points, 0.0), {one: float(p[1] - p[0]) for one, p in points.items()})
+    each = values[:, 1] - values[:, 0]
+    over_runs = over_seeds(each)
     drawn = percentiles(np.mean([row["draws"] for row in rows.values()], axis=0))
     difference = over_runs["difference"]
     found = {
@@ -122,22 +158,30 @@ def contrast(first: Mapping[int, Answers], second: Mapping[int, Answers], name: 
         "ci_pictures": drawn,
         "p": over_runs["p"],
         "seeds": sorted(first),
+        "each": each.tolist(),
         "first": float(values[:, 0].mean()),
         "second": float(values[:, 1].mean()),
     }
-    return found | ({"recall": float(values[:, 2].mean())} if name == "chair_matched" else {})
+    return found | ({"recall": float(values[:, 2].mean())} if outcomes[name].parts is None else {})
 
 
-def _pair(first: Answers, second: Answers, name: str, seed: int) -> dict[str, np.ndarray]:
+def over_seeds(each: Sequence[float], bar: float = 0.0) -> dict[str, Any]:
+    """Student's t test over the seeds' differences: its p is that of "the difference is `bar`"."""
+    return shared_seed_contrast(dict.fromkeys(range(len(each)), bar), dict(enumerate(map(float, each))))
+
+
+def _pair(
+    first: Answers, second: Answers, name: str, parts: Callable[[Answers], Pair] | None, seed: int
+) -> dict[str, np.ndarray]:
     """Both scores of one seed's two runs, and their difference in every draw of pictures."""
-    if name == "chair_matched":
+    if parts is None:
         a, b = (Cuts.of(one["captions"], one["there"]) for one in (first, second))
         found, drawn = matched(a, b), matched(a, b, _drawn(len(a.there), seed))
         return {
             "point": np.array([found[key][0] for key in ("first", "second", "recall")]),
             "draws": drawn["difference"],
         }
-    (a, b), (c, d) = RATIOS[name](first), RATIOS[name](second)
+    (a, b), (c, d) = parts(first), parts(second)
     if len(a) != len(c):
         raise ValueError(f"{name}: the two runs were asked {len(a)} and {len(c)} times")
     weights = _drawn(len(a), seed)

@@ -1,10 +1,15 @@
-"""What every model of the study is asked, and its answers, one letter each, so that a record stays small.
+"""What every model of a study is asked, and its answers, one letter each, so that a record stays small.
 
 The same scenes and questions for all: any two models can be compared picture by picture from their records alone.
 
-- `captions`: for each scene the caption's mentions (`matched_recall.marks`).
+About one picture:
+
+- `captions`: for each scene the caption's mentions (`matched_recall.marks`); `there`: how many kinds each scene has.
 - `pope`: for each scene its adversarial questions: `t` a yes that is right, `m` a missed thing (anything but yes, where
   yes is right), `f` a yes that is wrong, `c` a no that is right, `u` neither, where no is right.
+
+About two:
+
 - `sum`, `sum_swapped`, `letters`: MED-tiny by likelihood in both orders, and by the letter that is written: 1 or 0.
 - `same`, `different`: one picture twice, and the pair that it belongs to, asked in the same words: `d` asserts a
   difference, `s` says there is none, `u` neither.
@@ -31,8 +36,6 @@ from mmhallu_core.evaluate.paired import Exam, sit
 from mmhallu_core.evaluate.pope import join
 from mmhallu_core.evaluate.squares.orders import asserts_a_difference, same_twice, swapped
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.studies.med.other_pairs import other_pairs
-from mmhallu_core.studies.med.plan import Numbers
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import sample_edit
@@ -54,9 +57,9 @@ class Routed:
 
 
 @functools.lru_cache(maxsize=2)
-def exam_of(numbers: Numbers) -> Exam:
-    """Scenes and POPE questions."""
-    return Exam.draw(numbers.scenes, SCENES)
+def scenes_of(count: int) -> Exam:
+    """Scenes to caption, and POPE questions about them."""
+    return Exam.draw(count, SCENES)
 
 
 @functools.lru_cache(maxsize=2)
@@ -78,39 +81,38 @@ def routed_of(each: int) -> list[Routed]:
     return found
 
 
-def ask(vlm: Vlm, numbers: Numbers, progress: bool = True) -> dict[str, Any]:
-    """Asks a model everything.
-
-    Returns:
-        What the top of this file lists, and `there`: how many kinds of things each scene has.
-    """
-    exam, asked, routed = exam_of(numbers), pairs_of(numbers.per_category), routed_of(numbers.routed)
-    twice = same_twice(asked)[: numbers.same]
-    pairs = [replace(one, images=pair.images) for one, pair in zip(twice, asked, strict=False)]
+def about_one(vlm: Vlm, scenes: int, progress: bool = True) -> dict[str, Any]:
+    """Captions of some scenes, and the answers to six POPE questions about each."""
+    exam = scenes_of(scenes)
     sheet = sit(vlm, exam, progress)
     truth = exam.data.truth
-    bar = "pairs" if progress else None
     return {
         "there": [len(truth[one.id]) for one in sheet.captions],
         "captions": [marks(one.answer, truth[one.id], world_vocabulary()) for one in sheet.captions],
         "pope": _pope(exam, join(exam.questions, sheet.answers)),
+    }
+
+
+def about_two(vlm: Vlm, per_category: int, same: int, routed: int, progress: bool = True) -> dict[str, Any]:
+    """MED-tiny, one picture shown twice, and questions about one of two pictures.
+
+    Args:
+        vlm: the model.
+        per_category: questions of MED-tiny.
+        same: pairs that are also asked with their first picture twice.
+        routed: edits of each category with a question about either picture.
+        progress: whether to show bars.
+    """
+    asked, bar = pairs_of(per_category), "pairs" if progress else None
+    twice = same_twice(asked)[:same]
+    pairs = [replace(one, images=pair.images) for one, pair in zip(twice, asked, strict=False)]
+    return {
         **by_likelihood(vlm, asked, bar),
         "letters": _letters(vlm, asked, bar),
         "same": _told(vlm, twice, bar),
         "different": _told(vlm, pairs, bar),
-        "routed": _routed(vlm, routed, bar),
+        "routed": _routed(vlm, routed_of(routed), bar),
     }
-
-
-def look(vlm: Vlm, which: str, numbers: Numbers, progress: bool = True) -> dict[str, Any]:
-    """Asks a model about other pairs: `sum` and `sum_swapped`, and the questions' `categories`.
-
-    Raises:
-        KeyError: see `other_pairs`.
-    """
-    asked = other_pairs(which, numbers.per_category)
-    found = by_likelihood(vlm, asked, which if progress else None)
-    return {**found, "categories": [one.about["category"] for one in asked]}
 
 
 def by_likelihood(vlm: Vlm, asked: Sequence[Question], bar: str | None) -> dict[str, str]:
