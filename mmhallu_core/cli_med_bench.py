@@ -26,11 +26,11 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Write a benchmark. Exit code 1 and no folder when a rule that sees no picture beats chance by 5 points."""
+    from mmhallu_core.data.training_file import read_samples
     from mmhallu_core.edit.benchmark import Refused, write_benchmark
     from mmhallu_core.edit.benchmark_samples import from_samples
     from mmhallu_core.evaluate import squares
     from mmhallu_core.evaluate.audit import apart
-    from mmhallu_core.types import EditSample, read_jsonl
 
     if samples is None and source != "world":
         raise CannotRun(f"no such source: {source!r}; use --source world, or --from a folder of `mmhallu med build`")
@@ -43,7 +43,7 @@ def bench(
         if not file.is_file():
             raise CannotRun(f"there is no {file}; `mmhallu med build --out {samples}` writes one")
         folder, about = file.parent, {"source": "samples", "seed": seed, "per_category": per_category}
-        questions = from_samples(read_jsonl(file, EditSample), per_category, seed, name)
+        questions = from_samples(read_samples(file), per_category, seed, name)
     try:
         manifest = write_benchmark(questions, out, name, about, against or (), folder)
     except Refused as refused:

@@ -19,7 +19,7 @@ HOW = ("frozen", "lora", "full")
 
 @command(data, "export")
 def data_export(
-    file: Annotated[Path, typer.Argument(help="JSON Lines: edit samples, or talks about pictures.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines: edit samples, or conversations about pictures.")],
     form: Annotated[str, typer.Option("--as", help="llamafactory or datasets.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     same: Annotated[float, typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference.")] = 0.1,
@@ -31,8 +31,9 @@ def data_export(
 ) -> None:
     """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
     _among("--as", form, ("llamafactory", "datasets"))
-    from mmhallu_core.data.chats import Chat, read_training_file
+    from mmhallu_core.data.chats import Chat
     from mmhallu_core.data.exports import to_datasets, to_llamafactory
+    from mmhallu_core.data.training_file import read_training_file
 
     records = read_training_file(file)
     if form == "datasets":
@@ -46,7 +47,7 @@ def data_export(
         lessons = Lessons(records, file.parent, seed, same)
         chats = (lessons.chat(i) for i in range(len(lessons)))
     found = to_llamafactory(chats, file.parent, out, allow=allow or ())
-    said = f"{found['n']} talks are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
+    said = f"{found['n']} conversations are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
     emit(found, as_json, said)
 
 
@@ -54,7 +55,7 @@ def data_export(
 def train_sft(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
-    file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or talks.")] = None,
+    file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or conversations.")] = None,
     preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
     card: Annotated[int, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB.")] = 80,
     steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
@@ -68,12 +69,12 @@ def train_sft(
     same: Annotated[float, typer.Option(min=0, max=1, help="Share of pairs with no difference.")] = 0.1,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
-    seed: Annotated[int, typer.Option(**SEEDS, help="Of talks, adapter and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
     save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Steps between points to go back to.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a model the difference between two pictures, or whatever your talks say."""
+    """Teach a model the difference between two pictures, or whatever your conversations say."""
     _among("--vision-tower", vision_tower, (*HOW, None))
     _among("--decoder", decoder, HOW)
     _among("--consistency", consistency, ("none", "global", "masked"))

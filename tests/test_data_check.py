@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.check import ADVICE, NOTES, check_file
-from mmhallu_core.data.check_rules import EXAMPLES, KINDS
-from mmhallu_core.types import CATEGORIES, RecordError, read_jsonl
+from mmhallu_core.data.check_rules import EXAMPLES, KINDS, RECORDS, TRAINED
+from mmhallu_core.data.exports import to_datasets, to_llamafactory
+from mmhallu_core.data.training_file import read_training_file
+from mmhallu_core.methods.med.lessons import Chats, Lessons
+from mmhallu_core.types import CATEGORIES, CannotRun, RecordError, read_jsonl
 
 
 def png(shade: int, kind: str = "PNG") -> bytes:
@@ -37,17 +40,18 @@ def folder(tmp_path_factory):
     (folder / "pictures" / "none.png").write_text("this is not a picture", encoding="utf-8")
     (folder / "pictures" / "empty.png").touch()
     (folder / "pictures" / "copy-of-0.bmp").write_bytes(png(0, "BMP"))
+    Image.new("RGB", (9, 4)).save(folder / "pictures" / "wide.png")
     return folder
 
 
 def good(kind: str, number: int) -> dict:
     """A record without a fault."""
     inline = {"base64": base64.b64encode(png(100 + number)).decode("ascii")}
-    values = {**EXAMPLES[kind].to_dict(), "id": f"{kind}-{number}"}
+    values = {**EXAMPLES[kind], "id": f"{kind}-{number}"}
     if kind == "edit":
         values |= {"image": f"pictures/{number % 3}.png", "edited_image": f"pictures/{3 + number % 3}.png"}
         values |= {"category": CATEGORIES[number % 11], "similarity": 0.97}
-    elif kind == "preference":
+    elif kind in ("preference", "conversation"):
         values |= {"images": [f"pictures/{number % 3}.png", inline]}
     return values
 
@@ -96,6 +100,20 @@ DEFECTS = {
         (put(similarity=97), "bad_value"),
         (put(similarity=float("nan")), "bad_value"),
         (put(provenance=[]), "bad_value"),
+        (put(provenance={"mask": "pictures/9.png"}), "missing_image"),
+        (put(provenance={"mask": "pictures/none.png"}), "unknown_format"),
+        (put(provenance={"mask": None}), "bad_value"),
+        (put(provenance={"reverse": "The way back."}), "bad_value"),
+        (put(provenance={"reverse": {"difference": " "}}), "bad_value"),
+        (put(provenance={"reverse": {"Difference": "x"}}), "bad_value"),
+        (put(provenance={"editor": "me"}), "bad_value"),
+        (put(provenance={"editor": None}), "bad_value"),
+        (put(provenance={"editor": {"reverse": "x"}}), "bad_value"),
+        (put(provenance={"editor": {"reverse": {"difference": 3}}}), "bad_value"),
+        (put(provenance={"source": "my camera"}), "bad_value"),
+        (put(edited_image="pictures/wide.png"), "unequal_pair"),
+        (lambda values: {**values, "edited_imgae": values.pop("edited_image")}, "unknown_key"),
+        (lambda values: good("conversation", 3), "other_kind"),
         (lambda values: {**values, "edited_caption": values["caption"]}, "same_text"),
     ],
     "preference": [
@@ -107,7 +125,7 @@ DEFECTS = {
         (put(images=["pictures/0.png", "pictures/9.png"]), "missing_image"),
         (put(images=["pictures/cut.png"]), "corrupt_image"),
         (put(images=["pictures/0.png", "pictures/1.png", "pictures/0.png"]), "identical_pair"),
-        (put(rejected=EXAMPLES["preference"].chosen, rejected_spans=[]), "same_text"),
+        (put(rejected=EXAMPLES["preference"]["chosen"], rejected_spans=[]), "same_text"),
         (put(chosen_spans=[[24, 300]]), "bad_span"),
         (put(chosen_spans=[[24, 24]]), "bad_span"),
         (put(chosen_spans=[[9, 4]]), "bad_span"),
@@ -118,6 +136,40 @@ DEFECTS = {
         (put(rejected_spans=[[True, 3]]), "bad_span"),
         (put(rejected_spans=[4, 9]), "bad_span"),
         (put(rejected_spans="4-9"), "bad_value"),
+    ],
+    "conversation": [
+        (without("id"), None),
+        (put(id=7, provenance={"from": "me"}), None),
+        (put(images=["pictures/0.png", "pictures/0.png"]), None),
+        (put(id=[1]), "bad_value"),
+        (put(id=None), "bad_value"),
+        (without("answer"), "bad_value"),
+        (put(question=" "), "bad_value"),
+        (without("images"), "no_picture"),
+        (put(images=[]), "no_picture"),
+        (put(images="pictures/0.png"), "bad_value"),
+        (put(images={"a": 1}), "bad_value"),
+        (put(images=["pictures/9.png"]), "missing_image"),
+        (put(images=["pictures/cut.png"]), "corrupt_image"),
+        (put(images=[7]), "bad_value"),
+        (lambda values: {**without("images")(values), "image": "pictures/0.png"}, "unknown_key"),
+        (lambda values: {**without("images")(values), "picture": "pictures/0.png"}, "no_picture"),
+        (put(question="<image>What?"), "bad_value"),
+        (put(answer="<image>"), "bad_value"),
+        (put(messages=[{"role": "user", "content": "?"}, {"role": "assistant", "content": "A."}]), "bad_value"),
+        (
+            lambda values: {
+                "images": values["images"],
+                "messages": [
+                    {"role": "user", "content": "?", "images": ["pictures/1.png"]},
+                    {"role": "assistant", "content": "A."},
+                ],
+            },
+            "bad_value",
+        ),
+        (lambda values: {"images": values["images"], "messages": []}, "bad_value"),
+        (lambda values: {"images": values["images"], "messages": [{"role": ["user"], "content": "?"}]}, "bad_value"),
+        (lambda values: good("edit", 3), "other_kind"),
     ],
     "answers": [
         (without("id"), None),  # image_id then is the id: that is how scorers read it
@@ -137,6 +189,9 @@ for defects in DEFECTS.values():
         (lambda values: json.dumps(values)[:-1], "unreadable_line"),
         (lambda values: "no JSON", "unreadable_line"),
         (lambda values: "7", "unreadable_line"),
+        (lambda values: json.dumps(values) + ' {"id": "more"}', "unreadable_line"),
+        (lambda values: json.dumps({**values, "id": "\ud83d"}), "unreadable_line"),
+        (lambda values: '{"id": ' + "9" * 5000 + "}", "unreadable_line"),
         (lambda values: '{"id": ' + "[" * 200_000, "unreadable_line"),
         (lambda values: json.dumps(values).encode("utf-8") + b"\xff", "unreadable_line"),
         (lambda values: {**values, "id": f"{values['id'].split('-')[0]}-0"}, "duplicate_id"),
@@ -159,8 +214,10 @@ def test_a_good_file_passes_and_reads(folder, kind):
     result = check_file(path, kind)
     assert result["ok"] and not result["problems"] and not result["notes"]
     assert (result["n"], result["good"], result["reasons"]) == (8, 8, {})
-    read = read_answers(path) if kind == "answers" else read_jsonl(path, KINDS[kind])
-    assert len(read) == 8
+    if kind in TRAINED:
+        assert len(read_training_file(path)) == 8
+    else:
+        assert len(read_answers(path) if kind == "answers" else read_jsonl(path, RECORDS[kind])) == 8
 
 
 @pytest.mark.parametrize("kind, number", CASES, ids=[f"{k}-{n}-{DEFECTS[k][n][1]}" for k, n in CASES])
@@ -179,23 +236,82 @@ def test_every_defect_is_found_in_its_line(folder, kind, number, where):
     assert (result["n"], result["good"]) == (5, 5 if result["ok"] else 4)
 
 
-@given(
-    st.sampled_from(["edit", "preference"]),
-    st.data(),
-)
+LEAF = st.none() | st.booleans() | st.integers(-3, 40) | st.floats() | st.text(max_size=4)
+ANYTHING = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner))
+
+
+@given(st.data())
 @pytest.mark.long
-def test_what_passes_can_be_read_and_what_cannot_be_read_does_not_pass(folder, kind, data):
-    """Any field replaced by any JSON value: the check agrees with the reader, but may be stricter."""
-    values = good(kind, 1)
+def test_what_passes_can_be_read_and_what_cannot_be_read_does_not_pass(folder, data):
+    """Any field replaced by any JSON value: the check agrees with the record's own reader, but may be stricter."""
+    values = good("preference", 1)
     name = data.draw(st.sampled_from([*values, "mask"]))
-    leaf = st.none() | st.booleans() | st.integers(-3, 40) | st.floats() | st.text(max_size=4)
-    anything = st.recursive(leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner))
-    path = written(folder, [{**values, name: data.draw(anything)}])
-    passes = check_file(path, kind)["ok"]
+    path = written(folder, [{**values, name: data.draw(ANYTHING)}])
+    passes = check_file(path, "preference")["ok"]
     try:
-        read_jsonl(path, KINDS[kind])
+        read_jsonl(path, RECORDS["preference"])
     except RecordError:
         assert not passes
+
+
+# What people put into fields that training reads, right and wrong.
+LIKELY = st.sampled_from([
+    "pictures/0.png", "pictures/4.png", "pictures/wide.png", "pictures/cut.png", "pictures/9.png", "A", "", None, [],
+    {"mask": "pictures/wide.png"}, {"mask": "pictures/cut.png"}, {"mask": 3}, {"reverse": {"difference": "Back."}},
+    {"reverse": {}}, {"editor": {"reverse": {"difference": "Back."}}}, {"editor": []}, ["one", "two"], {},
+    [{"role": "user", "content": "?"}, {"role": "assistant", "content": "A."}], "<image>What?", "<image><image>What?",
+    ["pictures/1.png"],
+])  # fmt: skip
+
+
+@given(st.data())
+@pytest.mark.long
+@pytest.mark.parametrize("kind", TRAINED)
+def test_what_passes_trains_and_exports_and_what_does_not_pass_does_neither(folder, tmp_path_factory, kind, data):
+    """Every talk of an epoch is made, with its masks, as training asks for it: nothing is in the way any more."""
+    values = good(kind, 1)
+    for _ in range(data.draw(st.integers(1, 2))):
+        name = data.draw(st.sampled_from([*values, "mask", "messages", "image", "images", "provenance"]))
+        values = {**values, name: data.draw(LIKELY | ANYTHING)}
+    path = written(folder, [good(kind, 2), values])
+    passes, out = check_file(path, kind)["ok"], tmp_path_factory.mktemp("out")
+    try:
+        records = read_training_file(path)
+    except CannotRun:
+        assert not passes
+        return
+    assert passes
+    lessons = Chats(records, folder) if kind == "conversation" else Lessons(records, folder, swap=0.9, masks=True)
+    assert all(lessons(i).images for i in range(2 * len(lessons)))
+    assert to_llamafactory(map(chat_or_lesson(lessons), range(len(lessons))), folder, out)["n"] == len(lessons)
+    assert to_datasets(records, folder, out / "hub")["n"] == 2
+
+
+def chat_or_lesson(lessons):
+    """What export takes of a file: its talks, or the lessons made of its samples."""
+    return (lambda i: lessons.chats[i]) if isinstance(lessons, Chats) else lessons.chat
+
+
+def test_a_list_is_read_as_lines_are(folder):
+    records = [good("edit", 0), {**good("edit", 1), "captoin": "x"}, good("edit", 2)]
+    for text in (json.dumps(records), json.dumps(records, indent=1), "\ufeff\n " + json.dumps(records) + "\n"):
+        (folder / "own.json").write_text(text, encoding="utf-8")
+        result = check_file(folder / "own.json", "edit")
+        assert (result["n"], result["good"], result["counted"]) == (3, 2, "item")
+        assert [(one["line"], one["reason"]) for one in result["problems"]] == [(2, "unknown_key")]
+    (folder / "own.json").write_text(json.dumps([records[0], records[2]]), encoding="utf-8")
+    assert [one.image for one in read_training_file(folder / "own.json")] == ["pictures/0.png", "pictures/2.png"]
+    whole = json.dumps([records[0], records[2]])
+    for torn in (whole[:-1], whole[:-9], whole + "x", whole.replace("}, {", "} {"), "[", whole[:-1] + ",]"):
+        (folder / "own.json").write_text(torn, encoding="utf-8")
+        assert check_file(folder / "own.json", "edit")["reasons"] == {"unreadable_line": 1}, torn[-20:]
+
+
+def test_two_kinds_in_one_file_are_refused_and_neither_is_trained_on(folder):
+    for first, second in (("edit", "conversation"), ("conversation", "edit")):
+        path = written(folder, [good(first, 0), good(second, 1)])
+        with pytest.raises(CannotRun, match="line 3: an? .* among "):
+            read_training_file(path)
 
 
 def test_several_faults_of_one_line_are_all_found(folder):
@@ -227,7 +343,7 @@ def test_the_examples_of_the_pages_are_good(folder):
     for name, shade in {"kitchen.png": 60, "kitchen-edited.png": 61}.items():
         (folder / "pictures" / name).write_bytes(png(shade))
     for kind, example in EXAMPLES.items():
-        assert check_file(written(folder, [example.to_dict()]), kind)["ok"]
+        assert check_file(written(folder, [example]), kind)["ok"]
 
 
 def run(*words):
@@ -251,11 +367,11 @@ def test_exit_codes(folder):
     assert run(path, "--as", "answers")[0] == 0
     assert run(written(folder, [put(answer="")(good("answers", 0))]), "--as", "answers")[0] == 0
     code, _, err = run(path, "--as", "pairs")
-    assert code == 2 and "choose one of edit, preference, answers" in err
+    assert code == 2 and "choose one of edit, preference, answers, conversation" in err
     assert run(folder / "nothing.jsonl", "--as", "edit")[0] == 2 and run(folder, "--as", "edit")[0] == 2
-    path.write_text(json.dumps([good("answers", 0)], indent=1), encoding="utf-8")
-    code, _, err = run(path, "--as", "answers")
-    assert code == 2 and "JSON list" in err
+    path.write_text(json.dumps([good("answers", 0), {"id": "x"}], indent=1), encoding="utf-8")
+    code, out, _ = run(path, "--as", "answers")
+    assert code == 1 and f"{path}, item 2  missing_field" in out
     path.write_text("\n\n", encoding="utf-8")
     assert run(path, "--as", "edit")[0] == 1
 

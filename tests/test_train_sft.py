@@ -14,7 +14,8 @@ from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
-from mmhallu_core.data.chats import Chat, read_training_file
+from mmhallu_core.data.chats import Chat
+from mmhallu_core.data.training_file import read_training_file
 from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
@@ -367,7 +368,7 @@ def test_both_forms_of_talks_are_read(tmp_path):
         ("{", "line 2: not a JSON object"),
         ("[1]", "line 2: expected a JSON object"),
         ('{"images": [], "question": "What?"}', "line 2: the answer must be a text"),
-        ('{"images": ["b.png"], "question": "What?", "answer": "A dog."}', "line 2: there is no picture b.png"),
+        ('{"images": ["b.png"], "question": "?", "answer": "A."}', "line 2: `images[0]`: there is no picture at b.png"),
         (
             '{"images": ["a.png"], "question": "<image><image>?", "answer": "A."}',
             "1 pictures, and <image> stands 2 times",
@@ -376,7 +377,7 @@ def test_both_forms_of_talks_are_read(tmp_path):
         ('{"messages": [{"role": "system", "content": "x"}], "images": []}', "message 1 must be of the user"),
         ('{"id": "one", "images": ["a.png"], "question": "?", "answer": "A."}', "id 'one' was already used in line 1"),
         ('{"text": "x"}', "line 2: needs `question` and `answer`"),
-        ('{"images": [7], "question": "?", "answer": "A."}', "line 2: a picture is a path"),
+        ('{"images": [7], "question": "?", "answer": "A."}', "line 2: `images[0]`: a picture is a path"),
     ],
 )
 def test_bad_data_is_told_with_its_line(line, message, tmp_path):
@@ -392,14 +393,14 @@ def test_bad_edit_samples_are_told_with_their_line(tmp_path):
     samples = [sample("one", tmp_path), sample("two", tmp_path)]
     write_jsonl(tmp_path / "edits.jsonl", samples)
     (tmp_path / "two-b.png").unlink()
-    with pytest.raises(CannotRun, match="line 2: there is no picture two-b.png"):
+    with pytest.raises(CannotRun, match="line 2: `edited_image`: there is no picture at two-b.png"):
         read_training_file(tmp_path / "edits.jsonl")
     bad = dataclasses.replace(samples[1]).to_dict() | {"category": "Colour"}
     (tmp_path / "edits.jsonl").write_text(json.dumps(samples[0].to_dict()) + "\n" + json.dumps(bad), encoding="utf-8")
-    with pytest.raises(CannotRun, match="line 2: `category` must be one of .*data check"):
+    with pytest.raises(CannotRun, match=r"(?s)data check .*--as edit.*line 2: no category 'Colour'"):
         read_training_file(tmp_path / "edits.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
-    with pytest.raises(CannotRun, match="has no records"):
+    with pytest.raises(CannotRun, match="there is no record in the file"):
         read_training_file(tmp_path / "empty.jsonl")
 
 

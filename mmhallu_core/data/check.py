@@ -1,9 +1,11 @@
-"""Looks through your own JSON Lines before anything is trained on them or scored: every fault, with its line.
+"""Looks through your own records before anything is trained on them or scored: every fault, with its line.
 
 `read_jsonl` stops at the first fault, which is right for a program. A person who has just written a thousand records
-wants all of them at once, and with each what to do. Three kinds of file are known:
+wants all of them at once, and with each what to do. Training and export begin with the same check, so what passes here
+can be trained on, and nothing else is. Four kinds of file are known:
 
 * `edit`: `EditSample`, two pictures that differ in one small thing, with captions, a question and its answer;
+* `conversation`: `Chat`, questions about pictures and their answers, in one of two forms;
 * `preference`: `Preference`, a better and a worse answer to one prompt about one or more pictures;
 * `answers`: `Answer`, what a model said, with the keys that `mmhallu score` reads.
 
@@ -11,7 +13,6 @@ A *problem* has to be repaired. A *note* only says what a scorer will do: an emp
 The paths of pictures count from the folder of the file, so that a folder can be moved as a whole. Nothing is written.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,13 +22,15 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from mmhallu_core.data.check_rules import KINDS, id_of, rules
+from mmhallu_core.data.entries import Entry, read_entries
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.types import CATEGORIES, CannotRun
 
 # What to do about each reason. A reason that is not a fault of the file stands in NOTES.
 ADVICE = {
     "empty_file": "Write one JSON object a line; the page 'Your own pictures' shows one of each kind.",
-    "unreadable_line": "Write one whole JSON object on this line, as UTF-8 text without a byte order mark.",
+    "unreadable_line": "Write one whole JSON object on this line, as UTF-8 text.",
+    "other_kind": "Put records of another kind into a file of their own, or check with another --as.",
     "missing_field": "Add it; the page 'Your own pictures' shows a whole record.",
     "unknown_key": "Take it out or correct its name; remarks of your own go into `provenance`.",
     "empty_text": "Write the text, or take the record out.",
@@ -38,6 +41,8 @@ ADVICE = {
     "unknown_format": "Save the picture as PNG, JPEG, WebP, GIF, BMP or TIFF.",
     "too_many_pixels": "Make the picture smaller: no model sees so many pixels.",
     "more_than_16_bits": "Save the picture with 8 bits a channel.",
+    "no_picture": "Name the record's pictures in `images`: text alone cannot teach about pictures.",
+    "unequal_pair": "Give the two pictures one width and height: nothing but the edit may differ.",
     "identical_pair": "Replace one of the two pictures or take the record out: there is nothing to tell apart.",
     "same_text": "Correct one of the two texts or take the record out: there is nothing to prefer or to learn.",
     "bad_span": "A span is [start, end) in characters of its text, not empty; spans come in order and do not overlap.",
@@ -64,75 +69,62 @@ class Finding:
 
 
 def check_file(path: str | Path, kind: str, progress: bool = False) -> dict[str, Any]:
-    """Checks every line of a JSON Lines file.
+    """Checks every record of a file.
 
     Args:
-        path: the file; the paths of its pictures count from its folder.
-        kind: `edit`, `preference` or `answers`.
+        path: JSON Lines, or one JSON list; the paths of its pictures count from its folder.
+        kind: one of `KINDS`.
         progress: whether to show a progress bar.
 
     Returns:
-        `file, as, n` (records), `good` (records without a problem), `ok`, `reasons` (how many problems of each),
-        `problems` and `notes`, both lists of `line, reason, found, do` in the order of the lines.
+        `file, as, n` (records), `good` (records without a problem), `ok`, `counted` ("line" or, of a list, "item"),
+        `reasons` (how many problems of each), `problems` and `notes`, both lists of `line, reason, found, do` in the
+        order of the lines.
 
     Raises:
-        CannotRun: for another kind, or when the file is a JSON list and not JSON Lines.
+        CannotRun: for another kind.
         OSError: when the file cannot be read.
     """
-    if kind not in KINDS:
-        raise CannotRun(f"cannot check a file as {kind!r}; choose one of {', '.join(KINDS)}")
-    path, first_seen, findings, records = Path(path), {}, [], 0
-    pictures = Pictures(path.parent)
-    with open(path, "rb") as file:
-        total = sum(1 for _ in file)
-    # A byte that is not UTF-8 becomes a lone surrogate, so that one bad line does not end the reading.
-    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
-        bar = tqdm(lines, total=total, desc=f"checking {path.name}", unit="line", disable=not progress)
-        for number, line in enumerate(bar, start=1):
-            if not line.strip():
-                continue
-            records += 1
-            if records == 1 and line.lstrip("\ufeff \t").startswith("["):
-                raise CannotRun(f"{path} begins like a JSON list. Write JSON Lines: one object a line, no brackets.")
-            for reason, found in check_line(line, kind, pictures, first_seen, number):
-                findings.append(Finding(number, reason, found, (ADVICE | NOTES)[reason]))
-    if not records:
-        findings.append(Finding(1, "empty_file", "there is no record in the file", ADVICE["empty_file"]))
+    counted, records, findings = examine(path, kind, progress)
     problems = [finding for finding in findings if finding.reason in ADVICE]
+    bad = {problem.line for problem in problems}
     return {
         "file": str(path),
         "as": kind,
-        "n": records,
-        "good": records - len({problem.line for problem in problems}) if records else 0,
+        "n": len(records),
+        "good": sum(record.number not in bad for record in records),
         "ok": not problems,
+        "counted": counted,
         "reasons": dict(Counter(problem.reason for problem in problems).most_common()),
         "problems": [asdict(problem) for problem in problems],
         "notes": [asdict(finding) for finding in findings if finding.reason in NOTES],
     }
 
 
-def check_line(
-    line: str, kind: str, pictures: Pictures, first_seen: dict[str, int], number: int
-) -> Iterator[tuple[str, str]]:
-    """Yields (reason, what was found) for everything about one line; remembers its id in `first_seen`."""
-    try:
-        line.encode("utf-8")
-        values = json.loads(line.removeprefix("\ufeff") if kind == "answers" else line)
-    except UnicodeEncodeError as error:
-        yield "unreadable_line", f"not UTF-8 text (byte {ord(line[error.start]) - 0xDC00:#x})"
+def examine(path: str | Path, kind: str, progress: bool = False) -> tuple[str, list[Entry], list[Finding]]:
+    """What the numbers of a file's records count, the records as they stand, and all that is found of them."""
+    if kind not in KINDS:
+        raise CannotRun(f"cannot check a file as {kind!r}; choose one of {', '.join(KINDS)}")
+    path, first_seen = Path(path), {}
+    counted, records = read_entries(path)
+    findings: list[Finding] = []
+    pictures = Pictures(path.parent)
+    for record in tqdm(records, desc=f"checking {path.name}", unit="record", disable=not progress):
+        for reason, found in _check(record, kind, pictures, first_seen):
+            findings.append(Finding(record.number, reason, found, (ADVICE | NOTES)[reason]))
+    if not records:
+        findings.append(Finding(1, "empty_file", "there is no record in the file", ADVICE["empty_file"]))
+    return counted, records, findings
+
+
+def _check(record: Entry, kind: str, pictures: Pictures, first_seen: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """Yields (reason, what was found) for everything about one record; remembers its id in `first_seen`."""
+    if record.values is None:
+        yield "unreadable_line", record.fault
         return
-    except RecursionError:
-        yield "unreadable_line", "brackets inside brackets without end"
-        return
-    except json.JSONDecodeError as error:
-        yield "unreadable_line", f"not a JSON object on one line ({error.msg}, column {error.colno})"
-        return
-    if not isinstance(values, dict):
-        yield "unreadable_line", f"expected a JSON object, got {json.dumps(values)[:40]}"
-        return
-    yield from rules(kind, values, pictures)
-    name = id_of(kind, values)
+    yield from rules(kind, record.values, pictures)
+    name = id_of(kind, record.values)
     if name is not None:
-        earlier = first_seen.setdefault(name, number)
-        if earlier != number:
+        earlier = first_seen.setdefault(name, record.number)
+        if earlier != record.number:
             yield "duplicate_id", f"id {name!r} was already used in line {earlier}"

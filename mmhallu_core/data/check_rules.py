@@ -1,25 +1,30 @@
 """What makes a record of a user's own file wrong, one rule after another, so that none hides the next.
 
 The records of `mmhallu_core.types` check themselves too, but stop at their first fault. What passes here is built as
-such a record at the end: a file without findings is one that `read_jsonl` reads.
+such a record at the end: a file without findings is one that `training_file.py` reads.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import Any
 
 from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, TEXT_KEYS, as_id, candidates
+from mmhallu_core.data.chats import KEYS, MESSAGES, chat_of
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.types import CATEGORIES, Answer, EditSample, Preference, Record, RecordError, slug
 
-KINDS: dict[str, type[Record]] = {"edit": EditSample, "preference": Preference, "answers": Answer}
+RECORDS: dict[str, type[Record]] = {"edit": EditSample, "preference": Preference, "answers": Answer}
+KINDS = (*RECORDS, "conversation")
+TRAINED = ("edit", "conversation")  # what a model can be trained on
+OTHER = {"edit": "a conversation among edit samples", "conversation": "an edit sample among conversations"}
+SAMPLE = {entry.name for entry in fields(EditSample)} - set(KEYS)  # what an edit sample has and a conversation has not
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Fault = tuple[str, str]  # the reason, and what was found
 
 # One whole record of each kind. The book shows them.
-EXAMPLES: dict[str, Record] = {
+EXAMPLES: dict[str, dict[str, Any]] = {
     "edit": EditSample(
         id="kitchen-1",
         image="pictures/kitchen.png",
@@ -33,7 +38,7 @@ EXAMPLES: dict[str, Record] = {
         options=("There is one cup less.", "The kettle is gone.", "A cup is red.", "The cups are on the floor."),
         answer="A",
         provenance={"photographer": "me"},
-    ),
+    ).to_dict(),
     "preference": Preference(
         id="kitchen-1",
         prompt="Describe the picture.",
@@ -42,8 +47,14 @@ EXAMPLES: dict[str, Record] = {
         images=("pictures/kitchen.png",),
         chosen_spans=((24, 30),),
         rejected_spans=((24, 31),),
-    ),
-    "answers": Answer(id="kitchen-1", answer="Two cups stand beside a kettle.", image_id="kitchen"),
+    ).to_dict(),
+    "answers": Answer(id="kitchen-1", answer="Two cups stand beside a kettle.", image_id="kitchen").to_dict(),
+    "conversation": {
+        "id": "kitchen-1",
+        "images": ["pictures/kitchen.png", "pictures/kitchen-edited.png"],
+        "question": "What changed?",
+        "answer": "A cup is gone.",
+    },
 }
 
 
@@ -53,29 +64,38 @@ def id_of(kind: str, values: dict[str, Any]) -> str | None:
     return as_id(values.get(next((key for key in keys if key in values), "id")))
 
 
+def kind_of(values: dict[str, Any], otherwise: str = "conversation") -> str:
+    """Whether a record to train on is an edit sample ("edit") or a "conversation", by its keys; one may be misspelt."""
+    samples, turns = len(SAMPLE & values.keys()), len({"images", *MESSAGES} & values.keys())
+    if samples > 1 and samples > turns:
+        return "edit"
+    return "conversation" if turns else otherwise
+
+
 def rules(kind: str, values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
     """Yields (reason, what was found) for every fault of one JSON object."""
     if kind == "answers":
         yield from _answer(values)
         return
-    faults = [*(_edit if kind == "edit" else _preference)(values, pictures)]
+    if kind in TRAINED and kind_of(values, kind) != kind:
+        yield "other_kind", OTHER[kind]
+        return
+    faults = [*{"edit": _edit, "conversation": _conversation, "preference": _preference}[kind](values, pictures)]
     yield from faults
-    if not faults:
+    if not faults and kind in RECORDS:
         try:
-            KINDS[kind].from_dict(values)
+            RECORDS[kind].from_dict(values)
         except RecordError as error:
             yield "bad_value", str(error)
 
 
 def _fields(kind: str, values: dict[str, Any], texts: tuple[str, ...]) -> Iterator[Fault]:
     """Missing, unknown, empty and wrongly typed fields, each by itself."""
-    known = {entry.name: entry for entry in fields(KINDS[kind])}
+    known = {entry.name: entry for entry in fields(RECORDS[kind])}
     for name, entry in known.items():
         if entry.default is MISSING and entry.default_factory is MISSING and name not in values:
             yield "missing_field", f"`{name}` is missing"
-    for name in (name for name in values if name not in known):
-        near = get_close_matches(name, known, n=1)
-        yield "unknown_key", f"there is no field `{name}`" + (f"; did you mean `{near[0]}`?" if near else "")
+    yield from _unknown(values, known)
     for name in (name for name in texts if name in values):
         if not isinstance(values[name], str):
             yield "bad_value", f"`{name}` must be a text, got {json.dumps(values[name])[:40]}"
@@ -83,9 +103,30 @@ def _fields(kind: str, values: dict[str, Any], texts: tuple[str, ...]) -> Iterat
             yield "empty_text", f"`{name}` has no text"
     for name in (name for name in ("similarity", "provenance") if name in known and name in values):
         try:  # in a record that is right in everything else
-            KINDS[kind].from_dict({**EXAMPLES[kind].to_dict(), name: values[name]})
+            RECORDS[kind].from_dict({**EXAMPLES[kind], name: values[name]})
         except RecordError as error:
             yield "bad_value", str(error)
+
+
+def _unknown(values: dict[str, Any], known: Collection[str]) -> Iterator[Fault]:
+    """Keys that nobody reads, each with the one that it may stand for."""
+    for name in (name for name in values if name not in known):
+        near = get_close_matches(name, known, n=1)
+        yield "unknown_key", f"there is no field `{name[:60]}`" + (f"; did you mean `{near[0]}`?" if near else "")
+
+
+def _conversation(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
+    """Faults of a `Chat`, in either of its forms. It may show one picture twice."""
+    yield from _unknown(values, KEYS)
+    images = values.get("images", [])
+    if not images:
+        yield "no_picture", "`images` is empty" if "images" in values else "`images` is missing"
+    for place, image in enumerate(images if isinstance(images, list) else []):
+        yield from pictures.faults({f"images[{place}]": image})
+    try:
+        chat_of(values, "no id")
+    except RecordError as error:
+        yield "bad_value", str(error)
 
 
 EDIT_TEXTS = ("id", "edit_instruction", "caption", "edited_caption", "difference", "question", "answer")
@@ -95,7 +136,8 @@ def _edit(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
     """Faults of an `EditSample`."""
     yield from _fields("edit", values, EDIT_TEXTS)
     named = {name: values[name] for name in ("image", "edited_image") if name in values}
-    yield from pictures.faults(named)
+    yield from pictures.faults(named, pair=True)
+    yield from _provenance(values.get("provenance"), pictures)
     category = values.get("category", CATEGORIES[0])
     if category not in CATEGORIES:
         near = [name for name in CATEGORIES if isinstance(category, str) and slug(name) == slug(category)]
@@ -104,6 +146,26 @@ def _edit(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
     yield from _options(values)
     if values.get("caption", "") == values.get("edited_caption") != "":
         yield "same_text", "`caption` and `edited_caption` are the same text"
+
+
+def _provenance(said: Any, pictures: Pictures) -> Iterator[Fault]:
+    """Faults of what training and the benchmark read of `provenance`: the mask, and the difference the way back."""
+    if not isinstance(said, dict):
+        return  # a fault of its own
+    if "mask" in said:
+        yield from pictures.faults({"provenance.mask": said["mask"]})
+    parts = {f"provenance.{name}": said[name] for name in ("editor", "source", "reverse") if name in said}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            yield "bad_value", f"`{name}` must be an object, got {json.dumps(part)[:40]}"
+    editor = said.get("editor")
+    backs = {"provenance.editor.reverse": editor.get("reverse")} if isinstance(editor, dict) else {}
+    backs["provenance.reverse"] = said.get("reverse")
+    for name, back in backs.items():
+        if isinstance(back, dict) and not (isinstance(back.get("difference"), str) and back["difference"].strip()):
+            yield "bad_value", f"`{name}.difference` must be a text with something in it"
+        elif not isinstance(back, dict) and back is not None and name not in parts:
+            yield "bad_value", f"`{name}` must be an object, got {json.dumps(back)[:40]}"
 
 
 def _options(values: dict[str, Any]) -> Iterator[Fault]:

@@ -29,10 +29,10 @@ PICTURES = ("image", "edited_image", "mask")
 def to_llamafactory(
     chats: Iterable[Chat], folder: Path, out: Path, name: str = NAME, allow: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Writes talks as LLaMA-Factory's sharegpt form with several pictures, and the entry that names them.
+    """Writes conversations as LLaMA-Factory's sharegpt form with several pictures, and the entry that names them.
 
     Args:
-        chats: the talks.
+        chats: the conversations.
         folder: where the paths of their pictures start.
         out: the folder to write; LLaMA-Factory's `dataset_dir`.
         name: of the data set; the `dataset` of its configuration. Other entries of the folder stay.
@@ -78,8 +78,8 @@ def to_datasets(
 ) -> dict[str, Any]:
     """Writes records as a folder that `datasets.load_dataset` reads, with columns of pictures.
 
-    Edit samples keep their fields, with the mask beside the two pictures and `provenance` as JSON text. Talks become
-    `id`, `images` and `messages`.
+    Edit samples keep their fields, with the mask beside the two pictures and `provenance` as JSON text. Conversations
+    become `id`, `images` and `messages`.
 
     Args:
         records: all of one kind.
@@ -113,7 +113,7 @@ def to_datasets(
 
 
 def _messages(chat: Chat) -> list[dict[str, str]]:
-    """A talk's turns as messages."""
+    """A conversation's turns as messages."""
     return [
         {"role": role, "content": text}
         for turn in chat.turns
@@ -148,7 +148,7 @@ def _sample_row(sample: EditSample, folder: Path) -> dict[str, Any]:
 
 
 def _chat_row(chat: Chat, folder: Path) -> dict[str, Any]:
-    """A talk as a row."""
+    """A conversation as a row."""
     images = [_cell(open_picture(picture, folder, chat.id), picture) for picture in chat.images]
     return {"id": chat.id, "images": images, "messages": _messages(chat)}
 

@@ -13,13 +13,13 @@ from mmhallu_core.data.decode import BadPicture, decode
 
 
 def fingerprint(picture: Any, folder: Path = Path()) -> str:
-    """A hash of what a model would see: the size and the RGB values, whatever the file format.
+    """What a model would see, whatever the file format: width and height, and a hash of the RGB values.
 
     Raises:
         BadPicture: see `decode`.
     """
     pixels = decode(picture, folder).image
-    return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
+    return f"{pixels.width} x {pixels.height} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
 
 
 class Pictures:
@@ -47,8 +47,11 @@ class Pictures:
             raise known
         return known
 
-    def faults(self, named: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yields (reason, what was found) for the pictures of one record, by the names of their fields."""
+    def faults(self, named: dict[str, Any], pair: bool = False) -> Iterator[tuple[str, str]]:
+        """Yields (reason, what was found) for the pictures of one record, by the names of their fields.
+
+        Those of a `pair` must also have one size.
+        """
         first: dict[str, str] = {}
         for name, picture in named.items():
             try:
@@ -59,3 +62,6 @@ class Pictures:
             else:
                 if same != name:
                     yield "identical_pair", f"`{same}` and `{name}` show the same pixels"
+        sizes = {name: seen.rpartition(" ")[0] for seen, name in first.items()}
+        if pair and len(set(sizes.values())) > 1:
+            yield "unequal_pair", " and ".join(f"`{name}` has {size} pixels" for name, size in sizes.items())

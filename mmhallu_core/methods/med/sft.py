@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from mmhallu_core.data.chats import Chat, file_sha256, read_training_file
+from mmhallu_core.data.chats import Chat
+from mmhallu_core.data.training_file import file_sha256, read_training_file
 from mmhallu_core.methods.med.lessons import SAME, SWAP, Chats, Lessons
 from mmhallu_core.methods.med.one_gpu import OneGpu, one_gpu, plan
 from mmhallu_core.models.vlm import Vlm, pick_device
@@ -38,7 +39,7 @@ class Sft:
 
     Attributes:
         model: a shipped model, a folder or a hub id; None takes the preset's.
-        data: JSON Lines of `EditSample`s, or talks (see `data.chats`).
+        data: JSON Lines of `EditSample`s, or conversations (see `data.chats`).
         preset: one of `presets.PRESETS`.
         card: the GPU's memory in GB, for a preset.
         steps: of the optimizer; None for one epoch.
@@ -169,7 +170,7 @@ def _load(ask: Sft) -> tuple[Vlm, Lessons | Chats]:
         CannotRun: when either is missing or wrong.
     """
     if ask.data is None:
-        raise CannotRun("what should be learned? Give --data FILE, as `mmhallu med build` writes it, or talks")
+        raise CannotRun("what should be learned? Give --data FILE, as `mmhallu med build` writes it, or conversations")
     records = read_training_file(ask.data)
     on = is_on(Consistency(ask.consistency, weight=ask.weight))
     if isinstance(records[0], Chat):

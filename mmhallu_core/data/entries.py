@@ -1,0 +1,105 @@
+"""The records of a file as it stands, good or bad: the lines of JSON Lines, or the items of one JSON list.
+
+`mmhallu data check` and training read with it alike, so that what one of them finds the other finds too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.data.json_text import NotJson, value_at
+
+BLANK = " \t\r\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record of a file.
+
+    Attributes:
+        number: of its line, from 1; of the item where the file is a list.
+        values: the JSON object; None when there is none.
+        fault: why there is none.
+    """
+
+    number: int
+    values: dict[str, Any] | None
+    fault: str = ""
+
+
+def read_entries(path: str | Path) -> tuple[str, list[Entry]]:
+    """What the numbers count ("line", or "item" where the file holds a JSON list), and every record of a file.
+
+    Blank lines are passed over. The file is read once, so it may be a pipe.
+
+    Raises:
+        OSError: when the file cannot be read.
+    """
+    # A byte that is not UTF-8 becomes a lone surrogate, so that one bad line does not end the reading.
+    text = Path(path).read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    if text.lstrip().startswith("["):
+        return "item", list(_items(text))
+    lines = enumerate(text.split("\n"), start=1)
+    return "line", [_line(number, line.strip(BLANK)) for number, line in lines if line.strip()]
+
+
+def _line(number: int, text: str) -> Entry:
+    """One line of JSON Lines."""
+    if found := _not_utf8(text):
+        return Entry(number, None, found)
+    try:
+        value, end = value_at(text)
+        if text[end:].strip():
+            raise NotJson("something stands behind it", end)
+    except NotJson as error:
+        return Entry(number, None, f"not a JSON object on one line ({error}, column {error.place + 1})")
+    return _object(number, value)
+
+
+def _items(text: str) -> Iterator[Entry]:
+    """The items of a JSON list; ends at the first place where it is none."""
+    number, place, separator = 0, text.index("[") + 1, ","
+    while True:
+        place = _behind_blanks(text, place)
+        if text[place : place + 1] == "]" and (number == 0 or separator != ","):
+            rest = text[place + 1 :].strip()
+            if rest:
+                yield Entry(number + 1, None, f"not a JSON list (something stands behind its end: {rest[:20]!r})")
+            return
+        number += 1
+        try:
+            if separator != ",":
+                raise NotJson("expected , or ]", place)
+            value, end = value_at(text, place)
+        except NotJson as error:
+            line = text.count("\n", 0, error.place) + 1
+            yield Entry(number, None, f"not a JSON list ({error}, line {line})")
+            return
+        yield Entry(number, None, found) if (found := _not_utf8(text[place:end])) else _object(number, value)
+        place = _behind_blanks(text, end)
+        separator = text[place : place + 1]
+        place += separator == ","
+
+
+def _behind_blanks(text: str, place: int) -> int:
+    """The first place that is not blank."""
+    while place < len(text) and text[place] in BLANK:
+        place += 1
+    return place
+
+
+def _not_utf8(text: str) -> str:
+    """What is said of a text whose bytes were no UTF-8; nothing of others."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"not UTF-8 text (byte {ord(text[error.start]) - 0xDC00:#x})"
+    return ""
+
+
+def _object(number: int, value: Any) -> Entry:
+    """An entry, which must be an object."""
+    if isinstance(value, dict):
+        return Entry(number, value)
+    return Entry(number, None, f"expected a JSON object, got {repr(value)[:40]}")
