@@ -17,6 +17,7 @@ from mmhallu_core.clients.judge import HALLUSION, Case, first_replies, judge
 from mmhallu_core.clients.local import LocalClient
 from mmhallu_core.data.answers import read_answers, thinking
 from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.greedy import text_of
 from mmhallu_core.models.score import score
@@ -122,8 +123,9 @@ def thinker(tmp_path_factory):
     vlm.processor.chat_template = template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
     assert vlm.opens_thought
     tail = f"{THOUGHT}\n</think>\n\n{ANSWER}<|im_end|>"
-    prompts = [vlm.prompt(question) for question in QUESTIONS]
-    inputs = vlm.encode([noise(0), noise(1)], [prompt + tail for prompt in prompts], side="right")
+    prompts = [vlm.prompt(question) for question in QUESTIONS] * 2
+    pictures = [noise(0), noise(1), blank((48, 48)), blank((48, 48))]
+    inputs = vlm.encode(pictures, [prompt + tail for prompt in prompts], side="right")
     learned = len(vlm.processor.tokenizer(tail)["input_ids"])
     ends = inputs["attention_mask"].sum(1)
     places = torch.arange(inputs["input_ids"].shape[1])
@@ -200,6 +202,15 @@ def test_eval_counts_answers_cut_in_a_thought(thinker, pope, most, cut):
     assert THOUGHT[:10] in (pope / "run" / "journal.jsonl").read_text(encoding="utf-8")
     code, out, _ = run(*words, "--out", pope / "run")
     assert ("4 of 4 thoughts end before an answer" in out) == bool(cut)
+
+
+@pytest.mark.long
+def test_the_blind_audit_lets_a_model_think(thinker, pope):
+    code, out, err = run("audit", pope / "questions.jsonl", "--model", thinker, "--json")
+    assert code == 0, err
+    found = json.loads(out)["no_image"]
+    assert found["thinking"]["cut"] == 0 and found["thinking"]["thought"] == 2, "each question is asked once"
+    assert found["unparsed"] == 0 and found["accuracy"] == 0.75, "it says yes to all"
 
 
 def test_an_answer_with_a_thought_is_a_record_like_others():
