@@ -59,6 +59,26 @@ def test_links_between_pages_lead_somewhere(page):
         assert path.with_name(path.name + ".md").is_file(), f"{page.name} links to the page {target}"
 
 
+MOST_WORDS = 40  # in a sentence; readers may have learned English at school
+
+
+def sentences(path: Path) -> list[str]:
+    """The sentences of a page, without code, tables and formulas; a colon or a semicolon ends none."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", path.read_text(encoding="utf-8"), flags=re.S)
+    told = ("{exercise", "{note", "{tip", "{warning", "{glossary")
+    text = FENCE.sub(lambda block: block[3] if block[2].startswith(told) else "", text)
+    text = re.sub(r"\$\$.*?\$\$", "\n\n", text, flags=re.S)
+    text = re.sub(r"^(?:```.*|:\w+:.*|[|#<].*)$", "\n", text, flags=re.M)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    parts = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d\.) )", text)]
+    return [one for part in parts for one in re.split(r"(?<=[.!?])[*\"')]*\s+", part)]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda path: path.name)
+def test_no_sentence_is_too_long_to_follow(page):
+    assert [one for one in sentences(page) if len(one.split()) > MOST_WORDS] == []
+
+
 # ---------------------------------------------------------------- commands
 
 PROGRAM = re.compile(r"^(?:\S*/)?mmhallu(?:\.exe)?$")
