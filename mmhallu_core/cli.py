@@ -9,6 +9,7 @@ Heavy imports stand inside the commands, so that `mmhallu --help` answers at onc
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from mmhallu_core.cli_errors import Commands, guarded
+from mmhallu_core.store import FULL
 
 app = typer.Typer(
     cls=Commands,
@@ -47,8 +49,18 @@ def command(group: typer.Typer, name: str) -> Callable:
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
-    """Prints a result for a program or for a person."""
-    print(json.dumps(result) if as_json else text)
+    """Prints a result for a program or for a person.
+
+    Raises:
+        OSError: when it goes to a file whose disk is full.
+    """
+    try:
+        print(json.dumps(result) if as_json else text, flush=True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # what is left would fail once more at the end
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent: tuple[str, ...] = ()) -> str:

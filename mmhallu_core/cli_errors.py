@@ -8,14 +8,16 @@ With `--json`, standard output then holds one JSON object, `{"error": sentence}`
 error. So a program that calls this one always reads one object.
 """
 
-import errno
+import contextlib
 import functools
 import json
 import math
 import os
 import platform
 import shlex
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,9 +28,11 @@ import typer
 from typer.core import TyperGroup
 
 from mmhallu_core import __version__
+from mmhallu_core.store import FULL, DiskFull, cache_folder
 from mmhallu_core.types import CannotRun
 
-FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+FULL_IN_WORDS = ("No space left on device", "os error 28", "os error 112")  # of libraries that raise their own errors
+ROOM = 1 << 20  # bytes: a disk with less room than this is the full one
 SECRET = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")  # ends of names of variables whose values no file may hold
 
 
@@ -43,7 +47,7 @@ def guarded(function: Callable) -> Callable:
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
             raise  # typer knows what to do about these
         except Exception as error:
-            tell(_sentence(error, options.get("out")), bool(options.get("as_json")))
+            tell(_sentence(error, options), bool(options.get("as_json")))
             raise typer.Exit(2) from None
 
     return run
@@ -52,7 +56,8 @@ def guarded(function: Callable) -> Callable:
 def tell(message: str, as_json: bool) -> None:
     """Says on standard error why a command could not run; with `--json` also as an object on standard output."""
     if as_json:
-        print(json.dumps({"error": message}))
+        with contextlib.suppress(OSError):  # its disk may be the full one
+            print(json.dumps({"error": message}), flush=True)
     print(f"mmhallu: {message}", file=sys.stderr)
 
 
@@ -88,12 +93,14 @@ def _require_finite(options: dict[str, Any]) -> None:
             raise CannotRun(f"--{name.replace('_', '-')} must be a finite number, got {value}")
 
 
-def _sentence(error: Exception, out: Path | None) -> str:
-    """What went wrong, and what to do about it; `out` is the folder that the command writes to."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        where = error.filename or out
+def _sentence(error: Exception, options: dict[str, Any]) -> str:
+    """What went wrong, and what to do about it."""
+    if not isinstance(error, DiskFull) and (cause := _full_disk(error)) is not None:
+        where = getattr(cause, "filename", None) or _without_room(options)
         of = f"the disk of {where} is full" if where else "the disk is full"
-        return f"{of}. Make room, or use another --out, and run the same command again"
+        below = options.get("out") is not None and str(where).startswith(str(options["out"]))
+        other = ", or use another --out," if below else ""
+        return f"{of}. Make room{other} and run the same command again"
     if isinstance(error, CannotRun):
         return str(error)
     if isinstance(error, OSError) and error.filename:
@@ -106,10 +113,32 @@ def _sentence(error: Exception, out: Path | None) -> str:
     return f"this should not have happened ({what}). {_log(error)}"
 
 
+def _full_disk(error: BaseException | None) -> BaseException | None:
+    """The error that says that a disk is full: this one, or one behind it; None when none does."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in FULL or (number is None and any(words in str(error) for words in FULL_IN_WORDS)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _without_room(options: dict[str, Any]) -> Path | None:
+    """Of the folders that a command writes to, the first whose disk has no room; `--out` where all have some.
+
+    A write into a file that is open does not say which file it was.
+    """
+    named = [value for value in options.values() if isinstance(value, Path)]
+    out = options.get("out")
+    for place in (*([] if out is None else [out]), *named, cache_folder(), Path(tempfile.gettempdir())):
+        there = next((one for one in (place, *place.absolute().parents) if one.exists()), None)
+        if there is not None and shutil.disk_usage(there).free < ROOM:
+            return place
+    return out
+
+
 def _log(error: Exception) -> str:
     """Writes a fault of this program to a file; a sentence that names the file and asks for a report."""
-    from mmhallu_core.store import cache_folder
-
     words = shlex.join(["mmhallu", *sys.argv[1:]])
     about = f"mmhallu {__version__}, Python {platform.python_version()}, {platform.platform()}"
     text = "".join(traceback.format_exception(error))

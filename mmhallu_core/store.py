@@ -12,6 +12,7 @@ back: only `mmhallu data get`, a model named by its hub id, and a server that yo
 `MMHALLU_OFFLINE=1` forbids even that.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ else:
 
 
 PACKAGE = Path(__file__).parent
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what a disk says that is full, or used up for a user
 
 
 class MissingFile(CannotRun, FileNotFoundError):
@@ -48,6 +50,10 @@ class MissingFile(CannotRun, FileNotFoundError):
 
 class Locked(CannotRun):
     """Another process that is alive holds the lock."""
+
+
+class DiskFull(CannotRun):
+    """A disk is full. The message says which, and what to do."""
 
 
 class JournalError(CannotRun, ValueError):

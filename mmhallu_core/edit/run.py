@@ -36,12 +36,11 @@ from tqdm.auto import tqdm
 
 from mmhallu_core.edit.engine_local import Engine, Inline, Processes, await_old_workers
 from mmhallu_core.edit.work import KINDS, Make, chunk_file, write_whole
-from mmhallu_core.store import Journal, Lock, sha256
+from mmhallu_core.store import FULL, DiskFull, Journal, Lock, sha256
 from mmhallu_core.types import CannotRun
 
 CHUNK = 64  # drafts: some seconds of work, so that little is done twice after a kill
 ENGINES = ("local", "ray")
-FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -257,7 +256,7 @@ def _told(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             advice = "Make room and run the same command again: what is finished is kept"
-            raise CannotRun(f"the disk of {out} is full ({error}). {advice}.") from error
+            raise DiskFull(f"the disk of {out} is full ({error}). {advice}.") from error
         if error.errno in CLOSED and str(error.filename or "").startswith(str(out)):
             advice = "Make it writable and run the same command again, or use another --out"
             raise CannotRun(f"{out} cannot be written ({error}). {advice}.") from error
