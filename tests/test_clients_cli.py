@@ -1,6 +1,7 @@
 """`mmhallu judge`, and questions to a model behind a server: files that other commands read, stops that say why."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from faulty_server import FaultyServer, good, status
@@ -14,6 +15,7 @@ from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.served import ask_questions, judge_answers
+from mmhallu_core.store import Locked, run_lock
 from mmhallu_core.types import CannotRun
 
 
@@ -121,3 +123,19 @@ def test_questions_to_a_served_model(tmp_path):
     assert [answer.id for answer in read_answers(tmp_path / "answers.jsonl")] == ["q0", "q2", "q3", "q4"]
     (line,) = (tmp_path / "errors.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line) == {"id": "q1", "error": "cut: the reply reached max_tokens; allow more"}
+
+
+def test_two_runs_in_one_folder_at_once_pay_once(files, tmp_path):
+    """The second is refused while the first is at work, and no question is paid for twice."""
+    asked = [Question(f"q{i}", f"Is there a {i}?", "yes") for i in range(10)]
+    with FaultyServer(seconds=0.2) as server, ThreadPoolExecutor() as pool:
+        ends = [
+            pool.submit(ask_questions, asked, OpenAiClient(server.url, "m"), tmp_path / "run", workers=1)
+            for _ in range(2)
+        ]
+        errors = [error for end in ends if (error := end.exception()) is not None]
+        assert [type(error) for error in errors] == [Locked] and "is in use by process" in str(errors[0])
+        assert len(server.calls) == len(asked)
+        with run_lock(files / "out"):
+            code, _, err = run(*words(files, server))
+        assert code == 2 and "is in use by process" in err and len(server.calls) == len(asked)

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import runner
-from mmhallu_core.evaluate.answer_journal import read, weights_sha256
+from mmhallu_core.evaluate.answer_journal import SILENT, read, weights_sha256
 from mmhallu_core.evaluate.groups import Group, group, take
 from mmhallu_core.evaluate.pope import question_about
 from mmhallu_core.evaluate.runner import picture_hashes, run
+from mmhallu_core.models.greedy import NotFinite
+from mmhallu_core.models.score import score
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Journal, JournalError, Locked, run_lock
@@ -287,6 +290,54 @@ def test_a_picture_that_changed_is_refused(questions, vlm, tmp_path, folder):
     shutil.copy(folder / "3.png", folder / "2.png")
     with pytest.raises(CannotRun, match="the pictures of 4 answered questions changed: 2/"):
         go(questions, vlm, tmp_path / "out")
+
+
+@pytest.fixture
+def broken(tmp_path_factory):
+    """tiny-llava with one weight that is no number, as a folder."""
+    vlm = Vlm.load("tiny-llava", device="cpu")
+    with torch.no_grad():
+        vlm.model.get_output_embeddings().weight[7, 0] = float("nan")
+    folder = tmp_path_factory.mktemp("broken")
+    vlm.model.save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_without_finite_numbers_is_an_error_and_writes_no_answer(questions, broken, tmp_path):
+    vlm = Vlm.load(broken, device="cpu")
+    assert all(torch.isfinite(value).all() for name, value in vlm.model.named_parameters()) is False
+    for ask in (lambda: vlm.answer([decode(questions[0].images[0]).image], ["Is there a dog?"]),
+                lambda: score(vlm, [[decode(questions[0].images[0]).image]], ["What?"], ["A dog."])):  # fmt: skip
+        with pytest.raises(NotFinite, match="the model gives no finite numbers"):
+            ask()
+    with pytest.raises(NotFinite):
+        go(questions, vlm, tmp_path / "out")
+    assert not (tmp_path / "out" / "answers.jsonl").exists()
+    journal = (tmp_path / "out" / "journal.jsonl").read_text("utf-8")
+    assert "answered" not in journal and journal.count("refused") == SILENT, "it is not asked thousands of times"
+
+
+def test_numbers_that_end_with_one_picture_cost_its_own_questions(questions, vlm, tmp_path):
+    """As in float16, where some pictures overflow and others do not."""
+    tower = vlm.model.get_submodule(vlm.family.vision_tower)
+    bright = tmp_path / "bright.png"
+    Image.new("RGB", (96, 96), "white").save(bright)
+    more = [Question(f"bright/{i}", question_about(name), "yes", (str(bright),)) for i, name in enumerate(ASKED)]
+
+    def overflow(module, args, kwargs, output):
+        seen = args[0] if args else kwargs["pixel_values"]
+        output.last_hidden_state[seen.flatten(1).amin(1) == seen.amax()] = float("inf")
+        return output
+
+    handle = tower.register_forward_hook(overflow, with_kwargs=True)
+    try:
+        result = go([*more, *questions], vlm, tmp_path / "out")
+    finally:
+        handle.remove()
+    assert (result["errors"], result["n"]) == (len(more), len(questions)) and set(said(tmp_path / "out")) == {
+        one.id for one in questions
+    }
 
 
 # ---------------------------------------------------------------- memory

@@ -49,9 +49,7 @@ def read_samples(path: str | Path) -> list[EditSample]:
     """Reads a file of edit samples, and no other; see `read_training_file`."""
     records = read_training_file(path)
     if isinstance(records[0], Chat):
-        raise CannotRun(
-            f"{path} holds conversations; this takes edit samples, as `mmhallu med build` writes them"
-        )
+        raise CannotRun(f"{path} holds conversations; this takes edit samples, as `mmhallu med build` writes them")
     return records
 
 

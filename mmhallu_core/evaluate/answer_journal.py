@@ -18,11 +18,13 @@ from typing import Any
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import Journal, json_sha256
 from mmhallu_core.types import Answer, CannotRun, Record, write_jsonl
 
+SILENT = 8  # questions without a finite number and without an answer between them, after which there will be none
 ANSWERS, ERRORS = "answers.jsonl", "errors.jsonl"
 
 
@@ -100,6 +102,7 @@ class AnswerJournal:
     def __init__(self, out: Path, about: dict[str, Any], number: int = 0, of: int = 1) -> None:
         name = "journal.jsonl" if of == 1 else f"journal-{number + 1}-of-{of}.jsonl"
         self.journal, self.begun_here = Journal(out / name, about), set()
+        self.answered_here = self.silent_here = 0  # questions: those with an answer, those without a finite number
 
     def begin(self, ids: Iterable[str]) -> None:
         """Writes down which questions are about to be asked; a second try within one run is not a new beginning."""
@@ -111,10 +114,20 @@ class AnswerJournal:
     def answer(self, rows: Sequence[tuple[str, str, str]], vision_calls: int) -> None:
         """Writes down answers as (id, text, hash of the pictures), all of one batch in one line."""
         self.journal.append({"answered": [list(row) for row in rows], "vision_calls": vision_calls})
+        self.answered_here += len(rows)
 
-    def refuse(self, ids: Iterable[str], error: str) -> None:
-        """Writes down that questions could not be asked, and why."""
-        self.journal.append({"refused": list(ids), "error": error})
+    def refuse(self, ids: Iterable[str], error: CannotRun) -> None:
+        """Writes down that questions could not be asked, and why.
+
+        Raises:
+            NotFinite: when the model gave no finite numbers to one of the first questions after the other: then it
+                will not to any.
+        """
+        ids = list(ids)
+        self.journal.append({"refused": ids, "error": str(error)})
+        self.silent_here += len(ids) if isinstance(error, NotFinite) else 0
+        if not self.answered_here and self.silent_here >= SILENT:
+            raise error
 
     def remark(self, ids: Iterable[str], notes: Iterable[str], cut: float) -> None:
         """Writes down what there is to say of the pictures of questions, see `Known.remarks`."""

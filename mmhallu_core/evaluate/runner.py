@@ -195,7 +195,7 @@ def _open(batch: list[Group], vlm: Vlm, journal: AnswerJournal, fit: str) -> Ope
         try:
             found = [decode(given) for given in one.questions[0].images]
         except CannotRun as error:
-            journal.refuse((question.id for question in one.questions), str(error))
+            journal.refuse((question.id for question in one.questions), error)
             continue
         pictures = [fitted(picture.image, vlm.processor.image_processor, fit) for picture in found]
         notes = sorted({note for picture in found for note in picture.notes})
@@ -233,7 +233,7 @@ def _answers(
     except CannotRun as error:
         if sum(len(some.questions) for some, _ in opened) > 1:
             return _alone(opened, reply, journal, batch_size)
-        journal.refuse([opened[0][0].questions[0].id], str(error))
+        journal.refuse([opened[0][0].questions[0].id], error)
         return []
     return [
         (one.id, text, some.pictures)

@@ -17,6 +17,7 @@ from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, ERRORS, Refused, as_answer
 from mmhallu_core.evaluate.benchmark import Benchmark, own_readings
 from mmhallu_core.evaluate.joining import join
+from mmhallu_core.store import run_lock
 from mmhallu_core.types import Answer, CannotRun, write_jsonl
 
 VERDICTS, JUDGED = "verdicts.jsonl", "judged.jsonl"
@@ -48,14 +49,16 @@ def ask_questions(
     Raises:
         Stopped: when the run ended early; call again to go on.
         JournalError: when the folder belongs to another run.
+        Locked: when another run is at work in it.
     """
-    asking = JournaledClient(client, out / "journal.jsonl", about, workers)
     requests = [Request(one.id, one.prompt, one.images, max_tokens=max_tokens) for one in questions]
-    outcomes = asking.ask_all(requests, progress)
-    pairs = list(zip(questions, outcomes, strict=True))
-    write_jsonl(out / ANSWERS, [as_answer(one.id, end.text) for one, end in pairs if isinstance(end, Reply)])
-    failures = [Refused(one.id, str(end)) for one, end in pairs if isinstance(end, CallFailed)]
-    write_jsonl(out / ERRORS, failures)
+    with run_lock(out):
+        asking = JournaledClient(client, out / "journal.jsonl", about, workers)
+        outcomes = asking.ask_all(requests, progress)
+        pairs = list(zip(questions, outcomes, strict=True))
+        write_jsonl(out / ANSWERS, [as_answer(one.id, end.text) for one, end in pairs if isinstance(end, Reply)])
+        failures = [Refused(one.id, str(end)) for one, end in pairs if isinstance(end, CallFailed)]
+        write_jsonl(out / ERRORS, failures)
     return {"answered": len(outcomes) - len(failures), "errors": len(failures), **asking.spent()}
 
 
@@ -91,17 +94,18 @@ def judge_answers(
 
     Raises:
         CannotRun: when the benchmark needs no judge, or answers do not fit the questions.
-        Stopped, JournalError: see `ask_questions`.
+        Stopped, JournalError, Locked: see `ask_questions`.
     """
     if benchmark.judge is None:
         raise CannotRun(f"{benchmark.name} needs no judge: use `mmhallu score {benchmark.name}`")
     kept, texts = join(questions, answers, subset)
     pairs = zip(kept, texts, own_readings(benchmark, kept, texts), strict=True)
     cases = [_case(question, text) for question, text, own in pairs if own is None]
-    asking = JournaledClient(client, out / "journal.jsonl", {"benchmark": benchmark.name}, workers)
-    found = judge(asking, job or JUDGES[benchmark.judge], cases, progress)
-    write_jsonl(out / JUDGED, found)
-    write_jsonl(out / VERDICTS, first_replies(found))
+    with run_lock(out):
+        asking = JournaledClient(client, out / "journal.jsonl", {"benchmark": benchmark.name}, workers)
+        found = judge(asking, job or JUDGES[benchmark.judge], cases, progress)
+        write_jsonl(out / JUDGED, found)
+        write_jsonl(out / VERDICTS, first_replies(found))
     reasons = Counter(verdict.reason for verdict in found if verdict.reason is not None)
     return {"judged": len(found) - sum(reasons.values()), "reasons": dict(reasons), **asking.spent()}
 

@@ -10,10 +10,14 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import BatchFeature, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.generation import GenerateDecoderOnlyOutput
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import BatchFeature, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.generation import GenerateDecoderOnlyOutput, LogitsProcessorList
 
 from mmhallu_core.data.thinking import CLOSE, OPEN
+from mmhallu_core.types import CannotRun
 
 # What a model keeps of what it has read: transformers 5.24 calls it `cache`, as an argument and in what comes back.
 CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__dataclass_fields__ else "past_key_values"
@@ -32,6 +36,28 @@ NEUTRAL = {
     "repetition_penalty": 1, "encoder_repetition_penalty": 1, "length_penalty": 1, "num_beams": 1, "num_beam_groups": 1,
     "guidance_scale": 1,
 }  # fmt: skip
+
+
+class NotFinite(CannotRun):
+    """A model gave no finite numbers. The most probable token is then the first one, which often ends the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model gives no finite numbers, so it says nothing: its weights are damaged, or its dtype too narrow; "
+            "get its files again, or load it in float32 or bfloat16"
+        )
+
+
+class _Finite(LogitsProcessor):
+    """Changes nothing, and ends the writing where there is no most probable token."""
+
+    def __call__(
+        self, input_ids: Int[Tensor, "batch tokens"], scores: Float[Tensor, "batch vocabulary"]
+    ) -> Float[Tensor, "batch vocabulary"]:
+        """Raises NotFinite; one number that is none makes the largest of its row none."""
+        if not torch.isfinite(scores.amax(-1)).all():
+            raise NotFinite
+        return scores
 
 
 def own_settings(model: PreTrainedModel) -> dict[str, Any]:
@@ -53,6 +79,9 @@ def generate(
         max_new_tokens: where to cut an answer that does not end.
         keep: let `own_settings` act.
         more: further arguments of `generate`.
+
+    Raises:
+        NotFinite: when the model gives numbers that are none.
     """
     former = model.generation_config
     if keep:
@@ -61,6 +90,7 @@ def generate(
             setattr(model.generation_config, key, None)
     else:
         model.generation_config = GenerationConfig(**{key: getattr(former, key) for key in TOKENS})
+    more["logits_processor"] = LogitsProcessorList([_Finite(), *more.get("logits_processor", ())])
     try:
         return model.generate(**inputs, do_sample=False, use_cache=True, max_new_tokens=max_new_tokens, **more)
     finally:

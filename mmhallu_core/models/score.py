@@ -15,6 +15,7 @@ from transformers import BatchFeature
 
 from mmhallu_core.data.thinking import CLOSE, OPEN
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
+from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm
 
 
@@ -26,11 +27,18 @@ class Scored:
         token_ids: the answer's tokens. The mark that ends a turn is not among them.
         tokens: the same as text.
         log_probs: natural logarithm of each token's probability, in float32 on the CPU.
+
+    Raises:
+        NotFinite: when a logarithm is no finite number.
     """
 
     token_ids: Int[Tensor, " tokens"]
     tokens: tuple[str, ...]
     log_probs: Float[Tensor, " tokens"]
+
+    def __post_init__(self) -> None:
+        if not torch.isfinite(self.log_probs).all():
+            raise NotFinite
 
     @property
     def total(self) -> float:
