@@ -63,6 +63,7 @@ def records(tmp_path):
     fields = dict.fromkeys(
         ("edit_instruction", "caption", "edited_caption", "difference", "question", "answer"), "A cup."
     )
+    fields["edited_caption"] = "No cup."
     sample = {"id": "one", "image": "a.png", "edited_image": "b.png", "category": "Object", **fields}
     (tmp_path / "edits.jsonl").write_text(json.dumps(sample), encoding="utf-8")
     return tmp_path / "edits.jsonl"
