@@ -18,6 +18,7 @@ import typer
 
 from mmhallu_core.cli_errors import Commands, guarded
 from mmhallu_core.store import FULL
+from mmhallu_core.types import CannotRun
 
 app = typer.Typer(
     cls=Commands,
@@ -46,6 +47,22 @@ def command(group: typer.Typer, name: str) -> Callable:
         return function
 
     return register
+
+
+def only(option: str, value: Any, acts: bool, when: str) -> None:
+    """Raises when an option is given that cannot act.
+
+    Args:
+        option: its name.
+        value: None when it was not given.
+        acts: whether it can.
+        when: what it is for, behind "is only".
+
+    Raises:
+        CannotRun: with what it is for.
+    """
+    if value is not None and not acts:
+        raise CannotRun(f"{option} is only {when}")
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:

@@ -93,18 +93,18 @@ def evaluate(
         raise CannotRun("a server does not tell how likely it finds an option; use --by letter")
     if server and not model:
         raise CannotRun("--server needs --model, the server's name for the model")
-    _only("--calls", calls, bool(server), "with --server")
-    _only("--batch-size", batch_size, not server, "for a model in this process; a server makes batches of its own")
-    _only("--max-new-tokens", max_new_tokens, by == "letter", "with --by letter: a likelihood writes no answer")
-    _only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
-    _only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
-          "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
-    _only("--fit", None if fit == "processor" else fit, not server,
-          "for a model in this process: how a server fits a picture is not known")  # fmt: skip
+    only("--calls", calls, bool(server), "with --server")
+    only("--batch-size", batch_size, not server, "for a model in this process; a server makes batches of its own")
+    only("--max-new-tokens", max_new_tokens, by == "letter", "with --by letter: a likelihood writes no answer")
+    only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
+    only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
+         "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
+    only("--fit", None if fit == "processor" else fit, not server,
+         "for a model in this process: how a server fits a picture is not known")  # fmt: skip
     began, one = time.monotonic(), benchmark(bench)
     everything = one.read(questions)
-    _only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
-          f"for pictures that are files; those of {bench} are not")  # fmt: skip
+    only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
+         f"for pictures that are files; those of {bench} are not")  # fmt: skip
     everything = in_folder(everything, images)
     asked, rest = everything[:limit], everything[limit or len(everything) :]
     asked = asked if one.draw is None else [one.draw(question) for question in asked]
@@ -158,16 +158,6 @@ def _seen(ran: dict[str, Any]) -> str:
         most = f"up to {cut['largest']:.0%} of it"
         said.append(f"{cut['questions']} questions: their picture's edges were cut off, {most}. --fit pad shows all.\n")
     return "".join(said)
-
-
-def _only(option: str, value: Any, acts: bool, when: str) -> None:
-    """Raises when an option is given that cannot act.
-
-    Raises:
-        CannotRun: with what it is for.
-    """
-    if value is not None and not acts:
-        raise CannotRun(f"{option} is only {when}")
 
 
 @command(new, "benchmark")

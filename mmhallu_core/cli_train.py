@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli import MOST, SEEDS, AsJson, app, command, data, emit
+from mmhallu_core.cli import MOST, SEEDS, AsJson, app, command, data, emit, only
 from mmhallu_core.types import CannotRun
 
 train = typer.Typer(no_args_is_help=True, help="Train a model; --plan says what it would cost.")
@@ -22,8 +22,13 @@ def data_export(
     file: Annotated[Path, typer.Argument(help="JSON Lines: edit samples, or conversations about pictures.")],
     form: Annotated[str, typer.Option("--as", help="llamafactory or datasets.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    same: Annotated[float, typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference.")] = 0.1,
-    seed: Annotated[int, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places.")] = 0,
+    same: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference; 0.1 if not given."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places; 0 if not given.")
+    ] = None,
     allow: Annotated[
         list[Path] | None, typer.Option(help="Another folder whose pictures may go along; may come repeatedly.")
     ] = None,
@@ -35,16 +40,21 @@ def data_export(
     from mmhallu_core.data.exports import to_datasets, to_llamafactory
     from mmhallu_core.data.training_file import read_training_file
 
-    records = read_training_file(file)
-    if form == "datasets":
+    here = form == "llamafactory"
+    only("--seed", seed, here, "with --as llamafactory: datasets get the records as they are")
+    only("--same", same, here, "with --as llamafactory: datasets get the records as they are")
+    records = read_training_file(file, progress=sys.stderr.isatty())
+    for option, value in {"--seed": seed, "--same": same}.items():
+        only(option, value, not isinstance(records[0], Chat), "for edit samples, and these are conversations")
+    if not here:
         found = to_datasets(records, file.parent, out, allow or ())
         emit(found, as_json, f"{found['n']} records are in {out}; datasets.load_dataset({str(out)!r}) reads them")
         return
-    from mmhallu_core.methods.med.lessons import Lessons
+    from mmhallu_core.methods.med.lessons import SAME, Lessons
 
     chats: Any = records
     if not isinstance(records[0], Chat):
-        lessons = Lessons(records, file.parent, seed, same)
+        lessons = Lessons(records, file.parent, seed or 0, SAME if same is None else same)
         chats = (lessons.chat(i) for i in range(len(lessons)))
     found = to_llamafactory(chats, file.parent, out, allow=allow or ())
     said = f"{found['n']} conversations are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
@@ -57,7 +67,9 @@ def train_sft(
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
     file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or conversations.")] = None,
     preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
-    card: Annotated[int, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB.")] = 80,
+    card: Annotated[
+        int | None, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB; 80 if not given.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
     lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, max=MOST, help="Examples in memory at once.")] = None,
@@ -65,8 +77,12 @@ def train_sft(
     vision_tower: Annotated[str | None, typer.Option(help="frozen, lora or full.")] = None,
     decoder: Annotated[str, typer.Option(help="frozen, lora or full.")] = "lora",
     consistency: Annotated[str, typer.Option(help="none, global or masked: what is asked of features.")] = "none",
-    weight: Annotated[float, typer.Option(min=0, max=1e6, help="Of the consistency loss.")] = 0.1,
-    same: Annotated[float, typer.Option(min=0, max=1, help="Share of pairs with no difference.")] = 0.1,
+    weight: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="Of the consistency loss; 0.1 if not given.")
+    ] = None,
+    same: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.1 if not given.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
     seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
@@ -79,13 +95,16 @@ def train_sft(
     _among("--decoder", decoder, HOW)
     _among("--consistency", consistency, ("none", "global", "masked"))
     _among("--dtype", dtype, ("float32", "bfloat16", "float16", None))
+    only("--card", card, preset is not None, "with --preset")
+    only("--weight", weight, consistency != "none", "with --consistency")
     from mmhallu_core.methods.med.sft import Sft, plan_run
     from mmhallu_core.methods.med.sft import train as run
 
+    given = {name: value for name, value in {"card": card, "weight": weight}.items() if value is not None}
     ask = Sft(
-        model=model, data=file, preset=preset, card=card, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
+        model=model, data=file, preset=preset, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
         dtype=dtype, checkpointing=checkpointing, vision_tower=vision_tower, decoder=decoder, consistency=consistency,
-        weight=weight, same=same, seed=seed, save_every=save_every,
+        same=same, seed=seed, save_every=save_every, **given,
     )  # fmt: skip
     if plan:
         found = plan_run(ask)

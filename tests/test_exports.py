@@ -94,6 +94,15 @@ def test_datasets_reads_edit_samples_with_their_pictures(edits, tmp_path, monkey
     assert again.exit_code == 2 and "use a new --out" in again.output
 
 
+def test_an_option_that_cannot_act_is_refused(edits, tmp_path):
+    (tmp_path / "talks.jsonl").write_text(json.dumps(talk(str(edits.parent / "a.png"))), encoding="utf-8")
+    for file, form in ((edits, "datasets"), (tmp_path / "talks.jsonl", "llamafactory")):
+        for option in ("--seed", "--same"):
+            words = ["data", "export", file, "--as", form, "--out", tmp_path / "out", option, 1]
+            result = CliRunner().invoke(app, [*map(str, words)])
+            assert result.exit_code == 2 and f"{option} is only" in result.output
+
+
 @pytest.mark.long
 def test_hugging_faces_own_reader_sees_pictures(edits, tmp_path):
     datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")

@@ -309,6 +309,10 @@ def test_from_a_terminal_on_talks(folders, tmp_path):
     assert result.exit_code == 0 and "1 steps of 1 examples" in result.output, result.output
     refused = call(*words, "--consistency", "global", "--out", tmp_path / "other")
     assert refused.exit_code == 2 and "needs pairs" in refused.output
+    for option, value, message in (("--same", 0.5, "only for edit samples"), ("--card", 80, "only with --preset"),
+                                   ("--weight", 0.5, "only with --consistency")):  # fmt: skip
+        ignored = call(*words, option, value, "--out", tmp_path / "other")
+        assert ignored.exit_code == 2 and f"{option} is {message}" in ignored.output
 
 
 def test_presets_and_options_that_do_not_fit_are_clear_errors(folders, tmp_path):

@@ -46,7 +46,7 @@ class Sft:
         lr, batch, accumulation, dtype, checkpointing: as in `finetune.RunSpec`.
         vision_tower, decoder: what happens to the part, as in `adapt.Adapt`.
         consistency: the mode of `med_loss.Consistency`; `weight` of it.
-        same, swap: shares, as in `lessons.Lessons`.
+        same, swap: shares, as in `lessons.Lessons`; `same` is SAME when None, and nothing for conversations.
         seed: of the talks, of the adapter's first values, and of dropout.
         save_every: steps between points to which a killed run can go back.
     """
@@ -65,7 +65,7 @@ class Sft:
     decoder: How = "lora"
     consistency: Mode = "none"
     weight: float = Consistency().weight
-    same: float = SAME
+    same: float | None = None
     swap: float = SWAP
     seed: int = 0
     save_every: int = 100
@@ -82,13 +82,13 @@ def train(ask: Sft, out: Path, command: str, progress: bool = False) -> dict[str
     Raises:
         CannotRun: when data, model and numbers do not go together; the message says what to do.
     """
-    vlm, lessons = _load(ask)
+    vlm, lessons = _load(ask, progress)
     spec = spec_of(ask, vlm, len(lessons))
     data = {
         "file": ask.data.name,
         "sha256": file_sha256(ask.data, lessons.pictures()),
         "epoch": lessons.counts(),
-        "shares": {"same": ask.same, "swap": ask.swap},
+        "shares": {"same": SAME if ask.same is None else ask.same, "swap": ask.swap},
     }
     watched = lessons.pairs(WATCHED) if vlm.family.image_positions is not None else []
     return finetune(vlm, lessons, spec, out, command, data, watched if len(watched) > 1 else (), progress)
@@ -163,7 +163,7 @@ def _preset_spec(ask: Sft, vlm: Vlm, common: dict[str, Any]) -> RunSpec:
     )  # fmt: skip
 
 
-def _load(ask: Sft) -> tuple[Vlm, Lessons | Chats]:
+def _load(ask: Sft, progress: bool = False) -> tuple[Vlm, Lessons | Chats]:
     """The model and the talks.
 
     Raises:
@@ -171,14 +171,17 @@ def _load(ask: Sft) -> tuple[Vlm, Lessons | Chats]:
     """
     if ask.data is None:
         raise CannotRun("what should be learned? Give --data FILE, as `mmhallu med build` writes it, or conversations")
-    records = read_training_file(ask.data)
+    records = read_training_file(ask.data, progress)
     on = is_on(Consistency(ask.consistency, weight=ask.weight))
     if isinstance(records[0], Chat):
         if on:
             raise CannotRun("a consistency loss needs pairs: give a file of edit samples, or --consistency none")
+        if ask.same is not None:
+            raise CannotRun("--same is only for edit samples, and these are conversations")
         lessons: Lessons | Chats = Chats(records, ask.data.parent, ask.seed)
     else:
-        lessons = Lessons(records, ask.data.parent, ask.seed, ask.same, ask.swap, masks=on)
+        same = SAME if ask.same is None else ask.same
+        lessons = Lessons(records, ask.data.parent, ask.seed, same, ask.swap, masks=on)
     name = ask.model or (ask.form.preset.hub_id if ask.preset else None)
     if name is None:
         raise CannotRun("which model? Give --model tiny-llava, a folder or a hub id, or --preset")
