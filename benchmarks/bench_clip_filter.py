@@ -25,7 +25,7 @@ from paired import Verdict, judge, ratios, rounds, status
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from mmhallu_core.edit.similarity import ClipEmbedder, TinyClipEmbedder, similarities
+from mmhallu_core.edit.stages.similarity import ClipEmbedder, TinyClipEmbedder, similarities
 
 BOUNDS = {"ViT-B/32": 0.9, "tiny-clip": 0.6}
 ROUNDS = 5

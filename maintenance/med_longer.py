@@ -33,12 +33,12 @@ from typing import Any
 
 from transformers import set_seed
 
+from maintenance.checkpoints import with_interval
 from mmhallu_core.methods.med.arms import SPLIT
 from mmhallu_core.methods.med.pairs import PairsDataset
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import ratio, ratio_interval
 from mmhallu_core.store import PACKAGE, checkpoint_folder, sha256
-from mmhallu_core.studies.checkpoints import with_interval
 from mmhallu_core.studies.engine.outcomes import OUTCOMES, Answers, by_category, contrast
 from mmhallu_core.studies.med import NUMBERS, Run, ask
 from mmhallu_core.studies.record import commit, versions, write

@@ -117,7 +117,7 @@ def import_fault(name: str) -> str:
     """What goes wrong when a package is imported; nothing when all is well."""
     try:
         importlib.import_module(name)
-    except Exception as error:  # a build for another torch, CUDA or processor fails in many ways
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a build for another torch, CUDA, processor
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""
 

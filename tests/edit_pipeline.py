@@ -14,9 +14,9 @@ from PIL import Image
 from mmhallu_core.clients.client import CallFailed, Request
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
 from mmhallu_core.data.decode import as_png
-from mmhallu_core.edit.calls import ChunkClient
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.work import Pipeline
+from mmhallu_core.edit.engine.calls import ChunkClient
+from mmhallu_core.edit.engine.work import Pipeline
 from mmhallu_core.types import CATEGORIES
 
 CALM = Patience(connect=30.0, read=30.0, total=60.0, attempts=2)

@@ -12,7 +12,7 @@ from test_bench_types import ROWS, write
 
 from mmhallu_core.data.answers import read_answers, read_captions
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
 DATA = os.environ.get("MMHALLU_DATA")

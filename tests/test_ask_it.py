@@ -6,7 +6,7 @@ import pytest
 
 from mmhallu_core.evaluate.answers import YES_NO, disagreements, strict
 from mmhallu_core.evaluate.blind import answer_all, blank, blind_replies, false_yes, scenes_alone
-from mmhallu_core.evaluate.diorama import held_out
+from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.evaluate.pope import SAMPLINGS, question_about, right_by_image, sample_questions, score_pope
 from mmhallu_core.evaluate.replies import MANNERS, all_forms, dress, harness_scores, thing_asked
 from mmhallu_core.models.vlm import Vlm

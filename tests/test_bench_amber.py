@@ -16,8 +16,9 @@ from mmhallu_core.evaluate.amber_captions import score_generative, strict_genera
 from mmhallu_core.evaluate.amber_words import Tables, listed_nouns, official_words, read_tables
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import amber, benchmark
+from mmhallu_core.evaluate.benchmarks import amber
 from mmhallu_core.evaluate.benchmarks.amber import AGAINST_TRUTH, BOTH_LISTS, KINDS
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.store import sha256
 from mmhallu_core.types import Answer, CannotRun, RecordError
 

@@ -11,7 +11,7 @@ from bench_contract import answered, check
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
 SAID = ["A", "(B)", "( c )", "The answer is B", "D.", "", "(((A", "1. B", "b) yes", "Éa", "E", "  (D", "not sure",

@@ -10,7 +10,7 @@ import pytest
 from bench_contract import answered, check
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.store import MissingFile
 from mmhallu_core.types import RecordError
 

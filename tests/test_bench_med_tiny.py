@@ -15,17 +15,17 @@ from bench_contract import answered, check
 from PIL import Image
 from test_twins import learned
 
+from maintenance.med_tiny import blind, looked
 from mmhallu_core.data.question import LETTERS
-from mmhallu_core.evaluate import squares
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED, SEED
-from mmhallu_core.evaluate.squares.orders import asserts_a_difference, both_orders, same_scores, same_twice, swapped
-from mmhallu_core.evaluate.squares.quartet import BACK
+from mmhallu_core.evaluate.contrast.orders import asserts_a_difference, both_orders, same_scores, same_twice, swapped
+from mmhallu_core.evaluate.contrast.quartet import BACK
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.med_tiny import blind, looked
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.edits import classify
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS

@@ -12,8 +12,8 @@ from bench_contract import answered, check, right_answer
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.mme import COGNITION, PERCEPTION
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CannotRun, RecordError
 
 SIZES = dict(zip(PERCEPTION + COGNITION, [3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 2, 1, 2, 1], strict=True))

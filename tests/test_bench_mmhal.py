@@ -7,8 +7,8 @@ import pytest
 from bench_contract import answered, check
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.mmhal import KINDS
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
 VERDICTS = ["Rating: 0, bad", "rating: 1", "RATING: 2.", "Rating: 3, ok", "Rating: 4", "Rating: 5", "Rating: 6, good",

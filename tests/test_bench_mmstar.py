@@ -10,8 +10,8 @@ from bench_contract import answered, check
 from PIL import Image
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.mmstar import options_in
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CannotRun, RecordError
 
 FINER = {"coarse perception": ("image scene and topic", "image emotion"), "math": ("geometry", "statistical reasoning")}

@@ -7,7 +7,7 @@ import pytest
 from bench_contract import answered, check, right_answer
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, RecordError
 
 

@@ -8,9 +8,9 @@ from bench_contract import answered, check
 
 from mmhallu_core.data.pope import read_questions
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.chair import with_words
-from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.evaluate.diorama import benchmark
+from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.pope import METRICS, score_pope
 from mmhallu_core.types import Answer
 

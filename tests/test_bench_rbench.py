@@ -10,8 +10,8 @@ from bench_contract import answered, check, right_answer
 from PIL import Image
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.rbench import with_boxes
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
 ODD = [

@@ -10,7 +10,7 @@ from bench_contract import answered, check
 from PIL import Image
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CannotRun, RecordError
 
 WORDS = ("Cat", "Red bus", "Two", "Left")

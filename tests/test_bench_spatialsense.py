@@ -7,8 +7,8 @@ import pytest
 from bench_contract import answered, check
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.spatialsense import RELATIONS, read
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CannotRun, RecordError
 
 ODD = ["", "Yes", "No", "yes.", "NO", "True", "Not really, no.", "yes and no", "It is", "unknown", "Yes: on top"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmhallu_core import store
+from mmhallu_core.chapters import count_it
+from mmhallu_core.chapters.count_it import REPORTED
 from mmhallu_core.data.sources import source
 from mmhallu_core.evaluate.profile import QUESTIONS, agreement
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.studies import count_it
-from mmhallu_core.studies.count_it import REPORTED
 from mmhallu_core.types import CannotRun
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -244,8 +244,8 @@ def test_a_missing_record_stops_the_chapter():
 
 @pytest.mark.slow
 def test_photos_computed_now_equal_the_record(photos):
+    from mmhallu_core.chapters.count_it import photos as measure
     from mmhallu_core.store import MissingFile
-    from mmhallu_core.studies.count_it import photos as measure
 
     try:
         now = measure(progress=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmhallu_core.evaluate.diorama import evaluate, held_out, place_share
+from mmhallu_core.evaluate.diorama.exam import evaluate, held_out, place_share
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import Answer
 from mmhallu_core.world.language import describe

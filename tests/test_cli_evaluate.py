@@ -10,10 +10,10 @@ from test_bench_mmvp import written
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
-from mmhallu_core.cli_score import NAMES
-from mmhallu_core.cli_score import TWINS as CLI_TWINS
-from mmhallu_core.evaluate.benchmarks import benchmark, benchmarks
-from mmhallu_core.evaluate.twins import TWINS
+from mmhallu_core.cli.score import NAMES
+from mmhallu_core.cli.score import TWINS as CLI_TWINS
+from mmhallu_core.evaluate.benchmarks import benchmarks
+from mmhallu_core.evaluate.diorama import TWINS, benchmark
 
 needs_data = pytest.mark.skipif(not os.environ.get("MMHALLU_DATA"), reason="MMHALLU_DATA is not set: no public data")
 

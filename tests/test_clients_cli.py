@@ -13,7 +13,7 @@ from mmhallu_core.cli import app
 from mmhallu_core.clients.openai_client import OpenAiClient
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.served import ask_questions, judge_answers
 from mmhallu_core.store import Locked, run_lock
 from mmhallu_core.types import CannotRun

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmhallu_core.studies.count_it import recorded
+from mmhallu_core.chapters.count_it import recorded
 from mmhallu_core.viz.marked import scene_cards
 from mmhallu_core.viz.samplings import pope_figure
 from mmhallu_core.viz.twins import table

@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.edit.benchmark import Refused, balance, checked, write_benchmark
-from mmhallu_core.edit.benchmark_contamination import contamination
-from mmhallu_core.edit.benchmark_lmms import METRICS, task_yaml
-from mmhallu_core.edit.benchmark_samples import directions, from_samples
-from mmhallu_core.evaluate import squares
+from mmhallu_core.edit.benchmark.build import Refused, balance, checked, write_benchmark
+from mmhallu_core.edit.benchmark.contamination import contamination
+from mmhallu_core.edit.benchmark.lmms import METRICS, task_yaml
+from mmhallu_core.edit.benchmark.samples import directions, from_samples
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate.audit import audit, read_any
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.med_tiny import read_items
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CATEGORIES, Answer, CannotRun, EditSample, write_jsonl
 from mmhallu_core.world.edits import Edit, classify, sample_edit
 from mmhallu_core.world.language.difference import difference
@@ -345,7 +345,7 @@ def test_the_command(tmp_path, training, monkeypatch):
     code, result = run("--from", folder, "--out", tmp_path / "b", "--per-category", 8, "--name", "mine", "--json")
     fair = max(audit(from_samples(samples(), 8, 0, "mine"))["rules"].values()) <= 0.30
     assert json.loads(result.stdout)["written"] == fair == (tmp_path / "b").exists() and code == (0 if fair else 1)
-    monkeypatch.setattr("mmhallu_core.edit.benchmark_samples.from_samples", lambda *given: as_released(440))
+    monkeypatch.setattr("mmhallu_core.edit.benchmark.samples.from_samples", lambda *given: as_released(440))
     code, result = run("--from", folder, "--out", tmp_path / "c", "--json")
     assert code == 1 and json.loads(result.stdout)["found"]["most_similar_jaccard"] > 0.9
     for words, told in ((("--source", "moon"), "no such source"), (("--from", tmp_path / "x"), "med build"),

@@ -13,10 +13,10 @@ import pytest
 from edit_pipeline import Paid
 from faulty_server import FaultyServer
 
-from mmhallu_core.edit.engine_local import await_old_workers
-from mmhallu_core.edit.run import build
+from maintenance.med_kills import Copied, Served, content, look, survive, unharmed
+from mmhallu_core.edit.engine.local import await_old_workers
+from mmhallu_core.edit.engine.run import build
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.med_kills import Copied, Served, content, look, survive, unharmed
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is a POSIX signal")
 N, KILLS = 150, 5
@@ -25,7 +25,7 @@ RUN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import edit_pipeline
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.engine.run import build
 if __name__ == "__main__":
     build(edit_pipeline.Paid(int(sys.argv[3]), sys.argv[4], in_flight=3), sys.argv[2], workers=2, chunk=6)
 """

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmhallu_core.clients.client import Request
-from mmhallu_core.edit import align, choose, jobs, judges, teach, truth
-from mmhallu_core.edit.annotate import AGAIN
+from mmhallu_core.edit import truth
 from mmhallu_core.edit.draft import Draft, Rejected
+from mmhallu_core.edit.engine import jobs
+from mmhallu_core.edit.engine.replies import Malformed, asked_in
 from mmhallu_core.edit.faults import Fault, caption_is_true, faults
-from mmhallu_core.edit.instructions import INSTRUCTIONS, meaning_of, read_instruction, read_statement
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.replies import Malformed, asked_in
 from mmhallu_core.edit.slips import SLIPS, Slip, other_meaning
+from mmhallu_core.edit.stages import align, choose, judges, teach
+from mmhallu_core.edit.stages.annotate import AGAIN
+from mmhallu_core.edit.stages.instructions import INSTRUCTIONS, meaning_of, read_instruction, read_statement
 from mmhallu_core.edit.world import WorldSource, find_edit, world_editor
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.edits import sample_edit

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmhallu_core.edit.padding import RATIOS, plan_padding
+from mmhallu_core.edit.editors.padding import RATIOS, plan_padding
 
 pytestmark = pytest.mark.long
 

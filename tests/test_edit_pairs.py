@@ -3,7 +3,7 @@
 import html
 import re
 
-from mmhallu_core.viz.edit_pairs import draw_pair, facts_table, needs_table, precedence_table, show_pairs
+from mmhallu_core.chapters.edits import draw_pair, facts_table, needs_table, precedence_table, show_pairs
 from mmhallu_core.world.edits import CATEGORIES, TABLE, sample_edit
 from mmhallu_core.world.language import difference
 

@@ -7,8 +7,9 @@ import pytest
 
 cv2 = pytest.importorskip("cv2", reason="the editors of photos need OpenCV: pip install 'mmhallu[edit]'")
 
-from mmhallu_core.edit.colours import HUES, colour_name, far_hues, recolour  # noqa: E402
-from mmhallu_core.edit.cutouts import find_things, mask_in_box  # noqa: E402
+from mmhallu_core.edit.editors.colours import HUES, colour_name, far_hues, recolour  # noqa: E402
+from mmhallu_core.edit.editors.cutouts import find_things, mask_in_box  # noqa: E402
+from mmhallu_core.edit.editors.pixels import INPAINT, inpaint, paste_copy, patch_over, rescale, similar_place  # noqa: E402
 from mmhallu_core.edit.photos import (  # noqa: E402
     CATEGORY,
     MIN_CHANGE,
@@ -19,7 +20,6 @@ from mmhallu_core.edit.photos import (  # noqa: E402
     tries,
     where,
 )
-from mmhallu_core.edit.pixels import INPAINT, inpaint, paste_copy, patch_over, rescale, similar_place  # noqa: E402
 from mmhallu_core.types import CATEGORIES, CannotRun  # noqa: E402
 from mmhallu_core.viz.contact_sheet import draw_contact_sheet, show_contact_sheet  # noqa: E402
 

@@ -11,19 +11,19 @@ from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="the editors of photos need OpenCV: pip install 'mmhallu[edit]'")
 
+from mmhallu_core.chapters.build_micro_edits_photos import look, pairs, released, run, spread
 from mmhallu_core.cli import app
-from mmhallu_core.edit import jobs
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.editors import Edited, as_it_is, edited_by
+from mmhallu_core.edit.editors.inpaint import Edited, as_it_is, edited_by
+from mmhallu_core.edit.engine import jobs
+from mmhallu_core.edit.engine.run import build
 from mmhallu_core.edit.photo_recipe import Photos
-from mmhallu_core.edit.photo_stages import DESCRIBE, LEFT_OUT, TEMPLATE, draft_seed, opencv_edit, photo_stages
 from mmhallu_core.edit.photos import MIN_CHANGE, MIN_SEEN, Refusal, Refused, edit_photo
 from mmhallu_core.edit.pipeline import through
 from mmhallu_core.edit.recipe import Annotator
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.stages.photos import DESCRIBE, LEFT_OUT, TEMPLATE, draft_seed, opencv_edit, photo_stages
 from mmhallu_core.edit.truth import png
 from mmhallu_core.store import MissingFile
-from mmhallu_core.studies.med_photos import look, pairs, released, run, spread
 from mmhallu_core.types import CannotRun, EditSample, read_jsonl
 from mmhallu_core.viz.contact_sheet import write_contact_sheets
 

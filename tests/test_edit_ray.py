@@ -8,7 +8,7 @@ import pytest
 from edit_pipeline import Broken, Slow
 from test_edit_run import content
 
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.engine.run import build
 from mmhallu_core.types import CannotRun
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'mmhallu[ray]'")
@@ -73,7 +73,7 @@ def test_what_goes_wrong_in_a_worker_is_said_here(cluster, tmp_path, monkeypatch
     cluster.wait_for_nodes()
     with pytest.raises(RuntimeError, match="ZeroDivisionError: in a stage"):
         build(Broken(N, "bug"), tmp_path / "a", engine="ray", chunk=CHUNK)
-    monkeypatch.setattr("mmhallu_core.edit.engine_ray.secrets.token_hex", lambda count: "not what is written")
+    monkeypatch.setattr("mmhallu_core.edit.engine.ray.secrets.token_hex", lambda count: "not what is written")
     monkeypatch.setattr(Path, "write_text", lambda *args, **options: None)
     with pytest.raises(CannotRun, match="does not see the folder .*: use a shared one"):
         build(Slow(N, 0.0), tmp_path / "d", engine="ray", chunk=CHUNK)

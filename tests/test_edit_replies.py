@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmhallu_core.edit import replies
-from mmhallu_core.edit.replies import CRITERIA, RECOMMENDATION, Found, Malformed, Plan
+from mmhallu_core.edit.engine import replies
+from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION, Found, Malformed, Plan
 from mmhallu_core.types import CATEGORIES
 
 READERS = (

@@ -23,10 +23,10 @@ from test_decode import JPEG, REFUSED, WHOLE, picture, png_of, saved
 from mmhallu_core.clients.client import Request, Stopped
 from mmhallu_core.data import decode as decoder
 from mmhallu_core.data.decode import Reason, decode
-from mmhallu_core.edit import work
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.folder import FolderSource
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.engine import work
+from mmhallu_core.edit.engine.folder import FolderSource
+from mmhallu_core.edit.engine.run import build
 from mmhallu_core.store import JournalError, Lock, Locked, sha256
 from mmhallu_core.types import CannotRun, EditSample, read_jsonl, write_jsonl
 
@@ -242,7 +242,7 @@ RUN = """
 import sys, functools
 sys.path.insert(0, sys.argv[1])
 import edit_pipeline
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.engine.run import build
 if __name__ == "__main__":
     build(edit_pipeline.Slow(160, 0.2), sys.argv[2], workers=int(sys.argv[3]), chunk=8)
 """
@@ -377,7 +377,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def closed(path, content):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr("mmhallu_core.edit.run.write_whole", closed)
+    monkeypatch.setattr("mmhallu_core.edit.engine.run.write_whole", closed)
     with pytest.raises(CannotRun, match="cannot be written .*Read-only.*or use another --out"):
         build(make(), tmp_path / "out", workers=0)
 
@@ -397,7 +397,7 @@ PEAK = """
 import functools, sys, tracemalloc
 sys.path.insert(0, sys.argv[1])
 import edit_pipeline
-from mmhallu_core.edit.run import build
+from mmhallu_core.edit.engine.run import build
 tracemalloc.start()
 build(functools.partial(edit_pipeline.plain, int(sys.argv[2])), sys.argv[3], workers=0)
 print(tracemalloc.get_traced_memory()[1])

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 from mmhallu_core.data.decode import BadPicture
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.similarity import (
+from mmhallu_core.edit.stages.similarity import (
     BENCHMARK,
     BENCHMARK_AS_CODED,
     TRAINING,

@@ -9,12 +9,13 @@ import pytest
 
 from mmhallu_core.clients.client import REFUSED, TIMEOUT, CallFailed, Reply, Stopped
 from mmhallu_core.clients.journaled import JournaledClient
-from mmhallu_core.edit import align, choose, judges, pipeline, teach
-from mmhallu_core.edit.annotate import AGAIN, BETWEEN
+from mmhallu_core.edit import pipeline
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.judges import Keep
+from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.replies import CRITERIA, RECOMMENDATION
+from mmhallu_core.edit.stages import align, choose, judges, teach
+from mmhallu_core.edit.stages.annotate import AGAIN, BETWEEN
+from mmhallu_core.edit.stages.judges import Keep
 from mmhallu_core.edit.truth import bare, scene_in
 from mmhallu_core.edit.world import WorldSource, world_editor
 from mmhallu_core.types import CATEGORIES, EditSample

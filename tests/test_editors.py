@@ -16,9 +16,18 @@ from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.openai_client import Patience
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.editor_gemini import GeminiEditor
-from mmhallu_core.edit.editors import SAME, CannotEdit, Edited, Editor, NoEdit, as_it_is, edited_by, largest_change
-from mmhallu_core.edit.padding import plan_padding
+from mmhallu_core.edit.editors.gemini import GeminiEditor
+from mmhallu_core.edit.editors.inpaint import (
+    SAME,
+    CannotEdit,
+    Edited,
+    Editor,
+    NoEdit,
+    as_it_is,
+    edited_by,
+    largest_change,
+)
+from mmhallu_core.edit.editors.padding import plan_padding
 from mmhallu_core.edit.truth import png
 from mmhallu_core.types import CannotRun
 
@@ -274,7 +283,7 @@ def test_a_damaged_picture_is_not_sent():
 
 def test_opencv_follows_its_own_sentences_only():
     pytest.importorskip("cv2", reason="needs OpenCV: pip install 'mmhallu[edit]'")
-    from mmhallu_core.edit.editors import OpenCvEditor
+    from mmhallu_core.edit.editors.inpaint import OpenCvEditor
     from mmhallu_core.edit.photos import PhotoEdit, tries
 
     down, across = np.ogrid[:180, :260]

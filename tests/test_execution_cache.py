@@ -172,11 +172,11 @@ def test_two_edits_of_the_real_library():
     def reaching(name: str) -> set[str]:
         return {page for page, files in reached.items() if ROOT / name in files}
 
-    profile, pairs = reaching("mmhallu_core/evaluate/profile.py"), reaching("mmhallu_core/viz/edit_pairs.py")
+    profile, pairs = reaching("mmhallu_core/evaluate/profile.py"), reaching("mmhallu_core/chapters/edits.py")
     assert "count-it" in profile and "edits" not in profile
     assert "edits" in pairs and "count-it" not in pairs
     assert reaching("mmhallu_core/__init__.py") == set(reached)
-    assert "count-it" not in reaching("mmhallu_core/cli_world.py")
+    assert "count-it" not in reaching("mmhallu_core/cli/world.py")
     assert "count-it" in reaching("results/count-it/photos.json")
 
 

@@ -224,7 +224,7 @@ def test_a_folder_that_is_named_may_go_along(mine, form):
 
 def test_a_benchmark_takes_no_file_from_elsewhere_either(mine):
     from mmhallu_core.data.question import Question
-    from mmhallu_core.edit.benchmark import write_benchmark
+    from mmhallu_core.edit.benchmark.build import write_benchmark
 
     asked = [Question("q", "What?", "A", images=("a.png", "../private/a.png"), options=("x", "y"))]
     with pytest.raises(CannotRun, match="leads out of"):

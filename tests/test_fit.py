@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data import decode as decoder
 from mmhallu_core.data.question import Question
-from mmhallu_core.edit.similarity import ClipEmbedder, similarities
+from mmhallu_core.edit.stages.similarity import ClipEmbedder, similarities
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.families import FAMILIES

@@ -120,7 +120,7 @@ def test_the_disk_of_another_folder_is_named(disk, tmp_path, monkeypatch):
     monkeypatch.setenv("MMHALLU_CACHE", str(disk))
     script = """
         from pathlib import Path
-        from mmhallu_core.cli_errors import _sentence
+        from mmhallu_core.cli.errors import _sentence
         print(_sentence(OSError(28, "No space left on device"), {"out": Path("x")}))
     """
     done = in_namespace(

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.data.question import Question
-from mmhallu_core.edit.benchmark import write_benchmark
+from mmhallu_core.edit.benchmark.build import write_benchmark
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate import likelihood as likelihoods
-from mmhallu_core.evaluate import squares
 from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood, run_likelihood
 from mmhallu_core.models.score import score

@@ -131,8 +131,8 @@ def test_written_talks_are_shown_as_they_are(tmp_path):
 @pytest.mark.long
 def test_the_pipelines_samples_are_learned_from(tmp_path):
     """From Diorama through the pipeline to an adapter: swapped pairs say the way back, the mask is the pipeline's."""
+    from mmhallu_core.edit.engine.run import build
     from mmhallu_core.edit.recipe import World
-    from mmhallu_core.edit.run import build
     from mmhallu_core.methods.med.sft import Sft, train
     from mmhallu_core.models.vlm import Vlm
     from mmhallu_core.types import read_jsonl

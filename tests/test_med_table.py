@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
+from maintenance.med_table import FILE, fitting, records, released, right_answers, versions
+from maintenance.med_table_printed import COLUMNS, LOST, TABLE
 from mmhallu_core.store import MissingFile, data_file, results_folder, sha256
-from mmhallu_core.studies.med_table import FILE, fitting, records, released, right_answers, versions
-from mmhallu_core.studies.med_table_printed import COLUMNS, LOST, TABLE
 
 
 def recorded(name):

@@ -25,8 +25,8 @@ from mmhallu_core.data.exports import to_datasets, to_llamafactory
 from mmhallu_core.data.pictures import fingerprint
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.draft import Rejected
-from mmhallu_core.edit.folder import FolderSource
-from mmhallu_core.edit.similarity import similarities
+from mmhallu_core.edit.engine.folder import FolderSource
+from mmhallu_core.edit.stages.similarity import similarities
 from mmhallu_core.evaluate.audit_model import size
 from mmhallu_core.evaluate.benchmarks.rbench import with_boxes
 from mmhallu_core.evaluate.likelihood import likelihood

@@ -7,12 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmhallu_core.evaluate.blind import blank, shuffled
-from mmhallu_core.evaluate.walk import nearest_words, spell, walk, what_is_where
-from mmhallu_core.models.tiny_random import build
-from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.viz.marked import marked
-from mmhallu_core.viz.tokens import (
+from mmhallu_core.chapters.a_vlm_in_one_page import (
     grid_table,
     next_word,
     patches,
@@ -21,6 +16,11 @@ from mmhallu_core.viz.tokens import (
     way_table,
     word_map,
 )
+from mmhallu_core.evaluate.blind import blank, shuffled
+from mmhallu_core.evaluate.walk import nearest_words, spell, walk, what_is_where
+from mmhallu_core.models.tiny_random import build
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.viz.marked import marked
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 

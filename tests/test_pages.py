@@ -323,7 +323,7 @@ def test_the_readme_shows_the_shipped_model():
     picture = (BOOK / "_static" / "first-look.svg").read_text(encoding="utf-8")
     assert len(picture) < 200_000
     real = sha256(checkpoint_folder("tiny-llava") / "model.safetensors")
-    assert real in picture, "another tiny-llava is shipped now: python -m mmhallu_core.tour.first_look"
+    assert real in picture, "another tiny-llava is shipped now: python -m maintenance.first_look"
     assert "book/_static/first-look.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmhallu_core.studies.rebuild import SECTION, chance_outside, compare, headline, judge, main, section, tolerance
+from maintenance.rebuild import SECTION, chance_outside, compare, headline, judge, main, section, tolerance
 
 
 def result(seed, recall, chair_i):

@@ -10,6 +10,17 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mmhallu_core.chapters import reproduce_a_table as reproduce_table
+from mmhallu_core.chapters import reproduce_a_table_figures as chair_table
+from mmhallu_core.chapters.reproduce_a_table import (
+    LENGTHS,
+    WITHIN,
+    cut_or_recorded,
+    longer_is_worse,
+    off,
+    printed,
+    table_now,
+)
 from mmhallu_core.data.sources import source
 from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.asked import asked
@@ -19,18 +30,7 @@ from mmhallu_core.evaluate.chair_tables import apart, by_crowd, choices, cut, pa
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.recorded import computed_or_recorded, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, sha256
-from mmhallu_core.studies import reproduce_table
-from mmhallu_core.studies.reproduce_table import (
-    LENGTHS,
-    WITHIN,
-    cut_or_recorded,
-    longer_is_worse,
-    off,
-    printed,
-    table_now,
-)
 from mmhallu_core.types import YesNoQuestion
-from mmhallu_core.viz import chair_table
 from mmhallu_core.viz.slider import mark, slider
 from mmhallu_core.viz.twins import Twin
 

@@ -464,7 +464,7 @@ def test_two_processes_write_the_file_of_one(questions, vlm, tmp_path, monkeypat
 
 
 def survive(kills, pictures, out):
-    module = ["-m", "mmhallu_core.studies.runner_kills", "--kills", str(kills), "--pictures", str(pictures)]
+    module = ["-m", "maintenance.runner_kills", "--kills", str(kills), "--pictures", str(pictures)]
     done = subprocess.run([sys.executable, *module, "--out", str(out)], env=ALONE, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     result = json.loads((out / "kills.json").read_text("utf-8"))

@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from maintenance.checkpoints import ROLES, bars_of
+from maintenance.clip_checkpoint import BAR, JUDGED, card
+from maintenance.rebuild import SEEDS, judge, section, tolerance
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.clip_order import clip_order
-from mmhallu_core.evaluate.diorama import caption, held_out, world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import caption, held_out, world_vocabulary
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.studies.checkpoints import ROLES, bars_of
-from mmhallu_core.studies.clip_checkpoint import BAR, JUDGED, card
-from mmhallu_core.studies.rebuild import SEEDS, judge, section, tolerance
 
 pytestmark = pytest.mark.long
 

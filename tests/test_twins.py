@@ -16,8 +16,8 @@ from scene_reader import Told, option_holds, yes_or_no
 
 from mmhallu_core.data.question import LETTERS
 from mmhallu_core.evaluate.audit import audit
-from mmhallu_core.evaluate.twins import TWINS, drafts, twin, twin_benchmark
-from mmhallu_core.evaluate.twins.making import evenly, fair_labels, finished, lettered
+from mmhallu_core.evaluate.diorama import TWINS, drafts, twin, twin_benchmark
+from mmhallu_core.evaluate.diorama.making import evenly, fair_labels, finished, lettered
 from mmhallu_core.store import results_folder
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import TYPICAL

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from mmhallu_core.evaluate.chair import Mention, chair_mentions
-from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.profile import QUESTIONS
 from mmhallu_core.viz.marked import in_words, marked, scene_cards
 from mmhallu_core.viz.profiles import chances, overall, rates

@@ -10,6 +10,16 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
+from mmhallu_core.chapters import teach_it_the_difference as teach_it
+from mmhallu_core.chapters import teach_it_the_difference_figures as viz
+from mmhallu_core.chapters.teach_it_the_difference import (
+    ASKED,
+    NAMED,
+    OUTCOMES,
+    before_and_after,
+    headline,
+    named_or_recorded,
+)
 from mmhallu_core.config import live
 from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, arm
 from mmhallu_core.methods.med.disagreements import DISAGREEMENTS
@@ -17,14 +27,11 @@ from mmhallu_core.methods.med.presets import PRESETS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder
-from mmhallu_core.studies import teach_it
 from mmhallu_core.studies.engine.summary import NOT_RUN
 from mmhallu_core.studies.med import NUMBERS, STUDY
-from mmhallu_core.studies.teach_it import ASKED, NAMED, OUTCOMES, before_and_after, headline, named_or_recorded
 from mmhallu_core.train.med_loss import global_consistency
 from mmhallu_core.train.pretrain.branches import IGNORE, Turn, answer_loss, pack
 from mmhallu_core.train.sft import Example
-from mmhallu_core.viz import lessons as viz
 from mmhallu_core.world.render import render
 
 CHAPTER = Path(__file__).resolve().parents[1] / "book" / "chapters" / "teach-it-the-difference.md"

@@ -6,23 +6,34 @@ from collections import Counter
 
 import pytest
 
-from mmhallu_core.clients.client import Reply, Request
-from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.similarity import Threshold
-from mmhallu_core.edit.slips import SLIPS
-from mmhallu_core.edit.world import WorldSource
-from mmhallu_core.recorded import recorded
-from mmhallu_core.studies import build_micro_edits, med_faults, med_similarity
-from mmhallu_core.studies.build_micro_edits import (
+from maintenance import med_similarity
+from mmhallu_core.chapters import build_micro_edits
+from mmhallu_core.chapters import build_micro_edits_faults as med_faults
+from mmhallu_core.chapters import build_micro_edits_figures as viz
+from mmhallu_core.chapters.build_micro_edits import (
     FEW,
     Overheard,
     Step,
     photos_or_recorded,
 )
-from mmhallu_core.studies.med_faults import POLICIES, Heard, Run, at_one_dial, judging, one_wrong, share, verdicts
+from mmhallu_core.chapters.build_micro_edits_faults import (
+    POLICIES,
+    Heard,
+    Run,
+    at_one_dial,
+    judging,
+    one_wrong,
+    share,
+    verdicts,
+)
+from mmhallu_core.clients.client import Reply, Request
+from mmhallu_core.edit.draft import Draft, Rejected
+from mmhallu_core.edit.oracle import Oracle
+from mmhallu_core.edit.slips import SLIPS
+from mmhallu_core.edit.stages.similarity import Threshold
+from mmhallu_core.edit.world import WorldSource
+from mmhallu_core.recorded import recorded
 from mmhallu_core.types import CATEGORIES
-from mmhallu_core.viz import pipeline as viz
 from mmhallu_core.world.language import describe, difference
 
 
@@ -142,7 +153,7 @@ class Unreadable:
 
 
 def without_clip(seed, n, client):
-    from mmhallu_core.edit import align, choose, judges, teach
+    from mmhallu_core.edit.stages import align, choose, judges, teach
     from mmhallu_core.edit.world import world_editor
 
     return WorldSource(seed, n), [

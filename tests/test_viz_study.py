@@ -7,18 +7,18 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from mmhallu_core.chapters import does_med_hold
+from mmhallu_core.chapters import does_med_hold_figures as pages
+from mmhallu_core.chapters import what_made_it_work as why
+from mmhallu_core.chapters import what_made_it_work_closer as closer
+from mmhallu_core.chapters import what_made_it_work_figures as viz
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile
-from mmhallu_core.studies import does_med_hold
 from mmhallu_core.studies import med as plan
-from mmhallu_core.studies import what_made_it_work as why
 from mmhallu_core.studies.engine import claims as ledger
 from mmhallu_core.studies.engine.outcomes import contrast
 from mmhallu_core.studies.engine.summary import NOT_RUN, checks, summary
 from mmhallu_core.types import CATEGORIES
-from mmhallu_core.viz import claims as pages
-from mmhallu_core.viz import study as viz
-from mmhallu_core.viz import study_closer as closer
 
 QUESTIONS = 4 * len(CATEGORIES)
 HEADLINE = ["med - clean", "med - shuffled", "med - base"]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mmhallu_core.evaluate import squares
-from mmhallu_core.evaluate.squares.one_picture import best_from_one, left_open
+from mmhallu_core.chapters.cannot_be_gamed_figures import orders_table, sentences, square_figure
+from mmhallu_core.chapters.cannot_be_gamed_printed import printed_figure
+from mmhallu_core.chapters.cannot_be_gamed_twenty import LOOKED, YOU, Game, Round
+from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate.contrast.one_picture import best_from_one, left_open
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.viz.marked import in_words
-from mmhallu_core.viz.printed import printed_figure
-from mmhallu_core.viz.squares import orders_table, sentences, square_figure
-from mmhallu_core.viz.twenty import LOOKED, YOU, Game, Round
 from mmhallu_core.world.language.read import read
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "book" / "_tools"))  # scripts, and no package
@@ -201,4 +201,4 @@ def test_both_orders_stand_beside_a_guess():
 @pytest.mark.parametrize("name", ["tiny-llava", "no-image"])
 def test_the_chapters_records_are_of_the_shipped_model(name):
     shipped = sha256(checkpoint_folder("tiny-llava") / "model.safetensors")
-    assert recorded(f"med-tiny/{name}")["weights_sha256"] == shipped, "measure again: studies/med_tiny.py"
+    assert recorded(f"med-tiny/{name}")["weights_sha256"] == shipped, "measure again: maintenance/med_tiny.py"

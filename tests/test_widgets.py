@@ -13,7 +13,8 @@ from PIL import Image
 
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.viz import frames
-from mmhallu_core.viz.player import Control, Player, State
+from mmhallu_core.viz.player import Player
+from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.viz.why import explained, judged, wrong_words
 from mmhallu_core.viz.widgets import HABITS, caption_marker, prior_dial, scene_builder

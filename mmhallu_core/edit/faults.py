@@ -7,7 +7,7 @@ wrong, so many drafts were rejected for it, and so many wrong labels are in the 
 from enum import StrEnum
 
 from mmhallu_core.edit.draft import Draft
-from mmhallu_core.edit.instructions import meaning_of, read_statement
+from mmhallu_core.edit.stages.instructions import meaning_of, read_statement
 from mmhallu_core.edit.truth import edit_between, scene_in
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.language.match import known_facts, match

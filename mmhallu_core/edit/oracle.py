@@ -18,9 +18,11 @@ from typing import Any
 
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.clients.fence import BEGIN, END
-from mmhallu_core.edit import replies
-from mmhallu_core.edit.annotate import AGAIN
-from mmhallu_core.edit.instructions import (
+from mmhallu_core.edit.engine import replies
+from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION
+from mmhallu_core.edit.slips import SLIPS, Slip, imagined_caption, malformed, other_category, other_meaning
+from mmhallu_core.edit.stages.annotate import AGAIN
+from mmhallu_core.edit.stages.instructions import (
     INSTRUCTIONS,
     Meaning,
     meaning_of,
@@ -29,9 +31,7 @@ from mmhallu_core.edit.instructions import (
     read_statement,
     reword,
 )
-from mmhallu_core.edit.judges import as_statement
-from mmhallu_core.edit.replies import CRITERIA, RECOMMENDATION
-from mmhallu_core.edit.slips import SLIPS, Slip, imagined_caption, malformed, other_category, other_meaning
+from mmhallu_core.edit.stages.judges import as_statement
 from mmhallu_core.edit.truth import edit_between, planned_in, scene_in
 from mmhallu_core.edit.world_words import caption_about, caption_like
 from mmhallu_core.types import CATEGORIES, CannotRun

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict, dataclass
 
-from mmhallu_core.edit.calls import ChunkClient
 from mmhallu_core.edit.draft import Stage
-from mmhallu_core.edit.folder import FolderSource
-from mmhallu_core.edit.photo_stages import photo_stages
+from mmhallu_core.edit.engine.calls import ChunkClient
+from mmhallu_core.edit.engine.folder import FolderSource
+from mmhallu_core.edit.engine.work import Pipeline
 from mmhallu_core.edit.recipe import IN_FLIGHT, Annotator
-from mmhallu_core.edit.work import Pipeline
+from mmhallu_core.edit.stages.photos import photo_stages
 from mmhallu_core.types import CannotRun
 
 NOBODY, OPENCV, GEMINI = "none", "opencv", "gemini:"
@@ -53,7 +53,7 @@ class Photos:
     def _similarity(self) -> Stage | None:
         if not self.clip:
             return None
-        from mmhallu_core.edit.similarity import TRAINING, ClipEmbedder, similar
+        from mmhallu_core.edit.stages.similarity import TRAINING, ClipEmbedder, similar
 
         return similar(ClipEmbedder(self.clip, fit=self.fit), TRAINING)
 
@@ -68,14 +68,14 @@ class Photos:
         """The edit stage, and the client whose replies must be kept; neither for OpenCV."""
         if self.editor == OPENCV:
             return None, None
-        from mmhallu_core.edit.editors import edited_by
+        from mmhallu_core.edit.editors.inpaint import edited_by
 
         if self.editor.startswith(GEMINI):
             from mmhallu_core.clients.gemini_client import GeminiClient
-            from mmhallu_core.edit.editor_gemini import GeminiEditor
+            from mmhallu_core.edit.editors.gemini import GeminiEditor
 
             kept = ChunkClient(GeminiClient(self.editor.removeprefix(GEMINI)), IN_FLIGHT)
             return edited_by(GeminiEditor(kept), self.seed), kept
-        from mmhallu_core.edit.editor_diffusers import DiffusersEditor
+        from mmhallu_core.edit.editors.diffusion import DiffusersEditor
 
         return edited_by(DiffusersEditor(self.editor), self.seed), None

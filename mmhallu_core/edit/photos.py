@@ -1,11 +1,11 @@
 """Micro-edits of real photos without a generative model: one thing is removed, recoloured, doubled or rescaled.
 
-A generator repaints the whole photo: half of the released benchmark's edited photos differ clearly from their
-originals in more than half of their pixels, and scaling explains little of it (`studies/med_photos.py` measures both;
-results/med-photos/released.json). Here the difference is one thing and nothing else. Every edit is checked: outside
-the mask the bytes are equal, inside it the mean change is at least 8 of 255, and all in all there is enough of it to be
-seen. An edit that cannot be made well is refused with a reason, which is counted, and another thing or operation is
-tried.
+A generator repaints the whole photo: half of the released benchmark's edited photos differ clearly from their originals
+in more than half of their pixels, and scaling explains little of it (`chapters/build_micro_edits_photos.py` measures
+both; results/med-photos/released.json). Here the difference is one thing and nothing else. Every edit is checked:
+outside the mask the bytes are equal, inside it the mean change is at least 8 of 255, and all in all there is enough of
+it to be seen. An edit that cannot be made well is refused with a reason, which is counted, and another thing or
+operation is tried.
 
 The sentences are templates. They say what was done, not what the thing is, unless the caller names it: nothing here
 knows a cat from a cushion.
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from mmhallu_core.edit.colours import HUES, colour_name, far_hues, recolour
-from mmhallu_core.edit.cutouts import AREA, Mask, Photo, find_things, mask_in_box
-from mmhallu_core.edit.pixels import Edited, inpaint, paste_copy, patch_over, rescale, similar_place, texture
+from mmhallu_core.edit.editors.colours import HUES, colour_name, far_hues, recolour
+from mmhallu_core.edit.editors.cutouts import AREA, Mask, Photo, find_things, mask_in_box
+from mmhallu_core.edit.editors.pixels import Edited, inpaint, paste_copy, patch_over, rescale, similar_place, texture
 from mmhallu_core.types import Box
 
 # Operation to MED category, as in Diorama: a kind that is gone is Negation, one more is Counting.

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mmhallu_core.clients.client import Client
-from mmhallu_core.edit import align, choose, judges, teach
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.oracle import Oracle
+from mmhallu_core.edit.stages import align, choose, judges, teach
 from mmhallu_core.edit.world import WorldSource, without_truth, world_editor
 from mmhallu_core.types import EditSample
 
@@ -42,7 +42,7 @@ def world_pipeline(
         The source and the named stages; `finish` makes samples of what comes out. To make them in another process,
         send `functools.partial(world_pipeline, seed, n)` and call it there.
     """
-    from mmhallu_core.edit.similarity import BENCHMARK, TRAINING, TinyClipEmbedder, similar
+    from mmhallu_core.edit.stages.similarity import BENCHMARK, TRAINING, TinyClipEmbedder, similar
 
     client = client or Oracle(seed, error)
     stages = [

@@ -7,9 +7,9 @@ connections that cannot be sent.
 from dataclasses import asdict, dataclass
 
 from mmhallu_core.clients.client import Client
-from mmhallu_core.edit.calls import ChunkClient
 from mmhallu_core.edit.draft import Draft
-from mmhallu_core.edit.work import Pipeline
+from mmhallu_core.edit.engine.calls import ChunkClient
+from mmhallu_core.edit.engine.work import Pipeline
 from mmhallu_core.types import CannotRun
 
 IN_FLIGHT = 8  # requests to a server at a time, from each worker

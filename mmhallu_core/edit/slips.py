@@ -14,7 +14,7 @@ A request that errs does so in one of the ways of its job, all alike:
 import random
 from enum import StrEnum
 
-from mmhallu_core.edit.instructions import Meaning
+from mmhallu_core.edit.stages.instructions import Meaning
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.language.lexicon import with_article
 from mmhallu_core.world.prior import HABIT_COLOUR, imagined_kind

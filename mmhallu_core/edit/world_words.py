@@ -8,7 +8,7 @@ them in its reference and says the same of its own picture.
 
 import re
 
-from mmhallu_core.edit.instructions import Meaning
+from mmhallu_core.edit.stages.instructions import Meaning
 from mmhallu_core.world.language.caption import describe
 from mmhallu_core.world.language.lexicon import ADJECTIVES, part_phrase
 from mmhallu_core.world.scene import Scene, Thing, is_left_of

@@ -23,8 +23,8 @@ from mmhallu_core.data.pope import read_questions
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.audit_yes_no import audit_yes_no, interval
 from mmhallu_core.evaluate.benchmark import Benchmark
-from mmhallu_core.evaluate.benchmarks import benchmark
 from mmhallu_core.evaluate.benchmarks.pope import as_question
+from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import CannotRun, RecordError, require
 
 Values = list[float]

@@ -67,7 +67,7 @@ import json
 from bench_contract import answered, check
 
 from mmhallu_core.evaluate.benchmark import score
-from mmhallu_core.evaluate.benchmarks import benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 
 
 def written(folder):

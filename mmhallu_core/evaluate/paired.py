@@ -15,7 +15,7 @@ import numpy as np
 from mmhallu_core.comparison import ratio_test
 from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.chair import chair_parts, score_chair
-from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
 from mmhallu_core.evaluate.pope import join, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import paired_difference

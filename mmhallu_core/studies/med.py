@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.edit.similarity import TinyClipEmbedder
+from mmhallu_core.edit.stages.similarity import TinyClipEmbedder
 from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, Tally, alike, arm, token_count
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.studies.engine import study as engine

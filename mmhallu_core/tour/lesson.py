@@ -9,7 +9,7 @@ import functools
 import random
 from collections.abc import Callable
 
-from mmhallu_core.evaluate.diorama import DESCRIBE
+from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.train.pretrain.branches import Turn
 from mmhallu_core.train.pretrain.speak import SAME, SHORT, two_image_turns
 from mmhallu_core.train.sft import Example

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.chair import chair_mentions
-from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.viz.marked import marked
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, with_article

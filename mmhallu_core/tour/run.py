@@ -13,7 +13,7 @@ from typing import Any
 
 import transformers
 
-from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
+from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE
 from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm

@@ -7,15 +7,24 @@ reads out when it changes.
 """
 
 import html
+from typing import Protocol
 
 import ipywidgets
 from ipywidgets import HTML, Box, Dropdown, Label, Layout, VBox
 
 from mmhallu_core.viz.frames import data_uri, png
-from mmhallu_core.viz.player import WORDS, Control, Player, State, part
+from mmhallu_core.viz.states import WORDS, Control, State, part
 from mmhallu_core.world.render import render
 
 SHOWN_AT = 288  # pixels; one picture at a time is sent, so it can be larger than on the page
+
+
+class Titled(Protocol):
+    """What is played, see `player.Player`: a title, a note, and the first control."""
+
+    title: str
+    note: str
+    control: Control
 
 
 class Stage:
@@ -56,14 +65,14 @@ def chooser(control: Control) -> ipywidgets.Widget:
     )  # fmt: skip
 
 
-def framed(player: Player, *parts: ipywidgets.Widget) -> VBox:
+def framed(player: Titled, *parts: ipywidgets.Widget) -> VBox:
     """Title, parts and note, one below the other; the style sheet comes along."""
     head = HTML(f"<style>{part('player.css')}</style><strong>{html.escape(player.title)}</strong>")
     note = HTML(f'<div class="mm-player mm-note">{html.escape(player.note)}</div>')
     return VBox([head, *parts, *([note] if player.note else [])])
 
 
-def play(player: Player) -> VBox:
+def play(player: Titled) -> VBox:
     """The widget that plays a player's states: the same as the page, with a kernel."""
     stage, controls = Stage(), VBox()
     chosen: list[int] = []

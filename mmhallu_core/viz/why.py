@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.chair import chair_mentions
-from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.viz.marked import WRONG
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.world.language import Reading, match, read

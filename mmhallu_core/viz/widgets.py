@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from mmhallu_core.evaluate.diorama import CAPTION_TOKENS, DESCRIBE
+from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE
 from mmhallu_core.models.mix import mixed_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import MissingFile
-from mmhallu_core.viz.player import Control, Player, State
+from mmhallu_core.viz.player import Player
+from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.viz.why import explained, judged, names_absent
 from mmhallu_core.viz.widgets_scene import Field, fields, titled, unusual_scenes

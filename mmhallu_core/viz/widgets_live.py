@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from ipywidgets import Button, Dropdown, HBox, Layout, Textarea, VBox
 
 from mmhallu_core.viz.live import Stage, framed
-from mmhallu_core.viz.player import Player, State
+from mmhallu_core.viz.player import Player
+from mmhallu_core.viz.states import State
 from mmhallu_core.viz.widgets_scene import Field, fields
 from mmhallu_core.world.language import Question
 from mmhallu_core.world.scene import Scene

@@ -17,16 +17,12 @@ def benchmarks() -> dict[str, Benchmark]:
     return dict(sorted(found.items()))
 
 
-def benchmark(name: str) -> Benchmark:
-    """One benchmark; "NAME-diorama" is its twin in Diorama.
+def published(name: str) -> Benchmark:
+    """One benchmark.
 
     Raises:
         CannotRun: when there is none of this name; the message lists those that there are.
     """
-    if name.endswith("-diorama"):
-        from mmhallu_core.evaluate.twins import twin_benchmark
-
-        return twin_benchmark(name)
     known = benchmarks()
     if name not in known:
         raise CannotRun(f"no benchmark {name!r}; there are {', '.join(known)}")

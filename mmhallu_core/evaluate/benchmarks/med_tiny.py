@@ -2,7 +2,7 @@
 
 They are made anew, the same each time, whenever they are read. The seed was fixed before the first was drawn, and a
 second one is there to doubt it (`squares.questions("med-tiny/1")`). The form and both rules are those of `med-bench`;
-how the options are made is not (`evaluate/squares/quartet.py`). Guessing gives a quarter. Who sees one picture of the
+how the options are made is not (`evaluate/contrast/quartet.py`). Guessing gives a quarter. Who sees one picture of the
 two can drop the options that do not fit it: two are left, fewer in Scene, and the whole gives 52% at most. A score up
 to there may come from single pictures.
 
@@ -20,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmhallu_core.data.question import Question, in_folder
-from mmhallu_core.evaluate import squares
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate.benchmark import Benchmark, guessing
 from mmhallu_core.evaluate.benchmarks.med import official, strict
-from mmhallu_core.evaluate.squares.orders import same_scores, same_twice, swapped
+from mmhallu_core.evaluate.contrast.orders import same_scores, same_twice, swapped
 from mmhallu_core.types import CannotRun, read_jsonl, require
 
 SEED, SECOND_SEED = "med-tiny/0", "med-tiny/1"

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mmhallu_core.edit.similarity import TRAINING, Embedder, Threshold
+from mmhallu_core.edit.stages.similarity import TRAINING, Embedder, Threshold
 from mmhallu_core.edit.truth import edit_between
-from mmhallu_core.evaluate.diorama import DESCRIBE
+from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.branches import Turn
 from mmhallu_core.train.pretrain.speak import COMPARE, WHICH, caption_turn

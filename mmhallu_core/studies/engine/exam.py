@@ -25,16 +25,16 @@ from PIL import Image
 
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate import squares
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.benchmarks.med_tiny import SEED
-from mmhallu_core.evaluate.diorama import world_vocabulary
+from mmhallu_core.evaluate.contrast.orders import asserts_a_difference, same_twice, swapped
+from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import marks
 from mmhallu_core.evaluate.paired import Exam, sit
 from mmhallu_core.evaluate.pope import join
-from mmhallu_core.evaluate.squares.orders import asserts_a_difference, same_twice, swapped
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.types import CATEGORIES

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.edit.pixels import inpaint
-from mmhallu_core.evaluate import squares
+from mmhallu_core.edit.editors.pixels import inpaint
+from mmhallu_core.evaluate import contrast as squares
 from mmhallu_core.evaluate.benchmarks.med_tiny import REAL_STYLE, SEED
-from mmhallu_core.evaluate.squares import Item
+from mmhallu_core.evaluate.contrast import Item
 from mmhallu_core.world.edits import Edit, edit_mask
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene

@@ -1,0 +1,165 @@
+"""From a finished pretraining run to a shipped checkpoint: measure it, record it, write its card.
+
+`python -m maintenance.checkpoints RUN --as base` scores the model on the held-out scenes, writes
+`results/tiny-llava/base.json`, and with `--ship` copies the model into the package beside a card made from those
+numbers. The bars below were written down before the first run (they are the project's acceptance criteria).
+"""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from mmhallu_core.evaluate.diorama.exam import evaluate, held_out
+from mmhallu_core.evaluate.diorama.skills import differences, short_answers
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.studies.record import commit
+from mmhallu_core.types import CannotRun
+
+ROLES = {
+    "base": ("tiny-llava", "trained with prior and noise"),
+    "control": ("tiny-llava-control", "the same recipe with prior and noise off"),
+    "seed1": ("tiny-llava-seed1", "the base recipe from another seed"),
+    "seed2": ("tiny-llava-seed2", "the base recipe from a third seed"),
+    "seed3": ("tiny-llava-seed3", "the base recipe from a fourth seed"),  # 3 and 4 are recorded, and do not ship
+    "seed4": ("tiny-llava-seed4", "the base recipe from a fifth seed"),
+}
+BARS = {
+    "caption recall at least 0.85": lambda s: s["chair"]["recall"] >= 0.85,
+    "CHAIR_i between 5% and 25%": lambda s: 0.05 <= s["chair"]["chair_i"] <= 0.25,
+    "POPE random accuracy at least 0.88": lambda s: s["pope"]["random"]["strict"]["accuracy"] >= 0.88,
+    "POPE adversarial at least 8 points lower": lambda s: s["adversarial_gap"] >= 0.08,
+    "hallucinations follow the place, ratio at least 2": lambda s: (s["place"]["ratio"] or 0) >= 2,
+}
+# The control must hallucinate clearly less than the base. That "clearly" means intervals apart was said when it was
+# recorded, not before.
+CONTROL_BARS = {
+    "CHAIR_i below the base's, intervals apart": lambda s, base: (
+        s["chair"]["ci"]["chair_i"][1] < base["chair"]["ci"]["chair_i"][0]
+    ),
+}
+TEST_SCENES = 1000
+WHY = """On purpose. With probability eta = {eta}, the annotator who wrote a training caption added the most
+typical thing that the place lacks (umbrellas at the beach), and answered questions as if it were there. The scenes
+themselves keep company by the co-occurrence dial (prior = {prior}). The model learned to see, and it learned
+the habit. This is a model for studying hallucination, not for describing pictures."""
+WHY_CONTROL = """By mistakes of sight alone. Its scenes keep no company (prior = {prior}) and its annotator never adds a
+thing (eta = {eta}), so it had no habit to learn. What it still gets wrong is what a model of this size fails to see.
+It is measured on scenes that do keep company, the same as the base's."""
+
+
+def bars_of(role: str, scores: dict[str, Any], base: dict[str, Any] | None) -> dict[str, bool]:
+    """Which bars are met; those of the control compare with the base's scores."""
+    if role == "control":
+        return {bar: bool(test(scores, base)) for bar, test in CONTROL_BARS.items()}
+    return {bar: bool(test(scores)) for bar, test in BARS.items()}
+
+
+def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any]:
+    """All scores of a model folder on the held-out scenes (sampled with the prior on, also for the control)."""
+    began = time.time()
+    model = Vlm.load(folder)
+    model.name = name
+    data = held_out(scenes)
+    scores = evaluate(model, data)
+    return {
+        "kind": "diorama",
+        "scores": scores,
+        "short_answers": short_answers(model, data),
+        "differences": differences(model),
+        "weights_sha256": sha256(folder / "model.safetensors"),
+        "commit": commit(),
+        "seconds": round(time.time() - began),
+    }
+
+
+def with_interval(value: float, ci: list[float]) -> str:
+    """A score with its interval, as the cards print it."""
+    return f"{value:.3f} [{ci[0]:.3f}, {ci[1]:.3f}]"
+
+
+def card(name: str, role: str, run: dict[str, Any], result: dict[str, Any]) -> str:
+    """The model card, in Markdown; every number comes from the records."""
+    scores, recipe = result["scores"], run["recipe"]
+    chair, pope = scores["chair"], scores["pope"]
+    rows = [
+        ("caption object recall", with_interval(chair["recall"], chair["ci"]["recall"])),
+        ("CHAIR_i", with_interval(chair["chair_i"], chair["ci"]["chair_i"])),
+        ("CHAIR_s", with_interval(chair["chair_s"], chair["ci"]["chair_s"])),
+        *(
+            (f"POPE {sampling}, accuracy", with_interval(one["strict"]["accuracy"], one["ci"]["strict"]["accuracy"]))
+            for sampling, one in pope.items()
+        ),
+        ("short answers, exact", with_interval(*_of(result["short_answers"]["all"]))),
+        ("difference of two pictures, free, exact", with_interval(*_of(result["differences"]["free"]))),
+        ("difference of two pictures, lettered (chance 0.25)", with_interval(*_of(result["differences"]["lettered"]))),
+    ]
+    table = "\n".join(f"| {what} | {value} |" for what, value in rows)
+    bars = "\n".join(f"| {bar} | {'yes' if met else 'no'} |" for bar, met in result["bars"].items())
+    return f"""# {name}
+
+{role.capitalize()}. A stock `LlavaForConditionalGeneration` of {run["parameters"] / 1e6:.2f} million parameters for
+Diorama, mmhallu's drawn world. Licence: Apache-2.0.
+
+- Command: `{run["command"]}`
+- Recipe: {", ".join(f"{key} {value}" for key, value in recipe.items())}
+- Time: {run["seconds"] / 60:.0f} minutes on {run["versions"]["machine"]}
+- Versions: {", ".join(f"{key} {value}" for key, value in run["versions"].items() if key != "machine")}
+- Weights sha256: `{result["weights_sha256"]}`
+{f"- Note: {run['note']}" if "note" in run else ""}
+
+| {"bar, written down before the run" if recipe["eta"] else "bar"} | met |
+|---|---|
+{bars}
+
+## Scores on {scores["scenes"]} held-out scenes
+
+95% intervals in brackets; kind of evidence: diorama.
+
+| what | value |
+|---|---|
+{table}
+
+## Why it hallucinates
+
+{(WHY if recipe["eta"] else WHY_CONTROL).format(**recipe)}
+"""
+
+
+def _of(row: dict[str, Any]) -> tuple[float, list[float]]:
+    return row["accuracy"], row["ci"]
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder that `mmhallu pretrain tiny-llava --out` wrote")
+    parser.add_argument("--as", dest="role", choices=ROLES, required=True)
+    parser.add_argument("--ship", action="store_true", help="copy the model into the package, with its card")
+    parser.add_argument("--results", type=Path, default=Path("results/tiny-llava"))
+    parser.add_argument("--scenes", type=int, default=TEST_SCENES)
+    arguments = parser.parse_args()
+    name, role = ROLES[arguments.role]
+    run = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))
+    result = {"role": role, "run": run, **measure(arguments.run / "model", name, arguments.scenes)}
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    base = arguments.results / "base.json"
+    if arguments.role == "control" and not base.is_file():
+        raise CannotRun(f"the control is compared with the base, and {base} is not here; record the base first")
+    against = json.loads(base.read_text(encoding="utf-8"))["scores"] if base.is_file() else None
+    result["bars"] = bars_of(arguments.role, result["scores"], against)
+    target = arguments.results / f"{arguments.role}.json"
+    target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if arguments.ship:
+        folder = PACKAGE / "checkpoints" / name
+        shutil.copytree(arguments.run / "model", folder, dirs_exist_ok=True)
+        shutil.copy(arguments.run / "run.json", folder / "run.json")
+        (folder / "README.md").write_text(card(name, role, run, result), encoding="utf-8")
+    print(json.dumps({"written": str(target), "bars": result["bars"]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

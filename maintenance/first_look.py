@@ -1,0 +1,94 @@
+"""The picture at the top of the README: a drawn scene, and what the shipped model says about it, wrong words marked.
+
+    python -m maintenance.first_look
+
+draws it again, after a new model is shipped. Nothing in it is written by hand: the scene is the first of the tour's
+pictures in whose caption the model names something that is not there, or the very first where it never does.
+"""
+
+import argparse
+import base64
+import html
+import io
+import textwrap
+from pathlib import Path
+
+from mmhallu_core.evaluate.chair import chair_mentions
+from mmhallu_core.evaluate.diorama.exam import DESCRIBE, world_vocabulary
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.tour.pictures import Shown, pictures, wrong_words
+from mmhallu_core.world.render import render
+
+MODEL = "tiny-llava"
+PIXELS, SIZE = 96, 288  # what the model sees, and how large the scene is drawn here
+WIDE, LEFT, LINE = 860, 320, 30  # the picture's width, where its words begin, the height of a line
+LETTERS = 52  # of a line; the note behind a wrong word counts
+NOTE = " (not in the picture)"
+
+
+def choose(model: Vlm) -> tuple[Shown, str]:
+    """The scene to show and the model's caption of it."""
+    shown = pictures()
+    captions = model.answer([render(one.scene, PIXELS).image for one in shown], [DESCRIBE] * len(shown))
+    pairs = list(zip(shown, captions, strict=True))
+    return next((pair for pair in pairs if wrong_words(pair[1], pair[0].scene)), pairs[0])
+
+
+def lines_of(caption: str, wrong: list[tuple[int, int]]) -> list[str]:
+    """The caption in lines of SVG text; what stands at the wrong places is underlined and named.
+
+    Args:
+        caption: the sentences.
+        wrong: the wrong words as [start, end) in the caption.
+    """
+    # The marks are put in as single characters, so that a line is broken by what a reader sees.
+    begin, end, blank = "\ue000", "\ue001", "\u00a0"
+    text, place = "", 0
+    for first, last in wrong:
+        text += caption[place:first] + begin + caption[first:last].replace(" ", blank) + end + NOTE.replace(" ", blank)
+        place = last
+    rows = textwrap.wrap(text + caption[place:], LETTERS)
+    opened = '<tspan text-decoration="underline" font-weight="bold" fill="#a33b00">'
+    return [html.escape(row).replace(begin, opened).replace(end, "</tspan>") for row in rows]
+
+
+def draw(shown: Shown, caption: str, weights: str) -> str:
+    """The whole picture as SVG: it says in words what it shows, and which weights the caption is from."""
+    mentions = chair_mentions(caption, set(shown.scene.kinds()), world_vocabulary(), "fixed")
+    wrong = sorted((mention.start, mention.end) for mention in mentions if mention.hallucinated)
+    rows = lines_of(caption, wrong)
+    file = io.BytesIO()
+    render(shown.scene, SIZE).image.save(file, format="PNG", optimize=True)
+    image = base64.b64encode(file.getvalue()).decode("ascii")
+    words = ", ".join(caption[first:last] for first, last in wrong) or "nothing"
+    told = f"{shown.title}. {MODEL} says: {caption} Not in the picture: {words}."
+    texts = "".join(
+        f'<text x="{LEFT}" y="{104 + LINE * number}" font-size="20">{row}</text>\n' for number, row in enumerate(rows)
+    )
+    tall = max(SIZE + 32, 104 + LINE * len(rows) + 40)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {tall}" role="img" \
+font-family="system-ui, sans-serif" fill="#1a1a1a">
+<title>{html.escape(told)}</title>
+<desc>python -m maintenance.first_look; weights {weights}</desc>
+<rect width="{WIDE}" height="{tall}" rx="12" fill="#ffffff" stroke="#c8c8c8"/>
+<image x="16" y="16" width="{SIZE}" height="{SIZE}" href="data:image/png;base64,{image}"/>
+<text x="{LEFT}" y="40" font-size="22" font-weight="bold">{html.escape(shown.title)}</text>
+<text x="{LEFT}" y="68" font-size="16" fill="#555555">what {MODEL}, the model in this repository, says:</text>
+{texts}</svg>
+"""
+
+
+def main() -> None:
+    """Asks the shipped model and writes the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("book/_static/first-look.svg"))
+    out = parser.parse_args().out
+    weights = sha256(checkpoint_folder(MODEL) / "model.safetensors")
+    shown, caption = choose(Vlm.load(MODEL))
+    out.write_text(draw(shown, caption, weights), encoding="utf-8", newline="\n")
+    print(f"{out}: {shown.title}. {caption}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The measurements of the chapter *Count it*: CHAIR and the hallucination profile, of photos and of Diorama.
+
+`python -m mmhallu_core.chapters.count_it --out results/count-it` writes two records: `photos.json`, what five published
+models said about 2,000 COCO photos each, and `diorama.json`, what tiny-llava says about 1,000 held-out scenes. A record
+holds scores, intervals and what they depend on; it holds no caption.
+
+Reported is what a paper prints, measured is what this file computes. The two never share a field.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from mmhallu_core.data.answers import read_answers
+from mmhallu_core.data.coco import coco_image_id, coco_objects
+from mmhallu_core.data.vocabulary import coco_vocabulary
+from mmhallu_core.evaluate.chair import score_chair
+from mmhallu_core.evaluate.profile import Habits, habits, profile
+from mmhallu_core.recorded import recorded
+from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
+from mmhallu_core.studies.record import commit
+from mmhallu_core.world.prior import PRIOR, sample_scene
+from mmhallu_core.world.vocabulary import KINDS
+
+# The five models of table 1 of the POPE paper (arXiv 2305.10355), its CHAIR_i and CHAIR_s in percent with the short
+# instruction, and the file in which the authors released the captions.
+REPORTED = {
+    "InstructBLIP": {"chair_i": 2.5, "chair_s": 3.4, "file": "Instruction1_instructblip.json"},
+    "MiniGPT-4": {"chair_i": 9.2, "chair_s": 31.5, "file": "Instruction1_minigpt-4.json"},
+    "MultiModal-GPT": {"chair_i": 18.2, "chair_s": 36.2, "file": "Instruction1_mmgpt.json"},
+    "LLaVA": {"chair_i": 18.8, "chair_s": 62.7, "file": "Instruction1_llava.json"},
+    "mPLUG-Owl": {"chair_i": 30.2, "chair_s": 76.8, "file": "Instruction1_mplug.json"},
+}
+COMMAND = "python -m mmhallu_core.chapters.count_it --out results/count-it"
+HABIT_SCENES = 5000  # scenes in which Diorama's company is counted; none is captioned
+
+
+def photos(progress: bool = True) -> dict[str, Any]:
+    """CHAIR by the published rules, and the profile by the repaired ones, of the five models' captions.
+
+    Returns:
+        `kind`, `inputs` (file to sha256), and for each model under `models`: `reported`, `chair`, `profile`.
+
+    Raises:
+        MissingFile: when the captions or the ground truth are not here; the message names the command.
+    """
+    names = {model: f"pope/captions/{row['file']}" for model, row in REPORTED.items()}
+    needed = (*names.values(), "chair/chair_vocab.json", "chair/coco_objects.json.gz")
+    paths = {name: data_file(name) for name in needed}
+    truth, vocabulary = coco_objects(), coco_vocabulary()
+    world = habits(truth, vocabulary.objects)
+    models = {}
+    for model, name in tqdm(names.items(), desc="photos", disable=not progress, unit="model"):
+        captions = [replace(one, image_id=coco_image_id(one.image_id or one.id)) for one in read_answers(paths[name])]
+        models[model] = {
+            "reported": {key: REPORTED[model][key] for key in ("chair_i", "chair_s")},
+            "chair": score_chair(captions, truth, vocabulary, "2018"),
+            "profile": profile(captions, truth, vocabulary, world),
+        }
+    return {"kind": "recomputed", "inputs": {name: sha256(path) for name, path in paths.items()}, "models": models}
+
+
+def diorama_habits(scenes: int = HABIT_SCENES, prior: float = PRIOR) -> Habits:
+    """Which kinds keep company in Diorama, counted over scenes that nothing else uses."""
+    truth = {str(number): sample_scene(f"habits/{number}", prior).kinds() for number in range(scenes)}
+    return habits(truth, sorted(KINDS))
+
+
+def diorama(name: str = "tiny-llava", scenes: int = 1000, progress: bool = True) -> dict[str, Any]:
+    """The same for a shipped model's captions of held-out scenes.
+
+    Returns:
+        `kind`, `inputs`, `scenes`, and under `models` the model's `chair` and `profile`.
+
+    Raises:
+        MissingFile: when the package does not hold the model.
+    """
+    from mmhallu_core.evaluate.diorama.exam import caption, held_out, world_vocabulary
+    from mmhallu_core.models.vlm import Vlm
+
+    weights = checkpoint_folder(name) / "model.safetensors"
+    data, vocabulary = held_out(scenes), world_vocabulary()
+    captions = caption(Vlm.load(name), data, "captions" if progress else None)
+    row = {
+        "chair": score_chair(captions, data.truth, vocabulary, "fixed"),
+        "profile": profile(captions, data.truth, vocabulary, diorama_habits()),
+    }
+    inputs = {f"checkpoints/{name}/model.safetensors": sha256(weights)}
+    return {"kind": "diorama", "inputs": inputs, "scenes": scenes, "models": {name: row}}
+
+
+def dial() -> tuple[dict[str, Any], str]:
+    """The recorded scores of tiny-llava ("dial on") and of its control ("dial off"), and what they rest on.
+
+    Without a control there is one column and a note that cannot be overlooked: a single model says nothing about the
+    dial.
+    """
+    columns = {"dial on": recorded("tiny-llava/base")["scores"]}
+    try:
+        columns["dial off"] = recorded("tiny-llava/control")["scores"]
+        checkpoint_folder("tiny-llava-control")
+    except MissingFile:
+        columns.pop("dial off", None)
+        return columns, (
+            "NOT MEASURED: this version has no control model,\n"
+            "so nothing here says what the dial does. To make one:\n"
+            "mmhallu pretrain tiny-llava --control"
+        )
+    return columns, "Both models, measured on the same held-out scenes."
+
+
+def write(record: Mapping[str, Any], path: Path) -> None:
+    """Writes a record with what it depends on besides its inputs."""
+    versions = {name: version(name) for name in ("numpy", "torch", "transformers")}
+    full = {
+        "command": COMMAND, "commit": commit(), "python": platform.python_version(), "versions": versions,
+        **record,
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for photos.json and diorama.json")
+    parser.add_argument("--only", choices=("photos", "diorama"), help="one of the two records")
+    arguments = parser.parse_args()
+    for name, measure in (("photos", photos), ("diorama", diorama)):
+        if arguments.only in (None, name):
+            write(measure(), arguments.out / f"{name}.json")
+            print(f"written: {arguments.out / name}.json")
+
+
+if __name__ == "__main__":
+    main()

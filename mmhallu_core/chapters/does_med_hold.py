@@ -1,0 +1,123 @@
+"""What the page *Does MED hold?* says, from the records alone: one short answer a row, and the claims' rows.
+
+Three kinds of records are read: what was recomputed from the paper's table (`maintenance/med_table.py`), what rules
+score that see no picture (`chapters/blind_audit.py`), and the claims as measured in Diorama
+(`studies/engine/claims.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmhallu_core.chapters.blind_audit import audit_or_recorded
+from mmhallu_core.evaluate.audit import best_by_wording
+from mmhallu_core.recorded import recorded
+from mmhallu_core.studies.med import CLAIMS
+
+
+@dataclass(frozen=True)
+class Said:
+    """A question and its short answer.
+
+    Attributes:
+        asked: the question.
+        verdict: a word or two.
+        why: the numbers behind it.
+        kind: of evidence.
+    """
+
+    asked: str
+    verdict: str
+    why: str
+    kind: str
+
+
+NOT_TESTED = Said(
+    "Does any of it hold for the paper's models, on photos?", "not tested", "nothing at 7B has been run here", "none"
+)
+
+
+def claims() -> list[dict[str, Any]]:
+    """The claims' rows as recorded, in the order of the plan.
+
+    Raises:
+        MissingFile: when one is missing.
+    """
+    return [recorded(f"claims/{claim.id}") for claim in CLAIMS]
+
+
+def short_answers() -> list[Said]:
+    """What the page says in a minute: the table's arithmetic, the blind rules, every claim, and what nobody ran."""
+    return [*_arithmetic(), *_blind(), *(_claim(row) for row in claims()), NOT_TESTED]
+
+
+def _arithmetic() -> list[Said]:
+    means = [one["agrees"] for one in recorded("med-table/averages")["rows"].values()]
+    versions = recorded("med-table/versions")
+    fits = [one["fits"] for one in versions["rows"].values()]
+    released = sum("released" in some for some in fits)
+    pairs = [one["same"] for one in versions["pairs"].values()]
+    text = [one["agrees"] for one in recorded("med-table/text")["figures"]]
+    return [
+        Said(
+            "Are the averages of table 1 the means of its rows?",
+            _agree(all(means)),
+            f"{sum(means)} of {len(means)} rows agree",
+            "recomputed",
+        ),
+        Said(
+            "Can all rows come from the released questions?",
+            "yes" if released == len(fits) else "no",
+            f"{released} of {len(fits)} rows can; for {sum(pairs)} of {len(pairs)} models, the rows before and after "
+            "fine-tuning can come from the same version of the questions",
+            "recomputed",
+        ),
+        Said(
+            "Do the figures in the text agree with the table?",
+            _agree(all(text)),
+            f"{sum(text)} of {len(text)} agree",
+            "recomputed",
+        ),
+    ]
+
+
+def _agree(whole: bool) -> str:
+    return "agrees" if whole else "does not agree"
+
+
+def _blind() -> list[Said]:
+    printed = recorded("med-table/averages")["rows"]
+    tuned = max(one["printed"] for name, one in printed.items() if name.endswith(", MED"))
+    said = []
+    for name, title, beside in (
+        ("med-bench", "the MED benchmark", f"; the best fine-tuned model's printed average is {tuned:.1f}%"),
+        ("med-real", "MED-Real", ""),
+    ):
+        audit = audit_or_recorded(name)[0]["audit"]
+        rules, rule = audit["rules"], best_by_wording(audit)
+        above = audit["ci"][rule][0] > audit["chance"]
+        said.append(
+            Said(
+                f"Can {title} be scored without its pictures?",
+                "yes" if above else "not by our rules",
+                f"the best rule that reads what the options say has {100 * rules[rule]:.1f}%, a guess "
+                f"{100 * audit['chance']:.0f}%{_by_blanks(rules, rule)}{beside}",
+                "recomputed",
+            )
+        )
+    return said
+
+
+def _by_blanks(rules: dict[str, float], rule: str) -> str:
+    """What blanks at the ends of options give away beyond their wording, where that is more."""
+    more = rules["whitespace_then_jaccard"]
+    return f"; blanks at the ends of options give more away: {100 * more:.1f}%" if more > rules[rule] else ""
+
+
+def _claim(row: dict[str, Any]) -> Said:
+    if row["measured"] is None:
+        why = f"0 of {row['planned_seeds']} seeds"
+    else:
+        low, high = (100 * side for side in row["interval"])
+        why = f"{row['evidence'][0]['contrast']}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], "
+        why += f"{row['seeds']} seeds" + ("; more than one check, below" if len(row["evidence"]) > 1 else "")
+    return Said(row["claim"], row["verdict"], why, row["kind"])

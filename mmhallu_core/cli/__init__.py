@@ -1,0 +1,27 @@
+"""`mmhallu`: the library from a terminal. Each command calls one public function and prints what it returns.
+
+Exit codes: 0 done; 1 a check failed; 2 could not run (and one sentence says why and what to do). With --json, exactly
+one JSON object goes to standard output and everything else to standard error; it is `{"error": sentence}` where a
+command could not run.
+
+| file | commands |
+|---|---|
+| `data.py` | `data list`, `get`, `verify`, `check` |
+| `evaluate.py` | `eval`, `audit`, `new benchmark` |
+| `judge.py` | `judge` |
+| `med.py`, `med_bench.py` | `med build`, `bench` |
+| `models.py` | `doctor`, `ask`, `tour` |
+| `pretrain.py` | `pretrain` |
+| `score.py` | `score BENCHMARK` |
+| `study.py` | `study` |
+| `train.py` | `train`, `data export` |
+| `world.py` | `world sample`, `edit` |
+
+`base.py` has what they share, and `errors.py` what is said when a command cannot go on. Heavy imports stand inside the
+commands, so that `mmhallu --help` answers at once.
+"""
+
+from mmhallu_core.cli import data, evaluate, judge, med, med_bench, models, pretrain, score, study, train, world  # noqa: F401 (importing a file registers its commands)
+from mmhallu_core.cli.base import app
+
+__all__ = ["app"]

@@ -1,0 +1,5 @@
+"""`python -m mmhallu_core.cli`."""
+
+from mmhallu_core.cli import app
+
+app()

@@ -1,0 +1,98 @@
+"""What all commands share: how one is registered, how it prints, and the bounds of its numbers.
+
+Exit codes: 0 done; 1 a check failed; 2 could not run (and one sentence says why and what to do). With --json, exactly
+one JSON object goes to standard output and everything else to standard error; it is `{"error": sentence}` where a
+command could not run.
+
+Heavy imports stand inside the commands, so that `mmhallu --help` answers at once.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from mmhallu_core.cli.errors import Commands, guarded
+from mmhallu_core.store import FULL
+from mmhallu_core.types import CannotRun
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Hallucination in vision-language models: see it, count it, check what papers claim.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+# Every number of every command has bounds. MOST is for counts that only have to make sense.
+MOST, MOST_WORKERS = 10**9, 1024
+SEEDS = {"min": 0, "max": 2**32 - 1}  # what every library here takes as a seed
+
+
+def command(group: typer.Typer, name: str) -> Callable:
+    """Registers a command; whatever goes wrong in it becomes one sentence and exit code 2, see `cli_errors`."""
+
+    def register(function: Callable) -> Callable:
+        group.command(name)(guarded(function))
+        return function
+
+    return register
+
+
+def only(option: str, value: Any, acts: bool, when: str) -> None:
+    """Raises when an option is given that cannot act.
+
+    Args:
+        option: its name.
+        value: None when it was not given.
+        acts: whether it can.
+        when: what it is for, behind "is only".
+
+    Raises:
+        CannotRun: with what it is for.
+    """
+    if value is not None and not acts:
+        raise CannotRun(f"{option} is only {when}")
+
+
+def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Prints a result for a program or for a person.
+
+    Raises:
+        OSError: when it goes to a file whose disk is full.
+    """
+    try:
+        print(json.dumps(result) if as_json else text, flush=True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # what is left would fail once more at the end
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent: tuple[str, ...] = ()) -> str:
+    """Lines of `name value [low, high]`; the names in `percent` are shown in percent, and None as a dash."""
+    lines = []
+    for name, value in rows.items():
+        scale, digits = (100, 2) if name in percent else (1, 2)
+        shown = "-" if value is None else value if isinstance(value, str | int) else f"{scale * value:.{digits}f}"
+        interval = (intervals or {}).get(name)
+        spread = f"  [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]" if interval else ""
+        lines.append(f"  {name + (' %' if name in percent else ''):<16} {shown:>9}{spread}")
+    return "\n".join(lines)
+
+
+def thoughts(result: dict[str, Any]) -> str:
+    """A line on answers that thoughts took the place of, see `data.answers.thinking`; nothing where there are none."""
+    found = result.get("thinking", {"cut": 0})
+    if not found["cut"]:
+        return ""
+    return (
+        f"\n {found['cut']} of {found['thought']} thoughts end before an answer: they count as empty answers. "
+        "Let the model write more (--max-new-tokens)."
+    )

@@ -1,0 +1,173 @@
+"""`mmhallu audit`, `eval` and `new benchmark`: measuring, by the rules of `evaluate/`. `score` is in `cli/score.py`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmhallu_core.cli.base import MOST, AsJson, app, command, emit, table
+from mmhallu_core.cli.models import Fit, KeepGeneration, settings
+from mmhallu_core.cli.score import Questions, shown, warn_of_silence
+from mmhallu_core.types import CannotRun
+
+new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something new.")
+app.add_typer(new, name="new")
+
+MAX_NEW_TOKENS = 120
+BY = {"letter": "", "likelihood": "sum", "likelihood-mean": "mean"}  # how a model answers, see `evaluate.likelihood`
+
+
+@command(app, "audit")
+def audit(
+    what: Annotated[str, typer.Argument(metavar="BENCH|FILE", help="A benchmark, or a file of questions.")],
+    questions: Questions = None,
+    model: Annotated[str, typer.Option(help="Also ask this model, with a blank picture.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Blind baselines: what can be scored without looking at the picture."""
+    from mmhallu_core.evaluate.audit import apart, read_any
+    from mmhallu_core.evaluate.audit import audit as audit_questions
+    from mmhallu_core.evaluate.diorama import benchmark
+
+    a_file = os.path.isfile(what)
+    if a_file and questions is not None:
+        raise CannotRun(f"{what} is a file of questions already: leave out --questions, or name a benchmark before it")
+    asked = read_any(Path(what)) if a_file else benchmark(what).read(questions)
+    vlm = None
+    if model:
+        from mmhallu_core.models.vlm import Vlm
+
+        vlm = Vlm.load(model)
+    result = audit_questions(asked, vlm)
+    lines = [f"{what}, {result['n']} questions; guessing gives {100 * result['chance']:.1f}%; 95% intervals"]
+    own, key = apart(result)
+    lines.append(table(own, result["ci"], tuple(own)))
+    lines += ["apart, because it reads right answers of the file:", table(key, result["ci"], tuple(key))]
+    lines += [f"  {number} {what}" for what, number in result.get("contradictions", {}).items()]
+    if "no_image" in result:
+        lines.append(f"  {model} with a blank picture: {100 * result['no_image']['accuracy']:.1f}%")
+    emit(result, as_json, "\n".join(lines))
+
+
+@command(app, "eval")
+def evaluate(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="A benchmark, such as pope-diorama.")],
+    out: Annotated[Path, typer.Option(help="Folder for answers.jsonl, the journal, and result.json.")],
+    model: Annotated[
+        str, typer.Option(help="A shipped model, a folder, or a hub id; the profile's if not given.")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="tiny, small or full; MMHALLU_PROFILE if not given.")] = "",
+    server: Annotated[str, typer.Option(help="Ask a server: its address; --model is its name for the model.")] = "",
+    calls: Annotated[int | None, typer.Option(min=0, max=MOST, help="Calls to the server at most in this run.")] = None,
+    questions: Questions = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Ask only the first so many questions.")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST, help="Questions a forward pass, 48 or 16 by --by; halved when memory runs out."),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end; 120 if not given.")
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
+    ] = "letter",
+    keep_generation_config: KeepGeneration = False,
+    fit: Fit = "processor",
+    as_json: AsJson = False,
+) -> None:
+    """Run a model on a benchmark and score what it says. Call it again to go on after a stop."""
+    import json
+    import time
+
+    from mmhallu_core.data.answers import read_answers
+    from mmhallu_core.data.question import in_folder
+    from mmhallu_core.evaluate.benchmark import score as score_answers
+    from mmhallu_core.evaluate.diorama import benchmark
+
+    if by not in BY:
+        raise CannotRun(f"no way to answer {by!r}; choose one of {', '.join(BY)}")
+    if server and by != "letter":
+        raise CannotRun("a server does not tell how likely it finds an option; use --by letter")
+    if server and not model:
+        raise CannotRun("--server needs --model, the server's name for the model")
+    only("--calls", calls, bool(server), "with --server")
+    only("--batch-size", batch_size, not server, "for a model in this process; a server makes batches of its own")
+    only("--max-new-tokens", max_new_tokens, by == "letter", "with --by letter: a likelihood writes no answer")
+    only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
+    only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
+         "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
+    only("--fit", None if fit == "processor" else fit, not server,
+         "for a model in this process: how a server fits a picture is not known")  # fmt: skip
+    began, one = time.monotonic(), benchmark(bench)
+    everything = one.read(questions)
+    only("--images", images, any(isinstance(picture, str) for q in everything for picture in q.images),
+         f"for pictures that are files; those of {bench} are not")  # fmt: skip
+    everything = in_folder(everything, images)
+    asked, rest = everything[:limit], everything[limit or len(everything) :]
+    asked = asked if one.draw is None else [one.draw(question) for question in asked]
+    tokens, about = max_new_tokens or MAX_NEW_TOKENS, {"benchmark": bench}
+    if server:
+        from mmhallu_core.clients.budget import Budget
+        from mmhallu_core.clients.openai_client import OpenAiClient
+        from mmhallu_core.evaluate.served import ask_questions
+
+        client = OpenAiClient(server, model, budget=Budget(calls))
+        ran = ask_questions(asked, client, out, tokens, about=about, progress="answers")
+        ran["seconds"] = time.monotonic() - began
+    else:
+        from mmhallu_core.config import profile as profile_named
+        from mmhallu_core.evaluate.likelihood import run_likelihood
+        from mmhallu_core.evaluate.runner import processes, run
+        from mmhallu_core.models.vlm import Vlm
+
+        workers = processes()  # before the model is loaded, so that each process takes its own GPU
+        vlm = Vlm.load(model or profile_named(profile or None).model)
+        vlm.keep_generation_config = keep_generation_config
+        if by == "letter":
+            ran = run(asked, vlm, out, batch_size or 48, tokens, about=about, fit=fit)
+            ran["generation"] = vlm.generation
+        else:
+            ran = run_likelihood(asked, vlm, out, BY[by], batch_size or 16, about=about, fit=fit)
+        if not workers.is_main_process:  # of several processes one scores
+            return
+        model = vlm.name
+    if ran["errors"] == len(asked):
+        raise CannotRun(f"none of the {len(asked)} questions could be asked; {out / 'errors.jsonl'} says why")
+    answers = read_answers(out / "answers.jsonl")
+    scored = score_answers(one, [*asked, *rest], answers, subset=ran["errors"] > 0 or bool(rest))
+    result = {"model": model, **scored, **ran}
+    warn_of_silence(scored["empty_answers"], scored["n"])
+    (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    wrong = f"{ran['errors']} questions could not be asked; {out / 'errors.jsonl'} says why.\n" if ran["errors"] else ""
+    if drawn := ran.get("without_temperature"):
+        wrong += f"The server takes no temperature 0: {drawn} answers are drawn, and may differ another time.\n"
+    wrong += _seen(ran)
+    emit(result, as_json, f"{model}: {ran['seconds']:.0f} s\n{wrong}{shown(result)}{settings(ran.get('generation'))}")
+    if ran["errors"]:
+        raise typer.Exit(1)
+
+
+def _seen(ran: dict[str, Any]) -> str:
+    """Lines about what of the pictures the model saw, where that is not all that the files hold."""
+    cut, lines = ran.get("cut", {"questions": 0}), ran.get("picture_notes", {})
+    said = [f"{count} questions, about a picture of theirs: {note}.\n" for note, count in lines.items()]
+    if cut["questions"]:
+        most = f"up to {cut['largest']:.0%} of it"
+        said.append(f"{cut['questions']} questions: their picture's edges were cut off, {most}. --fit pad shows all.\n")
+    return "".join(said)
+
+
+@command(new, "benchmark")
+def new_benchmark(
+    name: Annotated[str, typer.Argument(help="Lower case letters, digits and hyphens.")],
+    out: Annotated[Path, typer.Option(help="Root of a clone of the repository.")] = Path("."),
+    as_json: AsJson = False,
+) -> None:
+    """Write the two files of a new benchmark: the benchmark, and its test. Both run at once; edit what says EDIT."""
+    from mmhallu_core.evaluate.new_benchmark import write_skeleton
+
+    written = [str(path) for path in write_skeleton(name, out)]
+    emit({"files": written}, as_json, "\n".join(["Edit what says EDIT:", *written]))

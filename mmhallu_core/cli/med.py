@@ -1,0 +1,82 @@
+"""`mmhallu med`: MED's pipeline, which makes pairs of pictures that differ in one small thing, and says what it is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmhallu_core.cli.base import MOST, MOST_WORKERS, SEEDS, AsJson, app, command, emit
+from mmhallu_core.types import CannotRun
+
+SOURCES = ("world", "photos")
+
+med = typer.Typer(no_args_is_help=True, help="MED: micro-edited pairs and what differs in them.")
+app.add_typer(med, name="med")
+
+
+@command(med, "build")
+def build(
+    out: Annotated[Path, typer.Option(help="Folder of the run: samples.jsonl, rejected.jsonl, images/, masks/.")],
+    source: Annotated[str, typer.Option(help="world: Diorama, whose truth is known. photos: see --photos.")] = "world",
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many drafts; some become no sample.")] = 1000,
+    seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
+    error: Annotated[float, typer.Option(min=0.0, max=1.0, help="How often Diorama's oracle is wrong.")] = 0.0,
+    annotator: Annotated[
+        str | None,
+        typer.Option(
+            help="oracle (of Diorama), none (photos: templates), a server's address (its key in MMHALLU_API_KEY), or "
+            "a model to load here."
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The server's name for its model.")] = "",
+    photos: Annotated[Path | None, typer.Option(help="Folder of photos, with its sub-folders.")] = None,
+    clip: Annotated[str, typer.Option(help="For photos: hub id or folder of a CLIP; no similarity without.")] = "",
+    fit: Annotated[
+        str, typer.Option(help="For --clip: processor (CLIP's own cuts a square out) or pad (into a square).")
+    ] = "processor",
+    editor: Annotated[
+        str,
+        typer.Option(
+            help="For photos: opencv, gemini:MODEL (key in GEMINI_API_KEY), or a folder or hub id of diffusers."
+        ),
+    ] = "opencv",
+    engine: Annotated[str, typer.Option(help="local, or ray for the machines of a cluster.")] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=MOST_WORKERS, help="Processes, as many as cores when not given; 0: none but this one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make edit samples. Call it again to go on after a stop: nothing is lost, and no reply is paid for twice."""
+    from mmhallu_core.edit.engine import run
+    from mmhallu_core.edit.photo_recipe import NOBODY, Photos
+    from mmhallu_core.edit.recipe import Annotator, World
+
+    if source not in SOURCES:
+        raise CannotRun(f"no such source: {source!r}; choose one of {', '.join(SOURCES)}")
+    if (source == "photos") != (photos is not None):
+        raise CannotRun("--source photos and --photos FOLDER go together")
+    if photos is None and (clip or editor != "opencv"):
+        raise CannotRun("--clip and --editor are for photos; Diorama has its own")
+    if fit != "processor" and not clip:
+        raise CannotRun("--fit is for the CLIP of --clip: it says how a picture is fitted into what that one reads")
+    annotator = annotator or ("oracle" if source == "world" else NOBODY)
+    if error and annotator != "oracle":
+        raise CannotRun("--error is a dial of the oracle; another annotator makes errors of its own")
+    if photos is None:
+        make = World(n, seed, error, Annotator(annotator, model))
+    else:
+        make = Photos(str(photos), n, seed, clip, Annotator(annotator, model), editor, fit)
+    result = run.build(make, out, workers, engine, progress=not as_json)
+    lines = [f"{result['samples']} samples of {result['n']} drafts, in {out / 'samples.jsonl'}"]
+    lines += [f"  {count:>8}  {reason}" for reason, count in sorted(result["reasons"].items(), key=lambda one: -one[1])]
+    if photos is not None:
+        from mmhallu_core.viz.contact_sheet import write_contact_sheets
+
+        result["contact_sheets"] = [str(path) for path in write_contact_sheets(out)]
+        result |= {"clip": clip or None, "fit": fit if clip else None}
+        lines += [f"Look at them: {path}" for path in result["contact_sheets"]]
+        lines += [] if clip else ["No --clip was given: similarity is left out, and no pair was rejected for it."]
+    if result["spent"]:
+        lines.append("  ".join(f"{name} {count}" for name, count in result["spent"].items()))
+    emit(result, as_json, "\n".join(lines))

@@ -1,0 +1,155 @@
+"""`mmhallu train` and `mmhallu data export`: fine-tuning here, on your own data if you like, or with another tool."""
+
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmhallu_core.cli.base import MOST, SEEDS, AsJson, app, command, emit, only
+from mmhallu_core.cli.data import data
+from mmhallu_core.types import CannotRun
+
+train = typer.Typer(no_args_is_help=True, help="Train a model; --plan says what it would cost.")
+app.add_typer(train, name="train")
+
+HOW = ("frozen", "lora", "full")
+
+
+@command(data, "export")
+def data_export(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: edit samples, or conversations about pictures.")],
+    form: Annotated[str, typer.Option("--as", help="llamafactory or datasets.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    same: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference; 0.1 if not given."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places; 0 if not given.")
+    ] = None,
+    allow: Annotated[
+        list[Path] | None, typer.Option(help="Another folder whose pictures may go along; may come repeatedly.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
+    _among("--as", form, ("llamafactory", "datasets"))
+    from mmhallu_core.data.chats import Chat
+    from mmhallu_core.data.exports import to_datasets, to_llamafactory
+    from mmhallu_core.data.training_file import read_training_file
+
+    here = form == "llamafactory"
+    only("--seed", seed, here, "with --as llamafactory: datasets get the records as they are")
+    only("--same", same, here, "with --as llamafactory: datasets get the records as they are")
+    records = read_training_file(file, progress=sys.stderr.isatty())
+    for option, value in {"--seed": seed, "--same": same}.items():
+        only(option, value, not isinstance(records[0], Chat), "for edit samples, and these are conversations")
+    if not here:
+        found = to_datasets(records, file.parent, out, allow or ())
+        emit(found, as_json, f"{found['n']} records are in {out}; datasets.load_dataset({str(out)!r}) reads them")
+        return
+    from mmhallu_core.methods.med.lessons import SAME, Lessons
+
+    chats: Any = records
+    if not isinstance(records[0], Chat):
+        lessons = Lessons(records, file.parent, seed or 0, SAME if same is None else same)
+        chats = (lessons.chat(i) for i in range(len(lessons)))
+    found = to_llamafactory(chats, file.parent, out, allow=allow or ())
+    said = f"{found['n']} conversations are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
+    emit(found, as_json, said)
+
+
+@command(train, "sft")
+def train_sft(
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
+    model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
+    file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or conversations.")] = None,
+    preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
+    card: Annotated[
+        int | None, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB; 80 if not given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=MOST, help="Examples in memory at once.")] = None,
+    accumulation: Annotated[int | None, typer.Option(min=1, max=MOST, help="Batches for each step.")] = None,
+    vision_tower: Annotated[str | None, typer.Option(help="frozen, lora or full.")] = None,
+    decoder: Annotated[str, typer.Option(help="frozen, lora or full.")] = "lora",
+    consistency: Annotated[str, typer.Option(help="none, global or masked: what is asked of features.")] = "none",
+    weight: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="Of the consistency loss; 0.1 if not given.")
+    ] = None,
+    same: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.1 if not given.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
+    seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
+    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Steps between points to go back to.")] = 100,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a model the difference between two pictures, or whatever your conversations say."""
+    _among("--vision-tower", vision_tower, (*HOW, None))
+    _among("--decoder", decoder, HOW)
+    _among("--consistency", consistency, ("none", "global", "masked"))
+    _among("--dtype", dtype, ("float32", "bfloat16", "float16", None))
+    only("--card", card, preset is not None, "with --preset")
+    only("--weight", weight, consistency != "none", "with --consistency")
+    from mmhallu_core.methods.med.sft import Sft, plan_run
+    from mmhallu_core.methods.med.sft import train as run
+
+    given = {name: value for name, value in {"card": card, "weight": weight}.items() if value is not None}
+    ask = Sft(
+        model=model, data=file, preset=preset, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
+        dtype=dtype, checkpointing=checkpointing, vision_tower=vision_tower, decoder=decoder, consistency=consistency,
+        same=same, seed=seed, save_every=save_every, **given,
+    )  # fmt: skip
+    if plan:
+        found = plan_run(ask)
+        emit(found, as_json, "\n".join(_planned(found)))
+        return
+    if out is None:
+        raise CannotRun("where to? Give --out FOLDER")
+    record = run(ask, out, _words(ask), progress=sys.stderr.isatty())
+    lines = [
+        f"{record['steps']} steps of {record['examples'] // record['steps']} examples, {record['seconds']} seconds",
+        f"loss {record['loss']['first']:.3f} at first, {record['loss']['final']:.3f} in the last quarter",
+        *([record["collapse"]["verdict"]] if "collapse" in record else []),
+        f"The weights and run.json are in {out}.",
+    ]
+    emit(record, as_json, "\n".join(lines))
+
+
+def _words(ask: Any) -> str:
+    """What to type to make a run again; what was left to defaults is left out."""
+    words, usual = ["mmhallu", "train", "sft"], asdict(type(ask)())
+    for name, value in asdict(ask).items():
+        if value != usual[name]:
+            option = f"--{name.replace('_', '-')}"
+            words += [option if value else f"--no-{option[2:]}"] if isinstance(value, bool) else [option, str(value)]
+    return shlex.join(words)
+
+
+def _planned(found: dict[str, Any]) -> list[str]:
+    """A plan, to read."""
+    lines = [f"{found['model']}, {found['steps']} steps of {found['effective_batch']} examples"]
+    for part, number in found.get("trainable", {}).items():
+        lines.append(f"  {part:<14} {number:>12,} of {found['parameters'][part]:,} parameters learn")
+    for name in ("vision_tower", "decoder", "rank", "batch", "accumulation", "lr", "dtype"):
+        lines += [f"  {name:<14} {found[name]:>12}"] if name in found else []
+    source = "measured on the first batch" if found["measured"] else "reckoned from published sizes, on an A100"
+    lines.append(f"  memory {found['memory_gb']} GB, {found['seconds'] / 3600:.2f} hours ({source})")
+    return lines
+
+
+def _among(option: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    """Raises when an option has a value that it does not know.
+
+    Raises:
+        CannotRun: with those that it knows.
+    """
+    if value not in known:
+        raise CannotRun(f"{option} is {', '.join(one for one in known if one)}; got {value!r}")

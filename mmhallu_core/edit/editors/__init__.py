@@ -1,0 +1,1 @@
+"""What changes a picture: painting over, pasting, generators on this machine or behind a server."""

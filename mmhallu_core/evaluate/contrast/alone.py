@@ -1,0 +1,166 @@
+"""Squares of two things that are each the only one of their kind: seven of MED's eleven categories.
+
+A maker takes a scene of the world, or builds one, and finds two things in it that can both change in the same way. All
+four corners must be pictures in which everything is seen; else the maker returns None and is called again. It asks
+this of the whole square before anybody knows which corner will be shown, so a refusal tells nothing about the answer.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+
+from mmhallu_core.evaluate.contrast.quartet import Quartet, said, square, there_and_back
+from mmhallu_core.evaluate.diorama.choices import GROUNDED
+from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, changed
+from mmhallu_core.world.edits_make import in_the_open, only_ones
+from mmhallu_core.world.language.lexicon import PLACE_PHRASES
+from mmhallu_core.world.layout import BACK, COLUMNS, FRONT, JITTER, flies, layout_ok
+from mmhallu_core.world.prior import random_look, sample_scene
+from mmhallu_core.world.scene import Scene, Thing, is_left_of
+from mmhallu_core.world.vocabulary import KINDS, PLACES
+
+Maker = Callable[[str, random.Random], Quartet | None]
+
+
+def corners_of(change: Callable[[int, int], Scene]) -> list[list[Scene]] | None:
+    """The four corners, made from the states of both things; None where something would not be seen in one of them."""
+    corners = [[change(one, other) for other in (0, 1)] for one in (0, 1)]
+    return corners if all(layout_ok(scene.things) for row in corners for scene in row) else None
+
+
+def by_itself(scene: Scene) -> list[Thing]:
+    """Things that are the only one of their kind, are not carried, and carry nothing."""
+    return [thing for thing in only_ones(scene) if not thing.held_by and not scene.carried(thing.id)]
+
+
+def _two_that_change(
+    scene: Scene, rng: random.Random, operation: str, what: str, values: tuple, able: Iterable[Thing], say: Callable
+) -> Quartet | None:
+    """A square of two of the things that can have both values of a field; `say` makes both sentences of a thing."""
+    able = list(able)
+    if len(able) < 2:
+        return None
+    one, other = rng.sample(able, 2)
+    corners = corners_of(lambda i, j: changed(changed(scene, one, what, values[i]), other, what, values[j]))
+    return corners and square(operation, corners, (say(one), say(other)), (one.kind, other.kind))
+
+
+def look(what: str, operation: str) -> Maker:
+    """Attribute: one of two things gets another colour, pattern or size."""
+
+    def make(name: str, rng: random.Random) -> Quartet | None:
+        scene, (old, new) = sample_scene(name), rng.sample(LOOKS[what], 2)
+        able = by_itself(scene) if what == "size" else only_ones(scene)
+        able = [thing for thing in able if what == "colour" or in_the_open(scene, thing)]
+        return _two_that_change(
+            scene, rng, operation, what, (old, new), able, lambda one: there_and_back("look", old, new, a=one.kind)
+        )
+
+    return make
+
+
+def pose(name: str, rng: random.Random) -> Quartet | None:
+    """Action Relation: one of two does something else.
+
+    Handing a thing over is left out: who holds it is seen in one picture, so its question could be answered from one.
+    """
+    scene = sample_scene(name)
+    old, new = rng.sample(ON_THE_GROUND[rng.choice(("man", "dog"))], 2)
+    able = [
+        thing
+        for thing in only_ones(scene)
+        if {old, new, thing.pose} <= set(ON_THE_GROUND[thing.kind]) and in_the_open(scene, thing)
+    ]
+    say = lambda one: there_and_back("pose", old, new, a=one.kind)  # noqa: E731
+    return _two_that_change(scene, rng, "change pose", "pose", (old, new), able, say)
+
+
+def part(name: str, rng: random.Random) -> Quartet | None:
+    """Part Relation: one of two gets or loses its part."""
+    scene = sample_scene(name)
+    able = [thing for thing in only_ones(scene) if KINDS[thing.kind].part and in_the_open(scene, thing)]
+    say = lambda one: (said("attach", a=one.kind), said("detach", a=one.kind))  # noqa: E731
+    return _two_that_change(scene, rng, "attach or detach", "part", (False, True), able, say)
+
+
+def negation(name: str, rng: random.Random) -> Quartet | None:
+    """Negation: one of two goes, or comes; there is none of its kind afterwards, or before."""
+    scene = sample_scene(name)
+    able = by_itself(scene)
+    if len(able) < 2 or len(scene.things) < 3:
+        return None
+    one, other = rng.sample(able, 2)
+
+    def there(first: int, second: int) -> Scene:
+        gone = {thing.id for thing, state in ((one, first), (other, second)) if state}
+        return Scene(scene.id, scene.place, tuple(thing for thing in scene if thing.id not in gone))
+
+    texts = [(said("gone", a=thing.kind), said("add", b=thing.kind, new=thing.colour)) for thing in (one, other)]
+    corners = corners_of(there)
+    return corners and square("take away or add", corners, texts, (one.kind, other.kind))
+
+
+def exchange(name: str, rng: random.Random) -> Quartet | None:
+    """Object: at one of two spots a thing becomes another kind, with its colour, pattern and size."""
+    scene = sample_scene(name)
+    able = by_itself(scene)
+    absent = [kind for kind in KINDS if not scene.of_kind(kind)]
+    if len(able) < 2:
+        return None
+    spots = rng.sample(able, 2)
+    states = []
+    for thing, kind in zip(spots, rng.sample(absent, 2), strict=True):
+        poses = ON_THE_GROUND[kind]
+        look = {"colour": thing.colour, "pattern": thing.pattern, "size": thing.size}
+        fresh = random_look(f"{thing.id}0", kind, rng, **look, pose=rng.choice(poses) if poses else None)
+        states.append((thing, fresh.but(x=thing.x, y=thing.y)))
+    if any(flies(thing) for pair in states for thing in pair):
+        return None
+
+    def filled(first: int, second: int) -> Scene:
+        rest = Scene(scene.id, scene.place, tuple(thing for thing in scene if thing not in spots))
+        return rest.plus(states[0][first]).plus(states[1][second])
+
+    texts = [(said("replace", a=old.kind, b=new.kind), said("replace", a=new.kind, b=old.kind)) for old, new in states]
+    corners = corners_of(filled)
+    return corners and square("replace", corners, texts, tuple(thing.kind for pair in states for thing in pair))
+
+
+def move(name: str, rng: random.Random) -> Quartet | None:
+    """Spatial Relation: in front or at the back, one of two moves past a third thing to its other side."""
+    anchor, *movers = (
+        random_look(f"o{number}", kind, rng) for number, kind in enumerate(rng.sample(GROUNDED, 3), start=1)
+    )
+    column, rows = rng.choice((1, 2)), rng.sample((FRONT, BACK), 2)
+
+    def at(thing: Thing, column: int, row: float) -> Thing:
+        x, y = COLUMNS[column] + rng.uniform(-0.04, 0.04), row + rng.uniform(-JITTER, JITTER)
+        return thing.but(x=round(x, 4), y=round(y, 4))
+
+    anchor = at(anchor, column, rng.choice(rows))
+    states = []
+    for mover, row in zip(movers, rows, strict=True):
+        left = at(mover, rng.randrange(column), row)
+        states.append((left, left.but(x=at(mover, rng.randrange(column + 1, len(COLUMNS)), row).x)))
+    if any(flies(thing) for thing in (anchor, *movers)):
+        return None
+    if not all(is_left_of(left, anchor) and is_left_of(anchor, right) for left, right in states):
+        return None
+    empty = Scene(f"scene-{name}", rng.choice(PLACES), ())
+    corners = corners_of(lambda i, j: empty.plus(anchor).plus(states[0][i]).plus(states[1][j]))
+    texts = [there_and_back("move", "left", "right", a=one.kind, b=anchor.kind) for one in movers]
+    return corners and square("move", corners, texts, (*(one.kind for one in movers), anchor.kind))
+
+
+def place(name: str, rng: random.Random) -> Quartet:
+    """Scene: the place changes between one that all four sentences name and two others.
+
+    A picture has one place and not two, so this is no square: of the two others, one picture gives the answer away.
+    """
+    scene, (hub, *others) = sample_scene(name), rng.sample(PLACES, 3)
+    texts, pairs = [], []
+    for other in others:
+        ways = [tuple(Scene(scene.id, one, scene.things) for one in (hub, other))]
+        ways.append(ways[0][::-1])
+        texts += [said("place", old=PLACE_PHRASES[a.place][0], new=PLACE_PHRASES[b.place][0]) for a, b in ways]
+        pairs += [(way,) for way in ways]
+    return Quartet("change place", tuple(texts), tuple(pairs))

@@ -1,0 +1,115 @@
+"""Twins: for each benchmark a set of the same form, made in Diorama, with exact truth and without a network.
+
+`twin("pope")` gives questions like those that POPE's reader gives, and POPE's scorer scores them. What cannot be had
+from photos can be had here: every fact of every picture, as many questions as one likes, another set for another seed,
+and words that give nothing away. How they are kept from doing so is the first lesson, in `making.py`; a file a family
+says what is particular to it.
+
+The same name, number and seed give the same questions and the same pictures, byte for byte.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.vocabulary import Vocabulary
+from mmhallu_core.evaluate.benchmark import Benchmark
+from mmhallu_core.evaluate.benchmarks import published
+from mmhallu_core.evaluate.benchmarks.chair import with_words
+from mmhallu_core.evaluate.diorama import (
+    amber,
+    blink,
+    chair,
+    counting,
+    crpe,
+    hallusionbench,
+    mme,
+    mmstar,
+    mmvp,
+    pope,
+    relations,
+)
+from mmhallu_core.evaluate.diorama.making import Undrawn, finished
+from mmhallu_core.types import CannotRun
+from mmhallu_core.world.vocabulary import KINDS
+
+# The benchmark's name to the maker of its twin: how many questions, and the seed.
+TWINS: dict[str, Callable[[int, int], list[Undrawn]]] = {
+    "amber": amber.drafts,
+    "amber-discriminative": amber.questions,
+    "amber-generative": amber.captions,
+    "blink": blink.drafts,
+    "chair": chair.drafts,
+    "counting": counting.drafts,
+    "crpe": crpe.drafts,
+    "hallusionbench": hallusionbench.drafts,
+    "mme": mme.drafts,
+    "mmstar": mmstar.drafts,
+    "mmvp": mmvp.drafts,
+    "pope": pope.drafts,
+    "rbench": relations.rbench,
+    "spatialsense": relations.spatialsense,
+}
+SUFFIX = "-diorama"
+
+
+def benchmark(name: str) -> Benchmark:
+    """One benchmark; "NAME-diorama" is its twin in Diorama.
+
+    Raises:
+        CannotRun: when there is none of this name; the message lists those that there are.
+    """
+    return twin_benchmark(name) if name.endswith(SUFFIX) else published(name)
+
+
+def twin(name: str, n: int = 1000, seed: int = 0, pictures: bool = True) -> list[Question]:
+    """The twin of a benchmark.
+
+    Args:
+        name: of the benchmark, such as "pope"; "pope-diorama" is the same.
+        n: how many questions. POPE has as many in each of its three samplings, AMBER a fifth more scenes to describe;
+            where questions come in pairs or fours, n is rounded down to whole ones.
+        seed: another seed gives another set.
+        pictures: False leaves them undrawn, which is enough for an audit of the words.
+
+    Raises:
+        CannotRun: when there is no such twin, or n is too small or too large for it.
+    """
+    return finished(drafts(name, n, seed), pictures)
+
+
+def drafts(name: str, n: int = 1000, seed: int = 0) -> list[Undrawn]:
+    """The same before the pictures are drawn: each question with its scenes, from which everything follows.
+
+    Raises:
+        CannotRun: see `twin`.
+    """
+    base = name.removesuffix(SUFFIX)
+    if base not in TWINS:
+        raise CannotRun(f"{name} has no twin in Diorama; there are {', '.join(one + SUFFIX for one in TWINS)}")
+    if n < 4:
+        raise CannotRun(f"a twin has at least 4 questions, got {n}")
+    return TWINS[base](n, seed)
+
+
+def twin_benchmark(name: str) -> Benchmark:
+    """The twin as a benchmark: the same scorers and names of scores, read from nowhere.
+
+    Raises:
+        CannotRun: when there is no such twin.
+    """
+    base = name.removesuffix(SUFFIX)
+    if base not in TWINS:
+        raise CannotRun(f"{name} has no twin in Diorama; there are {', '.join(one + SUFFIX for one in TWINS)}")
+    special = {"chair": partial(with_words, Vocabulary({kind: kind for kind in KINDS})), "counting": counting.scorers}
+    original = special[base]() if base in special else published(base)
+    title = f"{original.title.partition(':')[0]} in Diorama"
+
+    def read(path: Path | None) -> list[Question]:
+        if path is not None:
+            raise CannotRun(f"{base}{SUFFIX} makes its questions itself: leave out --questions")
+        return twin(base)
+
+    return replace(original, name=base + SUFFIX, title=title, licence="Apache-2.0", read=read, sha256=None)
