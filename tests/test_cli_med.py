@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from faulty_server import FaultyServer
+from faulty_server import FaultyServer, echo, good, status
 from PIL import Image
 from test_edit_run import content
 from typer.testing import CliRunner
@@ -83,12 +83,15 @@ def test_refusals_are_one_sentence_and_exit_code_2(built, tmp_path):
         ("--out", tmp_path, "--annotator", "http://127.0.0.1:9/v1"): "needs --model, the server's name",
         ("--out", tmp_path, "--annotator", "tiny-llava", "--error", 0.1): "--error is a dial of the oracle",
         ("--out", tmp_path, "--annotator", tmp_path / "nothing"): "nothing",
+        ("--out", tmp_path, "--model", "m"): "--model is a server's name for its model",
+        ("--out", tmp_path, "--annotator", "tiny-llava", "--model", "m"): "--model is a server's name for its model",
+        ("--out", tmp_path, "--annotator", "http://sk-long-key@127.0.0.1:9/v1", "--model", "m"): "put the key into",
         ("--out", out, "--n", 44, "--seed", 4): "holds another run: use a new --out",
         ("--out", out, "--n", 44, "--seed", 3, "--error", 0.1): "settings: there",
     }
     for words, said in cases.items():
         code, text, error = run(*words, "--workers", 0)
-        assert (code, text) == (2, "") and said in error, (words, error)
+        assert (code, text) == (2, "") and said in error and "sk-long-key" not in error, (words, error)
 
 
 def test_a_server_as_annotator_is_paid_once_and_its_nonsense_kept(tmp_path):
@@ -102,3 +105,14 @@ def test_a_server_as_annotator_is_paid_once_and_its_nonsense_kept(tmp_path):
         assert json.loads(run(*words)[1])["sha256"] == result["sha256"] and len(server.calls) == 6
     for one in read_jsonl(tmp_path / "rejected.jsonl", Rejected):
         assert one.stage == "filter" and "a red car" in one.text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_server_that_echoes_the_key_leaves_it_nowhere(tmp_path, monkeypatch, workers):
+    monkeypatch.setenv("MMHALLU_API_KEY", "sk-long-key\n")
+    with FaultyServer([echo(good), echo(lambda said: status(400, message=said))] * 50) as server:
+        given = ["--n", 4, "--annotator", server.url, "--model", "m", "--out", tmp_path, "--workers", workers]
+        shown = run(*given)
+        assert {call.headers["authorization"] for call in server.calls} == {"Bearer sk-long-key"}
+    kept = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("[key]" in one for one in kept) and not any("sk-long-key" in one for one in [*kept, *map(str, shown)])

@@ -4,7 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty_server import FaultyServer, good, status
+from faulty_server import FaultyServer, echo, good, status
 from test_bench_blink import written as blink_file
 from test_bench_mmhal import written
 from typer.testing import CliRunner
@@ -139,3 +139,14 @@ def test_two_runs_in_one_folder_at_once_pay_once(files, tmp_path):
         with run_lock(files / "out"):
             code, _, err = run(*words(files, server))
         assert code == 2 and "is in use by process" in err and len(server.calls) == len(asked)
+
+
+def test_eval_writes_no_key_that_a_server_echoes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMHALLU_API_KEY", "sk-long-key ")
+    with FaultyServer([echo(good), echo(lambda said: status(400, message=said))] * 9) as server:
+        given = ["--server", server.url, "--model", "m", "--out", tmp_path, "--limit", 4]
+        shown = [run("eval", "pope-diorama", *given, *more) for more in ([], ["--json"])]
+        assert {call.headers["authorization"] for call in server.calls} == {"Bearer sk-long-key"}
+    kept = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path.is_file()}
+    assert "[key]" in kept["errors.jsonl"] and "[key]" in kept["answers.jsonl"]
+    assert not any("sk-long-key" in one for one in [*kept.values(), str(shown)])

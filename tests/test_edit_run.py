@@ -163,6 +163,13 @@ def test_a_deleted_picture_costs_no_call_and_other_replies_are_not_mixed_in(tmp_
     assert {name for name, text in captions.items() if text == "something else"} == {"d5"}  # d3 has none, d4 no plan
 
 
+def test_numbers_out_of_bounds_are_refused(tmp_path):
+    for wrong in ({"workers": -1}, {"chunk": 0}, {"chunk": -8}):
+        with pytest.raises(CannotRun, match="at least"):
+            build(make(), tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_lacks_a_field_becomes_a_rejection(tmp_path):
     def unfinished():
         return edit_pipeline.Plain(3), edit_pipeline.STAGES[:2]

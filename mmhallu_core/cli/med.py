@@ -61,6 +61,8 @@ def build(
     if fit != "processor" and not clip:
         raise CannotRun("--fit is for the CLIP of --clip: it says how a picture is fitted into what that one reads")
     annotator = annotator or ("oracle" if source == "world" else NOBODY)
+    if model and not annotator.startswith(("http://", "https://")):
+        raise CannotRun("--model is a server's name for its model; it goes with --annotator ADDRESS")
     if error and annotator != "oracle":
         raise CannotRun("--error is a dial of the oracle; another annotator makes errors of its own")
     if photos is None:

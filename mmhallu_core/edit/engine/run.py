@@ -68,9 +68,11 @@ def build(
         `samples.jsonl`) and `out`.
 
     Raises:
-        CannotRun: when the folder holds another run or is in use, the disk is full, or a client ends the run. What is
-            finished is kept.
+        CannotRun: when a number is out of its bounds, the folder holds another run or is in use, the disk is full, or a
+            client ends the run. What is finished is kept.
     """
+    if (workers is not None and workers < 0) or chunk < 1:
+        raise CannotRun(f"workers must be at least 0 and a chunk at least 1 draft; got {workers} and {chunk}")
     out, began = Path(out).absolute(), time.monotonic()
     with _told(out):
         _require_run_folder(out)
