@@ -60,10 +60,10 @@ def test_each_processor_cuts_what_is_said_and_nothing_else(family, tmp_path):
         inputs = vlm.encode([image], [vlm.prompt("What?")])
         return torch.cat([value.flatten().double() for name, value in inputs.items() if "pixel" in name])
 
+    cuts = family in FAMILIES and FAMILIES[family].cuts
     for name, (wide, high) in SHAPES.items():
         image = noise((wide, high))
-        x = round((wide - min(wide, high)) / 2) if family == "llava" else 0
-        y = round((high - min(wide, high)) / 2) if family == "llava" else 0
+        x, y = ((side - min(wide, high)) // 2 if cuts else 0 for side in (wide, high))
         assert vlm.cut_share(image) == pytest.approx(1 - (wide - 2 * x) * (high - 2 * y) / (wide * high)), name
         whole = read(image)
         if x or y:  # some pixels further out: making a picture smaller mixes neighbours
@@ -145,6 +145,23 @@ def test_eval_says_it_and_records_which(llava, wide, said, tmp_path):
     result = run(asked, vlm, tmp_path / "padded", 2, 2, progress=False, fit="pad")
     assert result["fit"] == "pad" and result["cut"] == {"questions": 0, "largest": 0.0}
     assert len(said.records) == 1
+
+
+def test_the_command_eval_says_it_and_takes_the_option(llava, wide, tmp_path):
+    rows = [{"question_id": str(n), "text": "Is it?", "label": "yes", "image": f"{n}.png"} for n in range(2)]
+    (tmp_path / "images").mkdir()
+    for n, path in enumerate(wide):
+        Image.open(path).save(tmp_path / "images" / f"{n}.png")
+    questions = tmp_path / "image-level_filterd.json"
+    questions.write_text(json.dumps(rows), encoding="utf-8")
+    words = ["eval", "rbench", "--questions", str(questions), "--model", llava, "--max-new-tokens", "2", "--out"]
+    found = CliRunner().invoke(app, [*words, str(tmp_path / "cut")])
+    assert found.exit_code == 0 and "2 questions: their picture's edges were cut off, up to 50% of it." in found.stdout
+    found = CliRunner().invoke(app, [*words, str(tmp_path / "pad"), "--fit", "pad", "--json"])
+    result = json.loads((tmp_path / "pad" / "result.json").read_text(encoding="utf-8"))
+    assert found.exit_code == 0 and (result["fit"], result["cut"]["questions"]) == ("pad", 0)
+    found = CliRunner().invoke(app, [*words, str(tmp_path / "x"), "--fit", "pad", "--server", "http://127.0.0.1:1/v1"])
+    assert found.exit_code == 2 and "--fit" in found.stderr
 
 
 def test_eval_pads_what_the_model_reads(llava, wide, tmp_path, monkeypatch):
