@@ -16,7 +16,40 @@ Sub-packages, in the order data flows. Each imports only from those above it:
     viz, chapters                       figures and widgets that pages share, and what one page alone needs
     tour, doctor, cli                   five minutes in a terminal, what runs here, the command `mmhallu`
 
-Importing this package is cheap: it loads no torch. Import the sub-package that you need.
+Importing this package is cheap: it loads no torch. What most people need can be had from here by name, such as
+`from mmhallu_core import Vlm`; `PUBLIC` lists it, and a name is loaded when it is first asked for.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+# The public surface: a name to the file that has it. Everything else may move between two versions.
+PUBLIC = {
+    "Vlm": "models.vlm",
+    "Answer": "types",
+    "CannotRun": "types",
+    "EditSample": "types",
+    "audit": "evaluate.audit",
+    "benchmark": "evaluate.diorama",
+    "benchmarks": "evaluate.benchmarks",
+    "describe": "world.language",
+    "read": "world.language",
+    "read_answers": "data.answers",
+    "render": "world.render",
+    "sample_edit": "world.edits",
+    "sample_scene": "world.prior",
+    "score": "evaluate.benchmark",
+    "score_chair": "evaluate.chair",
+    "score_pope": "evaluate.pope",
+    "world_vocabulary": "evaluate.diorama.exam",
+}
+__all__ = [*PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a name of the public surface."""
+    if name not in PUBLIC:
+        raise AttributeError(f"mmhallu_core has no public name {name!r}; there are {', '.join(PUBLIC)}")
+    return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)

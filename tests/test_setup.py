@@ -285,7 +285,8 @@ def test_rooms_import_only_from_rooms_above_them():
     for path in FILES:
         room = room_of(path)
         if room == "__init__":
-            assert not imported(path), "the package's own __init__ stays empty of imports"
+            ours = [name for name in imported(path) if name.startswith("mmhallu_core")]
+            assert not ours, "importing the package loads none of its files"
             continue
         assert room in ROOMS, f"{room} is not a room of the house: {path}"
         for name in imported(path):
