@@ -96,7 +96,11 @@ def shorten(text: str) -> str:  # a comment that is so long that on a phone the 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder of a built book of two pages, made with the book's own settings and without data."""
-    folder = tmp_path_factory.mktemp("site")
+    folder = tmp_path_factory.mktemp("site") / "book"
+    for name in (folder, folder.parent / "notebooks" / "solved"):
+        name.mkdir(parents=True)
+    for name in ("page.ipynb", "solved/page.ipynb"):
+        (folder.parent / "notebooks" / name).write_text(f'"{name}"', encoding="utf-8")
     for name in ("_config.yml", "references.bib"):
         shutil.copy(BOOK / name, folder)
     for name in ("_static", "_ext"):
@@ -134,6 +138,18 @@ def test_a_page_has_formulas_a_folded_solution_and_what_it_was_built_from(built)
     assert f"Version {__version__}" in footer and "built 2025-06-15" in footer and "profile tiny" in footer
     assert json.loads((built / "build.json").read_text(encoding="utf-8"))["data"] is False
     assert page_care.wordless(page) == []
+
+
+@pytest.mark.kernel
+def test_a_page_links_its_ready_notebooks_and_another_page_none(built):
+    page, other = (
+        BeautifulSoup((built / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in ("page", "other")
+    )
+    links = page.find("h1").find_next("p").find_all("a", download=True)
+    assert [link.get_text() for link in links] == ["with open exercises", "with the solutions"]
+    found = [(built / link["href"]).read_text(encoding="utf-8") for link in links]
+    assert found == ['"page.ipynb"', '"solved/page.ipynb"']
+    assert not other.find_all("a", href=re.compile("ipynb"))
 
 
 @pytest.mark.parametrize(
