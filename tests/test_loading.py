@@ -1,11 +1,13 @@
 """Loading: what is damaged, incomplete or absent is refused with advice, never loaded with weights drawn at random."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import peft
 import pytest
 import torch
 from PIL import Image
@@ -49,7 +51,7 @@ def test_weights_of_another_size_are_refused(copy):
     config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
     config["text_config"]["intermediate_size"] *= 2
     (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(CannotRun, match="does not load as an image-text-to-text model"):
+    with pytest.raises(CannotRun, match="does not load as an image-text-to-text"):
         Vlm.load(copy, device="cpu")
 
 
@@ -60,6 +62,30 @@ def test_a_damaged_file_is_refused(copy, name, share):
     (copy / name).write_bytes(content[: int(len(content) * share)])
     with pytest.raises(CannotRun, match="get or save its files again"):
         Vlm.load(copy, device="cpu")
+
+
+@pytest.mark.parametrize("wrong", [{"text_config": 5}, {"vision_config": []}, {"model_type": None}, {"dtype": "x"}])
+def test_a_config_with_wrong_types_is_refused(copy, wrong):
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8")) | wrong
+    (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(CannotRun, match="does not load as an image-text-to-text"):
+        Vlm.load(copy, device="cpu")
+
+
+@pytest.mark.long
+def test_an_adapter_on_the_hub_is_not_put_on_unchecked(whole, tmp_path):
+    """In the hub's cache, as it is after a download; transformers would put it on by itself."""
+    kept = tmp_path / "models--owner--adapter"
+    folder = kept / "snapshots" / ("0" * 40)
+    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("0" * 40, encoding="utf-8")
+    model = peft.get_peft_model(Vlm.load(whole, "cpu").model, peft.LoraConfig(target_modules=["linear_1"]))
+    model.save_pretrained(folder)
+    env = os.environ | {"HF_HUB_CACHE": str(tmp_path), "MMHALLU_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    code = "from mmhallu_core.models.vlm import Vlm; Vlm.load('owner/adapter', 'cpu')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+    assert "owner/adapter on the hub is an adapter: download it" in done.stderr
 
 
 def test_a_model_of_another_kind_is_refused(copy):
@@ -79,6 +105,7 @@ def test_a_hub_id_is_not_fetched_when_offline(monkeypatch):
         Vlm.load("tiny-lava")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", ["config.json", "processor_config.json"])
 def test_code_from_a_model_folder_is_never_run_and_nobody_is_asked(copy, tmp_path, file):
     """Real code in a real folder, started as a person would, who says yes to everything."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 from transformers.utils import logging
 
@@ -63,8 +62,13 @@ def load_parts(
             model, found = AutoModelForImageTextToText.from_pretrained(
                 source, **options, **weights, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # wrong types in a config.json fail in any way
         raise CannotRun(_advice(name, source, local, "model", error)) from error
+    if getattr(model, "peft_config", None):  # put on by transformers, which does not say what it left out
+        raise CannotRun(
+            f"{name} on the hub is an adapter: download it (`hf download {name} --local-dir FOLDER`) and name its "
+            "folder, so that it is checked"
+        )
     if found["missing_keys"]:
         some = ", ".join(sorted(found["missing_keys"])[:3])
         raise CannotRun(
@@ -139,5 +143,6 @@ def _advice(name: str | Path, source: Path | str, local: bool, part: str, error:
         )
     return (
         f"{name} is no folder here, and could not be had from the model hub ({reason}); check the name, the "
-        "connection, and whether the model asks you to accept its licence"
+        "connection, and whether the model asks you to accept its licence (an adapter is downloaded first, and its "
+        "folder named)"
     )
