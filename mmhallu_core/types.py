@@ -277,16 +277,16 @@ def read_jsonl(path: str | Path, kind: type[R]) -> list[R]:
         RecordError: names the file, the line and the fault. A repeated id is a fault.
     """
     records, first_seen = [], {}
-    with open(path, encoding="utf-8") as lines:
+    with open(path, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 record = kind.from_dict(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise RecordError(f"{path}, line {number}: not a JSON object on one line ({error.msg})") from error
             except RecordError as error:
                 raise RecordError(f"{path}, line {number}: {error}") from error
+            except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+                raise RecordError(f"{path}, line {number}: not a JSON object on one line ({error})") from error
             earlier = first_seen.setdefault(record.id, number)
             require(earlier == number, f"{path}, line {number}: id {record.id!r} was already used in line {earlier}")
             records.append(record)

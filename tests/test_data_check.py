@@ -190,12 +190,14 @@ for defects in DEFECTS.values():
         (lambda values: "no JSON", "unreadable_line"),
         (lambda values: "7", "unreadable_line"),
         (lambda values: json.dumps(values) + ' {"id": "more"}', "unreadable_line"),
-        (lambda values: json.dumps({**values, "id": "\ud83d"}), "unreadable_line"),
+        (lambda values: '{"id": ' + "[" * 101 + "]" * 101 + "}", "unreadable_line"),
         (lambda values: '{"id": ' + "9" * 5000 + "}", "unreadable_line"),
         (lambda values: '{"id": ' + "[" * 200_000, "unreadable_line"),
         (lambda values: json.dumps(values).encode("utf-8") + b"\xff", "unreadable_line"),
         (lambda values: {**values, "id": f"{values['id'].split('-')[0]}-0"}, "duplicate_id"),
     ]
+    if defects is not DEFECTS["answers"]:  # what a model says may hold one
+        defects.append((lambda values: json.dumps({**values, "id": "\ud83d"}), "bad_value"))
 CASES = [(kind, number) for kind, defects in DEFECTS.items() for number in range(len(defects))]
 
 

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from mmhallu_core.data.check_rules import KINDS, id_of, rules
 from mmhallu_core.data.entries import Entry, read_entries
+from mmhallu_core.data.json_text import half_letter
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.types import CATEGORIES, CannotRun
 
@@ -121,6 +122,9 @@ def _check(record: Entry, kind: str, pictures: Pictures, first_seen: dict[str, i
     """Yields (reason, what was found) for everything about one record; remembers its id in `first_seen`."""
     if record.values is None:
         yield "unreadable_line", record.fault
+        return
+    if kind != "answers" and half_letter(record.values):  # an answer is what a model said, whatever that was
+        yield "bad_value", "a text holds half of a letter (one of two \\u escapes that belong together)"
         return
     yield from rules(kind, record.values, pictures)
     name = id_of(kind, record.values)

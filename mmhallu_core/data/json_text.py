@@ -1,12 +1,13 @@
 """JSON that other people wrote: a value, or a sentence that says why there is none.
 
 Python's reader has more ways to stop than `JSONDecodeError`: brackets without end, a number of thousands of digits.
-And it takes half of a surrogate pair for text, which no file and no tokenizer can hold. Here all of them are one error.
+And what it just manages to read others cannot: a value nested a thousand deep can be neither shown nor written again.
 """
 
 import json
 from typing import Any
 
+DEEPEST = 100  # lists and objects in each other
 _DECODER = json.JSONDecoder()
 
 
@@ -30,14 +31,30 @@ def value_at(text: str, place: int = 0) -> tuple[Any, int]:
     """
     try:
         value, end = _DECODER.raw_decode(text, place)
-        if "\\ud" in text[place:end].lower():
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise NotJson(error.msg, error.pos) from error
     except RecursionError:
         raise NotJson("brackets inside brackets without end", place) from None
-    except UnicodeEncodeError:
-        raise NotJson("half of a pair of \\u escapes, which is no letter", place) from None
     except ValueError as error:
         raise NotJson("a number with thousands of digits", place) from error
+    if _is_deeper(value, DEEPEST):
+        raise NotJson(f"more than {DEEPEST} brackets inside brackets", place)
     return value, end
+
+
+def half_letter(value: Any) -> bool:
+    """Whether a text in a JSON value holds half of a surrogate pair, which no tokenizer takes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether there are more lists and objects in each other than `levels`."""
+    inside = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        parts = (part for one in inside for part in (one.values() if isinstance(one, dict) else one))
+        inside = [part for part in parts if isinstance(part, dict | list)]
+    return bool(inside)
