@@ -141,8 +141,7 @@ def _rich(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ImagePair(Record):
-    """A picture and its edited twin; `mask` is a black and white picture, white where the edit may have changed
-    pixels."""
+    """A picture and its edited twin; `mask` is a picture that is white where the edit may have changed pixels."""
 
     id: str
     image: Picture
@@ -185,8 +184,7 @@ class EditSample(Record):
 
 @dataclass(frozen=True)
 class Preference(Record):
-    """A better and a worse answer to one prompt about one or more pictures. Spans mark the characters in which they
-    differ."""
+    """A better and a worse answer to one prompt about pictures. Spans mark the characters in which they differ."""
 
     id: str
     prompt: str
@@ -277,19 +275,20 @@ def read_jsonl(path: str | Path, kind: type[R]) -> list[R]:
         RecordError: names the file, the line and the fault. A repeated id is a fault.
     """
     records, first_seen = [], {}
-    with open(path, encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = kind.from_dict(json.loads(line))
-            except RecordError as error:
-                raise RecordError(f"{path}, line {number}: {error}") from error
-            except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-                raise RecordError(f"{path}, line {number}: not a JSON object on one line ({error})") from error
-            earlier = first_seen.setdefault(record.id, number)
-            require(earlier == number, f"{path}, line {number}: id {record.id!r} was already used in line {earlier}")
-            records.append(record)
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start})") from error
+    for number, line in ((number, line) for number, line in enumerate(lines, start=1) if line.strip()):
+        try:
+            record = kind.from_dict(json.loads(line))
+        except RecordError as error:
+            raise RecordError(f"{path}, line {number}: {error}") from error
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+            raise RecordError(f"{path}, line {number}: not a JSON object on one line ({error})") from error
+        earlier = first_seen.setdefault(record.id, number)
+        require(earlier == number, f"{path}, line {number}: id {record.id!r} was already used in line {earlier}")
+        records.append(record)
     return records
 
 

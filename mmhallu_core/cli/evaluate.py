@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmhallu_core.cli.base import MOST, AsJson, app, command, emit, table
+from mmhallu_core.cli.base import MOST, AsJson, app, command, emit, only, table
 from mmhallu_core.cli.models import Fit, KeepGeneration, settings
 from mmhallu_core.cli.score import Questions, shown, warn_of_silence
 from mmhallu_core.types import CannotRun
