@@ -1,5 +1,6 @@
 """One file, one picture: every entrance of the library gives a model the same pixels, and refuses the same files."""
 
+import ast
 import base64
 import io
 import json
@@ -33,6 +34,7 @@ from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.methods.med.lessons import Chats, Lessons
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.store import PACKAGE
 from mmhallu_core.types import CannotRun, EditSample
 
 pytestmark = pytest.mark.long
@@ -335,3 +337,14 @@ def test_bad_files_leave_an_audit_and_a_benchmark_s_drawing_whole(bad):
     for one in bad:
         asked = Question("one", "Is it?", "yes", (one,), about={"boxes": [(0, 0, 1, 1), (0, 0, 1, 1)]})
         assert size(one) is None and with_boxes(asked) is asked
+
+
+def test_no_other_file_opens_a_picture_and_every_opening_names_its_formats():
+    calls = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open"):
+                assert "formats" in {one.arg for one in node.keywords}, f"{path.name}:{node.lineno} takes any format"
+                calls[path.relative_to(PACKAGE).as_posix()] = node.lineno
+    # Apart from the decoder: what runs inside another harness, and the remarks in drawn pictures, not their pixels.
+    assert set(calls) == {"data/decode.py", "edit/benchmark/lmms_utils.py", "edit/truth.py"}

@@ -164,8 +164,8 @@ def read(out: Path, about: dict[str, Any]) -> Known:
             for one, text, pictures in line.get("answered", ()):
                 known.answers[one], known.pictures[one] = text, pictures
             known.errors.update(dict.fromkeys(line.get("refused", ()), line.get("error")))
-            about = {"notes": line.get("notes"), "cut": line.get("cut")}
-            known.remarks.update(dict.fromkeys(line.get("pictures_of", ()), about))
+            remark = {"notes": line.get("notes"), "cut": line.get("cut")}
+            known.remarks.update(dict.fromkeys(line.get("pictures_of", ()), remark))
             known.counts["vision_calls"] += line.get("vision_calls", 0)
             known.counts["halvings"] += "halved" in line
     known.errors = {one: error for one, error in known.errors.items() if one not in known.answers}
