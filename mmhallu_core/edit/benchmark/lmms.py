@@ -2,7 +2,7 @@
 
 The harness finds tasks in any folder given with `--include_path`. It reads the questions with `datasets` from
 `items.jsonl`, calls the functions of `utils.py` for pictures, prompt and score, and averages. `utils.py` is
-`benchmark_lmms_utils.py`, copied as it stands: it needs nothing of this library.
+`lmms_utils.py`, copied as it stands: it needs nothing of this library.
 
 Checked by hand with lmms-eval 0.7.3, from inside the benchmark's folder:
 
@@ -57,5 +57,5 @@ def write_lmms_task(out: Path, name: str) -> None:
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name.replace('-', '_')}.yaml").write_text(task_yaml(name), encoding="utf-8", newline="\n")
-    source = Path(__file__).with_name("benchmark_lmms_utils.py").read_text(encoding="utf-8")
+    source = Path(__file__).with_name("lmms_utils.py").read_text(encoding="utf-8")
     (folder / "utils.py").write_text(source, encoding="utf-8", newline="\n")
