@@ -35,7 +35,7 @@ SEEDS = {"min": 0, "max": 2**32 - 1}  # what every library here takes as a seed
 
 
 def command(group: typer.Typer, name: str) -> Callable:
-    """Registers a command; whatever goes wrong in it becomes one sentence and exit code 2, see `cli_errors`."""
+    """Registers a command; whatever goes wrong in it becomes one sentence and exit code 2, see `errors`."""
 
     def register(function: Callable) -> Callable:
         group.command(name)(guarded(function))
