@@ -177,4 +177,5 @@ def _answer_tails(
     }
     # It is told of the prefix, and computes only what is not in the cache.
     new = generate(vlm.model, whole, max_new_tokens, **{CACHE: cache})[:, whole["input_ids"].shape[1] :]
-    return [text_of(vlm.processor.tokenizer, said, vlm.opens_thought) for said in new.tolist()]
+    opened = vlm.opens_thought
+    return [text_of(vlm.processor.tokenizer, said, opened) for said in new.tolist()]
