@@ -105,7 +105,8 @@ def text_of(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], opened: bool
         ids: the tokens that the model wrote.
         opened: the prompt ends with the opening tag of a thought; it is put in front.
     """
-    tags = {tokenizer.convert_tokens_to_ids(tag): tag for tag in (OPEN, CLOSE) if tag in tokenizer.get_added_vocab()}
+    added = tokenizer.get_added_vocab()
+    tags = {added[tag]: tag for tag in (OPEN, CLOSE) if tag in added}
     parts, begin = [OPEN] if opened else [], 0
     for place, token in enumerate(ids):
         if token in tags:
