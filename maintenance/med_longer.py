@@ -4,7 +4,7 @@ A run of the study has 150 seconds of two cores and ends where it began on MED-t
 picture of the two. This run asks whether that is the model's limit or the time's. It differs from a study run in four
 things, so it stands apart and is no part of the contrasts:
 
-- 50,000 pairs instead of 1,200, each shown once (`methods.med.pairs`), and every weight learns;
+- 50,000 pairs instead of 1,200, each shown once (`med_pairs.py`), and every weight learns;
 - the loss of the base's last stage: beside the sentences, each cell of the second picture learns to name what the
   first picture shows there and whether the two differ (`pretrain.compare`). MED has no such loss; its nearest
   relative is the `masked` consistency;
@@ -34,8 +34,8 @@ from typing import Any
 from transformers import set_seed
 
 from maintenance.checkpoints import with_interval
+from maintenance.med_pairs import PairsDataset
 from mmhallu_core.methods.med.arms import SPLIT
-from mmhallu_core.methods.med.pairs import PairsDataset
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import ratio, ratio_interval
 from mmhallu_core.store import PACKAGE, checkpoint_folder, sha256

@@ -274,15 +274,17 @@ def test_the_base_is_found_again_when_folders_move(good, bases, tmp_path, monkey
 
 
 def test_training_goes_on_from_an_adapter_and_names_it(bases, tmp_path, monkeypatch):
-    from mmhallu_core.train.finetune import RunSpec, finetune
-    from mmhallu_core.train.talks import Talk
+    from mmhallu_core.train.records import TrainingExample, Turn
+    from mmhallu_core.train.run import train as train_run
+    from mmhallu_core.train.spec import TrainSpec
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(bases("llava"), tmp_path / "base")
 
     def train(vlm, name):
-        talk = Talk("t", (Image.new("RGB", (32, 32), "red"),), (("<image>What?", "A red thing."),))
-        finetune(vlm, lambda i: talk, RunSpec(steps=1, lr=1e-2), tmp_path / name, "test", {"sha256": "none"})
+        picture = (Image.new("RGB", (32, 32), "red"),)
+        example = TrainingExample("t", picture, ((Turn("<image>What?", "A red thing."),),))
+        train_run(vlm, lambda i: example, TrainSpec(steps=1, lr=1e-2), tmp_path / name, "test", {"sha256": "none"})
         return json.loads((tmp_path / name / "run.json").read_text(encoding="utf-8"))
 
     assert train(Vlm.load("base", "cpu"), "one")["base"] == "../base"

@@ -16,7 +16,7 @@ from mmhallu_core.data.check import ADVICE, NOTES, check_file
 from mmhallu_core.data.check_rules import EXAMPLES, KINDS, RECORDS, TRAINED
 from mmhallu_core.data.exports import to_datasets, to_llamafactory
 from mmhallu_core.data.training_file import read_training_file
-from mmhallu_core.methods.med.lessons import Chats, Lessons
+from mmhallu_core.methods.med.examples import ConversationExamples, EditExamples
 from mmhallu_core.types import CATEGORIES, CannotRun, RecordError, read_jsonl
 
 
@@ -283,15 +283,12 @@ def test_what_passes_trains_and_exports_and_what_does_not_pass_does_neither(fold
         assert not passes
         return
     assert passes
-    lessons = Chats(records, folder) if kind == "conversation" else Lessons(records, folder, swap=0.9, masks=True)
-    assert all(lessons(i).images for i in range(2 * len(lessons)))
-    assert to_llamafactory(map(chat_or_lesson(lessons), range(len(lessons))), folder, out)["n"] == len(lessons)
+    own = kind == "conversation"
+    examples = ConversationExamples(records, folder) if own else EditExamples(records, folder, masks=True)
+    assert all(examples(i).images for i in range(2 * len(examples)))
+    chats = records if own else list(examples.chats())
+    assert to_llamafactory(chats, folder, out)["n"] == len(chats) == len(examples)
     assert to_datasets(records, folder, out / "hub")["n"] == 2
-
-
-def chat_or_lesson(lessons):
-    """What export takes of a file: its talks, or the lessons made of its samples."""
-    return (lambda i: lessons.chats[i]) if isinstance(lessons, Chats) else lessons.chat
 
 
 def test_a_list_is_read_as_lines_are(folder):

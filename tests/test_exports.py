@@ -44,13 +44,13 @@ def export(*words):
 
 
 def test_llamafactory_reads_what_train_sft_would_train_on(edits, tmp_path):
-    from mmhallu_core.methods.med.lessons import Lessons
+    from mmhallu_core.methods.med.examples import EditExamples
 
     out = tmp_path / "out"
     (out).mkdir()
     (out / "dataset_info.json").write_text('{"other": {"file_name": "x.json"}}', encoding="utf-8")
     assert export(edits, "--as", "llamafactory", "--out", out) | {"file": ""} == {
-        "name": "mmhallu", "n": 6, "images": 2, "file": "",
+        "name": "mmhallu", "n": 12, "images": 2, "file": "",
     }  # fmt: skip
     info = json.loads((out / "dataset_info.json").read_text(encoding="utf-8"))
     assert set(info) == {"other", "mmhallu"}
@@ -70,9 +70,9 @@ def test_llamafactory_reads_what_train_sft_would_train_on(edits, tmp_path):
     assert any("süß" in row["messages"][1]["content"] for row in rows)
     # The tool's own form is one that we read, and it says what we would train on.
     back = read_training_file(out / "mmhallu.jsonl")
-    lessons = Lessons(read_training_file(edits), edits.parent)
-    assert [(chat.id, chat.turns) for chat in back] == [(c.id, c.turns) for c in map(lessons.chat, range(len(lessons)))]
-    for chat, ours in zip(back, map(lessons.chat, range(len(lessons))), strict=True):
+    shown = list(EditExamples(read_training_file(edits), edits.parent).chats())
+    assert [(chat.id, chat.turns) for chat in back] == [(chat.id, chat.turns) for chat in shown]
+    for chat, ours in zip(back, shown, strict=True):
         for mine, theirs in zip(ours.images, chat.images, strict=True):
             assert (edits.parent / mine).read_bytes() == (out / theirs).read_bytes()
 

@@ -7,7 +7,7 @@ import torch
 from transformers.trainer_utils import get_last_checkpoint
 
 from maintenance.med_longer import BARS, NAME, Longer, bars_of, card, compared
-from mmhallu_core.methods.med.pairs import ALONE_EVERY, PairsDataset
+from maintenance.med_pairs import ALONE_EVERY, PairsDataset
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import checkpoint_folder, results_folder, sha256
 from mmhallu_core.train.pretrain.compare import rotation

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmhallu_core.train.collapse import Features, alignment, effective_rank, measure, spread, uniformity, verdict
-from mmhallu_core.train.med_loss import (
+from mmhallu_core.train.losses import (
     ACCORDING_TO,
     Consistency,
     edited_cells,

@@ -147,16 +147,16 @@ WHOLE = pytest.param(None, id="all batches", marks=pytest.mark.slow)
 @pytest.mark.parametrize("accumulation", [QUICK, WHOLE])
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_of_the_preset_moves_exactly_what_it_should(name, accumulation, tmp_path):
-    """The way of `mmhallu train sft --preset`: its numbers, its talks, its Trainer, its file."""
+    """The way of `mmhallu train sft --preset`: its numbers, its examples, its Trainer, its file."""
     import torch
     from PIL import Image
     from safetensors import safe_open
 
-    from mmhallu_core.methods.med.lessons import Lessons
+    from mmhallu_core.methods.med.examples import EditExamples
     from mmhallu_core.methods.med.sft import Sft, spec_of
     from mmhallu_core.models.tiny_random import build
     from mmhallu_core.models.vlm import Vlm
-    from mmhallu_core.train.finetune import finetune
+    from mmhallu_core.train.run import train
     from mmhallu_core.types import EditSample
 
     form = one_gpu(name, 40)
@@ -167,9 +167,9 @@ def test_one_step_of_the_preset_moves_exactly_what_it_should(name, accumulation,
         EditSample("s", "a.png", "b.png", "Object", "Add a boat.", "A beach.", "A boat.", "A boat.", "What differs?",
                    "The second picture shows a boat.")
     ]  # fmt: skip
-    lessons = Lessons(samples, tmp_path)
-    spec = spec_of(Sft(preset=name, card=40, accumulation=accumulation, steps=1), vlm, len(lessons))
-    assert (spec.batch, spec.lr, spec.dtype, spec.checkpointing) == (form.batch, form.preset.lr, form.dtype, True)
+    examples = EditExamples(samples, tmp_path)
+    spec = spec_of(Sft(preset=name, card=40, accumulation=accumulation, steps=1), vlm, len(examples))
+    assert (spec.micro_batch, spec.lr, spec.dtype, spec.checkpointing) == (form.batch, form.preset.lr, form.dtype, True)
     assert spec.adapt == plan(form.preset) and spec.scheduler == "cosine" and spec.warmup == 0.1
     assert spec.effective_batch == (form.batch * accumulation if accumulation else form.preset.effective_batch)
 
@@ -182,9 +182,9 @@ def test_one_step_of_the_preset_moves_exactly_what_it_should(name, accumulation,
 
     def counted(i):
         seen.append(i)
-        return lessons(i)
+        return examples(i)
 
-    record = finetune(vlm, counted, spec, tmp_path / "run", "a test", {"sha256": "0" * 64})
+    record = train(vlm, counted, spec, tmp_path / "run", "a test", {"sha256": "0" * 64}).record
     assert seen == list(range(spec.effective_batch)) and record["steps"] == 1  # one step, all of its examples
     assert math.isfinite(record["loss"]["final"])
 

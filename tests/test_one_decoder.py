@@ -32,7 +32,7 @@ from mmhallu_core.evaluate.audit_model import size
 from mmhallu_core.evaluate.benchmarks.rbench import with_boxes
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.runner import run
-from mmhallu_core.methods.med.lessons import Chats, Lessons
+from mmhallu_core.methods.med.examples import ConversationExamples
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
 from mmhallu_core.types import CannotRun, EditSample
@@ -120,7 +120,8 @@ def test_eval_by_likelihood(files, read, vlm):
 
 def test_training(files):
     names = tuple(one.name for one in files)
-    check(Chats([Chat("one", names, (("<image><image><image>What?", "This."),))], files[0].parent)(0).images)
+    chat = Chat("one", names, (("<image><image><image>What?", "This."),))
+    check(ConversationExamples([chat], files[0].parent)(0).images)
 
 
 def test_a_local_judge(files, read, vlm):
@@ -217,14 +218,18 @@ def pair(folder, kind="PNG") -> EditSample:
     return EditSample("one", "a.png", "b.png", "Object", edited_caption="Others.", provenance=about, **words)
 
 
-@pytest.mark.parametrize("swap", [0.0, 1.0])
-def test_a_mask_turns_with_its_pictures_in_training(tmp_path, swap):
+def test_a_mask_turns_with_its_pictures_in_training(tmp_path):
     sample = pair(tmp_path)
     back = {"reverse": {"difference": "The way back."}}
     sample = replace(sample, provenance=sample.provenance | back)
-    talk = Lessons([sample], tmp_path, same=0.0, swap=swap, captions=False, masks=True)(0)
-    assert talk.images[0].size == (40, 60)
-    assert np.array_equal(talk.changed.numpy(), UPRIGHT[6](MASK))
+    made = EditExamples([sample], tmp_path, same=0.0, masks=True)
+    pairs = [one for one in map(made, range(len(made))) if len(one.images) == 2]
+    assert {tuple(np.asarray(image).tobytes() for image in one.images) for one in pairs} == {
+        tuple(np.asarray(image).tobytes() for image in order) for order in (pairs[0].images, pairs[0].images[::-1])
+    }, "in both orders"
+    for one in pairs:
+        assert one.images[0].size == (40, 60)
+        assert np.array_equal(one.changed.numpy(), UPRIGHT[6](MASK))
 
 
 def test_a_mask_turns_with_its_pictures_in_an_export(tmp_path):
@@ -319,7 +324,7 @@ def test_bad_files_are_refused_by_training_export_and_check(bad, tmp_path):
     for one in bad:
         chat = Chat("one", (one,), (("<image>What?", "This."),))
         with pytest.raises(CannotRun, match="sample one"):
-            Chats([chat], tmp_path)(0)
+            ConversationExamples([chat], tmp_path)(0)
         with pytest.raises(CannotRun, match="sample one"):
             to_datasets([chat], tmp_path, tmp_path / "out")
         with pytest.raises(BadPicture):

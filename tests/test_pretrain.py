@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mmhallu_core.models.tiny_llava import GRID, new_tiny_llava, tiny_processor
-from mmhallu_core.train.pretrain.branches import IGNORE, Turn, answer_loss, branch_mask, collate, pack
+from mmhallu_core.train.losses import IGNORE, answer_loss_of_states
+from mmhallu_core.train.packed import branch_mask, pack, pad
 from mmhallu_core.train.pretrain.compare import compare_loss, rotation, second_picture
 from mmhallu_core.train.pretrain.pool import NOTHING, Pool, PoolSpec, cells_of
 from mmhallu_core.train.pretrain.recipe import (
@@ -22,6 +23,7 @@ from mmhallu_core.train.pretrain.recipe import (
 )
 from mmhallu_core.train.pretrain.see import GROUPS, cell_labels, group_ids, to_pixel_values, visual_tokens
 from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, TWO_IMAGES, SpeakDataset, pair_turns
+from mmhallu_core.train.records import Turn
 from mmhallu_core.world.edits import sample_edit
 from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
 from mmhallu_core.world.prior import sample_scene
@@ -53,14 +55,14 @@ def test_packed_branches_predict_what_separate_conversations_predict(model, toke
     """The mask and the positions make each branch the single-turn conversation that the processor would build."""
     processor = tiny_processor(tokenizer)
     image = render(sample_scene(3)).image
-    batch = collate([pack(TURNS, 1, tokenizer)], tokenizer.pad_token_id)
+    batch = pad([pack([(turn,) for turn in TURNS], 1, tokenizer)], tokenizer.pad_token_id)
     pixels = to_pixel_values(torch.from_numpy(np.asarray(image).copy())[None])
     with torch.no_grad():
         packed = model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=batch["attention_mask"],
             pixel_values=pixels,
         ).logits[0]  # fmt: skip
-        branches = torch.tensor(pack(TURNS, 1, tokenizer).branches)
+        branches = torch.tensor(pack([(turn,) for turn in TURNS], 1, tokenizer).branches)
         for number, turn in enumerate(TURNS, 1):
             chat = [
                 {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": turn.question}]},
@@ -84,7 +86,7 @@ def test_mask_equals_a_brute_force_reading():
 
 
 def test_answer_loss_equals_a_loop(model, tokenizer):
-    batch = collate([pack(TURNS, 1, tokenizer)], tokenizer.pad_token_id)
+    batch = pad([pack([(turn,) for turn in TURNS], 1, tokenizer)], tokenizer.pad_token_id)
     hidden = torch.randn(*batch["input_ids"].shape, model.config.text_config.hidden_size)
     total, weight = 0.0, 0.0
     for position in range(1, hidden.shape[1]):
@@ -93,12 +95,12 @@ def test_answer_loss_equals_a_loop(model, tokenizer):
             w = batch["weights"][0, position].item()
             total += w * -torch.log_softmax(model.lm_head(hidden[0, position - 1]), 0)[label].item()
             weight += w
-    loss = answer_loss(hidden, model.lm_head, batch["labels"], batch["weights"])
+    loss = answer_loss_of_states(hidden, model.lm_head, batch["labels"], batch["weights"])
     assert loss.item() == pytest.approx(total / weight, abs=1e-4)
 
 
 def test_only_answers_are_supervised(tokenizer):
-    packed = pack(TURNS, 1, tokenizer)
+    packed = pack([(turn,) for turn in TURNS], 1, tokenizer)
     supervised = tokenizer.decode([label for label in packed.labels if label != IGNORE])
     assert supervised == f"{TURNS[0].answer}</s> {TURNS[1].answer}</s>" or supervised.replace(" ", "") == (
         f"{TURNS[0].answer}</s>{TURNS[1].answer}</s>".replace(" ", "")
@@ -107,7 +109,7 @@ def test_only_answers_are_supervised(tokenizer):
 
 def test_too_many_turns_are_refused(tokenizer):
     with pytest.raises(ValueError, match="context"):
-        pack(TURNS * 80, 1, tokenizer)
+        pack([(turn,) for turn in TURNS * 80], 1, tokenizer)
 
 
 def test_the_model_gets_the_pixels_that_the_processor_makes(tokenizer):
@@ -190,7 +192,7 @@ def test_a_killed_stage_resumes_to_the_same_weights(pool, tokenizer, tmp_path, m
         torch.manual_seed(1)
         model = new_tiny_llava(tokenizer)
         if stop_at:
-            original = module.StageTrainer.training_step
+            original = module.MmTrainer.training_step
 
             def step(self, *args, **kwargs):
                 if self.state.global_step == stop_at:
@@ -198,7 +200,7 @@ def test_a_killed_stage_resumes_to_the_same_weights(pool, tokenizer, tmp_path, m
                 return original(self, *args, **kwargs)
 
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(module.StageTrainer, "training_step", step)
+                patch.setattr(module.MmTrainer, "training_step", step)
                 see(recipe, model, tokenizer, pool, folder)
             torch.manual_seed(1)
             model = new_tiny_llava(tokenizer)

@@ -20,7 +20,7 @@ from mmhallu_core.studies.engine.other_pairs import other_pairs
 from mmhallu_core.studies.engine.outcomes import contrast, over_seeds, score
 from mmhallu_core.studies.engine.study import Check
 from mmhallu_core.studies.engine.summary import NOT_RUN, checked, read, summary, table, verdict
-from mmhallu_core.train.pretrain.branches import pack
+from mmhallu_core.train.packed import pack
 from mmhallu_core.types import CATEGORIES, CannotRun
 
 pytestmark = pytest.mark.long
@@ -60,7 +60,7 @@ def test_arms_show_as_many_pictures_and_teach_as_many_tokens(shown):
 
 def test_the_count_is_what_training_supervises(shown, vlm):
     examples, tally = shown["med"]
-    packed = [pack(list(one.turns), len(one.images), vlm.processor.tokenizer) for one in examples]
+    packed = [pack(one.conversations, len(one.images), vlm.processor.tokenizer) for one in examples]
     assert tally.tokens == sum(label != -100 for one in packed for label in one.labels)
 
 

@@ -15,12 +15,13 @@ from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.tour import run as tour_run
-from mmhallu_core.tour.lesson import VIEWS, lesson, turned_round
+from mmhallu_core.tour.lesson import VIEWS, examples, turned_round
 from mmhallu_core.tour.pictures import FIRST, LEAST, pictures, told, wrong_words
 from mmhallu_core.tour.run import Plan, run_tour
 from mmhallu_core.tour.tell import Voice
-from mmhallu_core.train.pretrain.branches import Turn
-from mmhallu_core.train.sft import Example, SftSpec, fine_tune
+from mmhallu_core.train.records import Turn, separate
+from mmhallu_core.train.run import train
+from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import Answer, CannotRun
 from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language import describe, match, read
@@ -90,15 +91,15 @@ def test_turned_round_questions_change_their_answer_and_are_true(category):
     assert (count > 0) or category in groups_only
 
 
-def test_a_lesson_is_true_repeats_and_shares_no_scene_with_the_exam():
-    make, again = lesson("lesson", 1.0), lesson("lesson", 1.0)
+def test_the_examples_are_true_repeat_and_share_no_scene_with_the_exam():
+    make, again = examples("train", 1.0), examples("train", 1.0)
     exam = {scene.to_dict()["id"] for scene in Exam.draw(20, "tour").data.scenes.values()}
     for i in range(4 * VIEWS):
         one = make(i)
         assert one.turns == again(i).turns
         assert [p.tobytes() for p in one.images] == [p.tobytes() for p in again(i).images]
         k, view = divmod(i, VIEWS)
-        edit = sample_edit(CATEGORIES[k], f"lesson/{k}")
+        edit = sample_edit(CATEGORIES[k], f"train/{k}")
         assert edit.before.id not in exam
         assert len(one.images) == (1 if view < 2 else 2)
         if view < 2:
@@ -116,14 +117,17 @@ def vlm():
     return Vlm.load("tiny-llava", "cpu")
 
 
-EXAMPLE = Example((render(sample_scene("sft")).image,), (Turn("Describe the image.", "A purple horse on a lamp."),))
-SPEC = SftSpec(steps=12, batch=2, lr=1e-2)
+EXAMPLE = separate(
+    "horse", (render(sample_scene("sft")).image,), (Turn("Describe the image.", "A purple horse on a lamp."),)
+)
+SPEC = dataclasses.replace(tour_run.RECIPE, steps=12, micro_batch=2, lr=1e-2)
 
 
 def test_an_adapter_learns_comes_back_and_leaves_the_connector_alone(vlm, tmp_path):
     before = {name: value.clone() for name, value in vlm.model.state_dict().items()}
     steps = []
-    tuned, record = fine_tune(vlm, lambda i: EXAMPLE, SPEC, tmp_path / "a", "test", lambda s, n: steps.append((s, n)))
+    done = train(vlm, lambda i: EXAMPLE, SPEC, tmp_path / "a", "test", progress=lambda s, n: steps.append((s, n)))
+    tuned, record = done.vlm(), done.record
     assert steps == [(i + 1, 12) for i in range(12)] and record["steps"] == 12 and record["examples"] == 24
     assert record["loss"]["final"] < record["loss"]["first"] / 2
     assert json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8")) == record
@@ -137,32 +141,33 @@ def test_an_adapter_learns_comes_back_and_leaves_the_connector_alone(vlm, tmp_pa
     for name, value in tuned.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], value, atol=1e-6, rtol=0)
     assert again.name == tuned.name and Vlm.load(tmp_path / "a", "cpu").name == str(tmp_path / "a")
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["adapter_config.json", WEIGHTS, "run.json"]
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["about.jsonl", "adapter_config.json", WEIGHTS, "lock", "run.json"]
 
 
 def test_the_same_seed_gives_the_same_adapter(tmp_path):
     spec = dataclasses.replace(SPEC, steps=2)
-    runs = [fine_tune(Vlm.load("tiny-llava", "cpu"), lambda i: EXAMPLE, spec, tmp_path / n, "t")[1] for n in "ab"]
+    runs = [train(Vlm.load("tiny-llava", "cpu"), lambda i: EXAMPLE, spec, tmp_path / n, "t").record for n in "ab"]
     assert runs[0]["sha256"] == runs[1]["sha256"] and runs[0]["data_sha256"] == runs[1]["data_sha256"]
 
 
 def test_training_stops_when_its_time_is_over(vlm, tmp_path):
     spec = dataclasses.replace(SPEC, seconds=0.0)
-    assert fine_tune(vlm, lambda i: EXAMPLE, spec, tmp_path, "test")[1]["steps"] == 1
+    assert train(vlm, lambda i: EXAMPLE, spec, tmp_path, "test").record["steps"] == 1
 
 
 def test_a_loss_that_is_no_number_is_an_error(vlm, tmp_path):
     with torch.no_grad():
         vlm.model.get_output_embeddings().weight[0, 0] = float("nan")
     with pytest.raises(CannotRun, match="smaller learning rate"):
-        fine_tune(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
+        train(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
     assert not (tmp_path / WEIGHTS).exists()
 
 
 def test_a_wrong_adapter_is_refused(vlm, tmp_path):
     with pytest.raises(CannotRun, match="holds no adapter"):
         vlm.with_adapter(tmp_path)
-    _, record = fine_tune(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test")
+    record = train(vlm, lambda i: EXAMPLE, dataclasses.replace(SPEC, steps=1), tmp_path, "test").record
     (tmp_path / "run.json").write_text(json.dumps({**record, "base_sha256": "0" * 64}), encoding="utf-8")
     with pytest.raises(CannotRun, match="other weights"):
         Vlm.load("tiny-llava", "cpu", adapters=[tmp_path])
@@ -230,19 +235,22 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
-    fine_tune(Vlm.load("tiny-llava", "cpu"), lesson("t", 1.0), SftSpec(steps=1, batch=3), folder, "a test")
+    spec = dataclasses.replace(tour_run.RECIPE, steps=1, micro_batch=3)
+    train(Vlm.load("tiny-llava", "cpu"), examples("t", 1.0), spec, folder, "a test")
     return folder
 
 
 @pytest.mark.slow
 def test_a_stopped_tour_goes_on_and_a_finished_one_leaves_a_page(adapter, tmp_path, monkeypatch, capsys):
-    plan = Plan(adapter=adapter, scenes=4, quick=SftSpec(steps=2, batch=3, seconds=60.0))
+    plan = Plan(
+        adapter=adapter, scenes=4, quick=dataclasses.replace(tour_run.RECIPE, steps=2, micro_batch=3, seconds=60.0)
+    )
     with monkeypatch.context() as patch:
 
         def stop(*_args, **_options):
             raise KeyboardInterrupt
 
-        patch.setattr(tour_run, "fine_tune", stop)
+        patch.setattr(tour_run, "train", stop)
         with pytest.raises(KeyboardInterrupt):
             run_tour(tmp_path, Voice(plain=True), plan)
     assert not (tmp_path / "tour.html").exists()
@@ -292,10 +300,10 @@ def test_a_terminal_gets_wrapped_lines_and_a_screen_reader_whole_ones():
 # ---------------------------------------------------------------- what is shipped and recorded
 
 
-def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_lesson():
+def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_tours_recipe():
     assert Vlm.load("tour-adapter", "cpu").name == "tour-adapter"
     record = json.loads((tour_run.ADAPTER / "run.json").read_text(encoding="utf-8"))
-    assert SftSpec(**record["spec"]) == tour_run.LONG and record["steps"] == tour_run.LONG.steps
+    assert TrainSpec.from_record(record["spec"]) == tour_run.LONG and record["steps"] == tour_run.LONG.steps
 
 
 def test_the_recorded_tour_speaks_of_what_is_shipped_and_its_verdicts_follow():

@@ -13,9 +13,10 @@ from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import Adapt, adapt
 from mmhallu_core.train.consistency import Held, changed_pixels, embeddings, pair_inputs, picture_means, require_tokens
-from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.pretrain.branches import Turn
-from mmhallu_core.train.sft import Example, SftSpec, fine_tune
+from mmhallu_core.train.losses import Consistency
+from mmhallu_core.train.records import Turn, separate
+from mmhallu_core.train.run import train as train_run
+from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CannotRun
 
 pytestmark = pytest.mark.long
@@ -100,7 +101,7 @@ def test_without_a_pair_there_is_nothing_to_hold(tmp_path):
     vlm = Vlm.load(build("qwen2_vl", tmp_path), "cpu")
     model = adapt(vlm, Adapt(), tell=None)
     total, parts = Held(model, MASKED)(lambda: torch.tensor(3.0), {})
-    assert total.item() == 3.0 and parts == {}
+    assert total.item() == 3.0 and parts == {"answers": 3.0, "consistency": 0.0}
 
 
 def test_what_cannot_be_held_says_so(tmp_path):
@@ -152,16 +153,18 @@ def test_the_floor_is_the_similarity_before_training(plan, tmp_path):
 def example(i):
     turns = (Turn("What differs?", "The horse is purple."),)
     first = picture(i)
-    return Example((first, edit_of(first)) if i % 2 else (first,), turns)
+    if not i % 2:
+        return separate(f"e{i}", (first,), turns)
+    return separate(f"e{i}", (first, edit_of(first)), turns, changed_pixels(first, edit_of(first)))
 
 
-SPEC = SftSpec(steps=3, batch=2, lr=3e-3)
+SPEC = TrainSpec(steps=3, micro_batch=2, lr=3e-3, warmup=10, packing=True)
 WATCHED = [(picture(i), edit_of(picture(i))) for i in range(10, 14)]
 
 
 def train(out, **changes):
     spec = dataclasses.replace(SPEC, **changes)
-    return fine_tune(Vlm.load("tiny-llava", "cpu"), example, spec, out, "test", watched=WATCHED)[1]
+    return train_run(Vlm.load("tiny-llava", "cpu"), example, spec, out, "test", watched=WATCHED).record
 
 
 def test_none_and_weight_0_are_the_same_run_and_the_others_are_not(tmp_path):
@@ -170,7 +173,7 @@ def test_none_and_weight_0_are_the_same_run_and_the_others_are_not(tmp_path):
         "global": dataclasses.replace(GLOBAL, weight=50.0), "masked": MASKED,
     }  # fmt: skip
     runs = {name: train(tmp_path / name, consistency=rule) for name, rule in rules.items()}
-    plain = fine_tune(Vlm.load("tiny-llava", "cpu"), example, SPEC, tmp_path / "plain", "test")[1]
+    plain = train_run(Vlm.load("tiny-llava", "cpu"), example, SPEC, tmp_path / "plain", "test").record
     assert plain["sha256"] == runs["none"]["sha256"], "looking at features changes nothing"
     assert "collapse" not in plain and set(plain["loss"]) == {"first", "final"}
     assert runs["none"]["sha256"] == runs["zero"]["sha256"] == runs["zero-global"]["sha256"]
@@ -178,7 +181,7 @@ def test_none_and_weight_0_are_the_same_run_and_the_others_are_not(tmp_path):
     for name in ("global", "masked"):
         assert {"answers", "consistency"} <= set(runs[name]["loss"]) and runs[name]["loss"]["consistency"] >= 0
     record = json.loads((tmp_path / "masked" / "run.json").read_text(encoding="utf-8"))
-    assert SftSpec(**record["spec"]) == dataclasses.replace(SPEC, consistency=MASKED)
+    assert TrainSpec.from_record(record["spec"]) == dataclasses.replace(SPEC, consistency=MASKED)
     assert set(record["collapse"]) == {"before", "after", "collapsed", "verdict"}
     assert record["collapse"]["before"] == runs["none"]["collapse"]["before"] != record["collapse"]["after"]
 
@@ -195,12 +198,13 @@ def test_none_and_weight_0_are_the_same_run_and_the_others_are_not(tmp_path):
 )
 def test_a_run_moves_the_parts_of_its_plan_and_comes_back(tower, decoder, moved, tmp_path):
     before = {name: value.clone() for name, value in Vlm.load("tiny-llava", "cpu").model.state_dict().items()}
-    spec = dataclasses.replace(SPEC, steps=1, vision_tower=tower, decoder=decoder)
-    tuned, record = fine_tune(Vlm.load("tiny-llava", "cpu"), example, spec, tmp_path / "run", "test")
+    spec = dataclasses.replace(SPEC, steps=1, adapt=Adapt(tower, "frozen", decoder))
+    done = train_run(Vlm.load("tiny-llava", "cpu"), example, spec, tmp_path / "run", "test")
+    tuned, record = done.vlm(), done.record
     changed = {name for name, value in tuned.model.state_dict().items() if not torch.equal(value, before[name])}
     parts = ("vision_tower", "multi_modal_projector", "language_model", "lm_head")
     assert {part for part in parts for name in changed if part in name} == moved
-    assert record["trainable"] > 0 and record["spec"]["vision_tower"] == tower
+    assert sum(record["trainable"].values()) > 0 and record["spec"]["adapt"]["vision_tower"] == tower
     again = Vlm.load(str(tmp_path / "run"), "cpu").model.state_dict()
     assert (tmp_path / "run" / "model.safetensors").exists() == ("lora" not in (tower, decoder))
     for name, value in tuned.model.state_dict().items():
@@ -209,10 +213,10 @@ def test_a_run_moves_the_parts_of_its_plan_and_comes_back(tower, decoder, moved,
 
 def test_another_kind_of_adapter_learns_as_many_numbers(tmp_path):
     spec = dataclasses.replace(SPEC, steps=2)
-    lora = fine_tune(Vlm.load("tiny-llava", "cpu"), example, spec, tmp_path / "lora", "test")[1]
-    tuned, loha = fine_tune(
-        Vlm.load("tiny-llava", "cpu"), example, dataclasses.replace(spec, kind="loha"), tmp_path / "loha", "test"
-    )
+    lora = train_run(Vlm.load("tiny-llava", "cpu"), example, spec, tmp_path / "lora", "test").record
+    other = dataclasses.replace(spec, adapt=Adapt(kind="loha"))
+    done = train_run(Vlm.load("tiny-llava", "cpu"), example, other, tmp_path / "loha", "test")
+    tuned, loha = done.vlm(), done.record
     assert loha["trainable"] == lora["trainable"] and loha["sha256"] != lora["sha256"]
     assert loha["loss"]["first"] == pytest.approx(lora["loss"]["first"], abs=1e-5), "both begin as the base model"
     again = Vlm.load(str(tmp_path / "loha"), "cpu").model.state_dict()

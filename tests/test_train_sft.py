@@ -16,17 +16,18 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data.chats import Chat
 from mmhallu_core.data.training_file import read_training_file
-from mmhallu_core.methods.med.sft import Sft, plan_run, spec_of, train
+from mmhallu_core.methods.med.sft import Sft, fine_tune, plan_run, spec_of
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Locked, run_lock
 from mmhallu_core.train.adapt import Adapt
-from mmhallu_core.train.finetune import RunSpec, answers_loss, finetune, prepare
+from mmhallu_core.train.collate import ChatTemplateCollator, write
+from mmhallu_core.train.losses import IGNORE, Consistency
 from mmhallu_core.train.machine import recompute
-from mmhallu_core.train.med_loss import Consistency
-from mmhallu_core.train.pretrain.branches import IGNORE
-from mmhallu_core.train.talks import Talk, encode_talks, write
+from mmhallu_core.train.records import TrainingExample, Turn
+from mmhallu_core.train.run import answers_loss, prepare, totals_of, train
+from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CannotRun, EditSample, write_jsonl
 
 pytestmark = pytest.mark.long
@@ -35,6 +36,14 @@ pytestmark = pytest.mark.long
 def picture(seed, size=(40, 40)):
     random = np.random.default_rng(seed)
     return Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def example(name, images, *turns, changed=None):
+    return TrainingExample(name, images, (tuple(Turn(*turn) for turn in turns),), changed)
+
+
+def batch_of(vlm, *examples):
+    return ChatTemplateCollator(vlm)(examples)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +67,9 @@ ANSWERS = ("A red dog.", "There are three people in front of the house, and a ca
 @pytest.mark.parametrize("family", ["llava", "qwen2_vl", "llava_next", "mllama", "idefics3", "internvl"])
 def test_exactly_the_answers_are_learned(family, folders):
     vlm = Vlm.load(folders(family), "cpu")
-    talks = [
-        Talk("one", (picture(1),), (("<image>What is this?", ANSWERS[0]),)),
-        Talk("two", (picture(1), picture(2)), (("<image><image>What differs?", ANSWERS[1]), ("And now?", ANSWERS[0]))),
-    ]
-    inputs = encode_talks(vlm, talks)
+    turns = (("<image><image>What differs?", ANSWERS[1]), ("And now?", ANSWERS[0], 0.5))
+    one = example("one", (picture(1),), ("<image>What is this?", ANSWERS[0]))
+    inputs = batch_of(vlm, one, example("two", (picture(1), picture(2)), *turns))
     labels = inputs["labels"]
     for row, said in enumerate([ANSWERS[:1], (ANSWERS[1], ANSWERS[0])]):
         here = labels[row] != IGNORE
@@ -73,6 +80,8 @@ def test_exactly_the_answers_are_learned(family, folders):
                 runs.append([])
             runs[-1].append(int(labels[row, place]))
             last = place
+        weights = [set(inputs["weights"][row][here].tolist()), set(inputs["weights"][row][~here].tolist())]
+        assert weights == [{1.0, 0.5} if row else {1.0}, {0.0}]
         texts = [vlm.processor.tokenizer.decode(run) for run in runs]
         assert [vlm.processor.tokenizer.decode(run, skip_special_tokens=True).strip() for run in runs] == list(said)
         assert texts[-1].strip() != said[-1], "a model must also learn to stop"
@@ -87,48 +96,52 @@ def test_a_template_without_an_end_gets_one(folders):
         "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}"
         "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
     )
-    text, spans = write(vlm, Talk("a", (picture(1),), (("<image>What?", "A dog."),)))
+    text, spans = write(vlm, (Turn("<image>What?", "A dog."),), "a")
     assert text == f"USER: <image>What? ASSISTANT: A dog.{vlm.processor.tokenizer.eos_token}"
     assert text[slice(*spans[0])] == f" A dog.{vlm.processor.tokenizer.eos_token}"
 
 
 def test_nothing_is_cut_and_the_error_names_the_sample(folders):
     vlm = Vlm.load(folders("qwen2_vl"), "cpu")
-    short, long = Talk("short", (picture(1),), (("<image>What?", "A dog."),)), "a word " * 1500
+    short, long = example("short", (picture(1),), ("What?", "A dog.")), "a word " * 1500
     with pytest.raises(CannotRun, match="sample too-long: 1 pictures .* reads 2048"):
-        encode_talks(vlm, [short, Talk("too-long", (picture(1),), (("<image>What?", long),))])
+        batch_of(vlm, short, example("too-long", (picture(1),), ("<image>What?", long)))
     with pytest.raises(CannotRun, match="sample marked"):
-        encode_talks(vlm, [Talk("marked", (picture(1),), (("<image>What?", "A <|image_pad|> dog."),))])
+        batch_of(vlm, example("marked", (picture(1),), ("<image>What?", "A <|image_pad|> dog.")))
 
 
 def test_the_loss_is_that_of_transformers(folders):
     """Against the model's own loss over all positions; and parts of a step add up to the whole."""
     vlm = Vlm.load(folders("qwen2_vl"), "cpu")
-    talks = [Talk(str(i), (picture(i),), (("<image>What?", answer),)) for i, answer in enumerate(ANSWERS)]
-    inputs = encode_talks(vlm, talks)
-    labels = inputs.pop("labels")
-    whole = answers_loss(vlm.model, inputs, labels, None)
+    examples = [example(str(i), (picture(i),), ("<image>What?", answer)) for i, answer in enumerate(ANSWERS)]
+
+    def parts(*some):
+        batch = batch_of(vlm, *some)
+        return batch, batch.pop("labels"), batch.pop("weights")
+
+    inputs, labels, weights = parts(*examples)
+    whole = answers_loss(vlm.model, vlm.model, inputs, labels, weights)
     torch.testing.assert_close(whole, vlm.model(**inputs, labels=labels).loss)
-    count, parts = (labels != IGNORE).sum(), []
-    for talk in talks:
-        one = encode_talks(vlm, [talk])
-        parts.append(answers_loss(vlm.model, one, one.pop("labels"), count))
-    torch.testing.assert_close(sum(parts), whole)
+    count, added = totals_of({"labels": labels, "weights": weights})[0], []
+    assert count == (labels != IGNORE).sum()
+    for one in examples:
+        added.append(answers_loss(vlm.model, vlm.model, *parts(one), count))
+    torch.testing.assert_close(sum(added), whole)
 
 
 # ---------------------------------------------------------------- runs
 
 PLAN = Adapt(dropout=0.1)
-SPEC = RunSpec(steps=4, adapt=PLAN, batch=2, lr=3e-3, save_every=2)
+SPEC = TrainSpec(steps=4, adapt=PLAN, micro_batch=2, lr=3e-3, save_every=2)
 DATA = {"sha256": "0" * 64}
 
 
 def make(i):
-    return Talk(f"t{i}", (picture(i), picture(i + 1)), (("<image><image>What differs?", ANSWERS[i % 2]),))
+    return example(f"t{i}", (picture(i), picture(i + 1)), ("<image><image>What differs?", ANSWERS[i % 2]))
 
 
 def run(folder, out, spec=SPEC, make=make, **more):
-    return finetune(Vlm.load(folder, "cpu"), make, spec, out, "a test", DATA, **more)
+    return train(Vlm.load(folder, "cpu"), make, spec, out, "a test", DATA, **more).record
 
 
 class Killed(BaseException):
@@ -175,9 +188,9 @@ def test_a_run_that_breaks_its_weights_writes_none(steps, said, folders, tmp_pat
 
 
 def test_only_the_product_of_batch_and_accumulation_matters(folders, tmp_path):
-    spec = dataclasses.replace(SPEC, adapt=Adapt(), steps=1, batch=4)
+    spec = dataclasses.replace(SPEC, adapt=Adapt(), steps=1, micro_batch=4)
     one = run(folders("qwen2_vl"), tmp_path / "one", spec)
-    two = run(folders("qwen2_vl"), tmp_path / "two", dataclasses.replace(spec, batch=1, accumulation=4))
+    two = run(folders("qwen2_vl"), tmp_path / "two", dataclasses.replace(spec, micro_batch=1, accumulation=4))
     assert one["loss"]["final"] == pytest.approx(two["loss"]["final"], abs=1e-4)
     first, second = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
     moved = [name for name in first if "lora_B" in name]
@@ -188,7 +201,8 @@ def test_only_the_product_of_batch_and_accumulation_matters(folders, tmp_path):
 def test_an_adapter_loads_in_plain_peft(folders, tmp_path):
     record = run(folders("qwen2_vl"), tmp_path / "run", dataclasses.replace(SPEC, steps=2))
     base = AutoModelForImageTextToText.from_pretrained(folders("qwen2_vl")).eval()
-    inputs = encode_talks(Vlm.load(folders("qwen2_vl"), "cpu"), [make(0)])
+    inputs = batch_of(Vlm.load(folders("qwen2_vl"), "cpu"), make(0))
+    del inputs["weights"]
     with torch.no_grad():
         before = base(**inputs).loss
         tuned = peft.PeftModel.from_pretrained(base, str(tmp_path / "run")).eval()
@@ -200,7 +214,7 @@ def test_an_adapter_loads_in_plain_peft(folders, tmp_path):
         record["trainable"]["connector"] == 0 < record["trainable"]["vision_tower"] < record["trainable"]["decoder"] * 2
     )
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"adapter_config.json", WEIGHTS, "run.json", "about.jsonl"}
+    assert names == {"adapter_config.json", WEIGHTS, "run.json", "about.jsonl", "lock"}
 
 
 def pair(i):
@@ -209,7 +223,7 @@ def pair(i):
     second.paste((255, 0, 0), (0, 0, 16, 16))
     changed = torch.zeros(40, 40, dtype=torch.bool)
     changed[:16, :16] = True
-    return Talk(f"p{i}", (first, second), (("<image><image>What differs?", ANSWERS[0]),), changed)
+    return example(f"p{i}", (first, second), ("<image><image>What differs?", ANSWERS[0]), changed=changed)
 
 
 def test_consistency_at_weight_0_is_not_there_and_else_it_is(folders, tmp_path):
@@ -282,7 +296,17 @@ def call(*words):
 
 def test_from_a_terminal_on_edit_samples(folders, tmp_path):
     write_jsonl(tmp_path / "edits.jsonl", [sample(f"s{i}", tmp_path) for i in range(3)])
-    words = ["--model", folders("qwen2_vl"), "--data", tmp_path / "edits.jsonl", "--steps", 2, "--batch", 2, "--json"]
+    words = [
+        "--model",
+        folders("qwen2_vl"),
+        "--data",
+        tmp_path / "edits.jsonl",
+        "--steps",
+        2,
+        "--micro-batch",
+        2,
+        "--json",
+    ]
     planned = call(*words, "--plan")
     assert planned.exit_code == 0, planned.output
     found = json.loads(planned.stdout)
@@ -295,16 +319,16 @@ def test_from_a_terminal_on_edit_samples(folders, tmp_path):
     assert record["trainable"] == found["trainable"] and record["parameters"] == found["parameters"]
     assert record["command"].startswith("mmhallu train sft --model") and "--consistency masked" in record["command"]
     assert record["spec"]["consistency"]["mode"] == "masked" and "collapsed" in record["collapse"]
-    assert record["data"]["epoch"]["captions"] == 6 and record["data"]["file"] == "edits.jsonl"
+    assert record["data"]["epoch"]["alone"] == 6 and record["data"]["file"] == "edits.jsonl"
     again = call(*words, "--out", tmp_path / "out")
     assert again.exit_code == 2 and "finished run" in again.output
 
 
-def test_from_a_terminal_on_talks(folders, tmp_path):
+def test_from_a_terminal_on_conversations(folders, tmp_path):
     picture(1).save(tmp_path / "a.png")
-    talk = {"id": "k", "images": ["a.png", "a.png"], "question": "What changed?", "answer": "A cup is gone."}
-    (tmp_path / "talks.jsonl").write_text(json.dumps(talk) + "\n", encoding="utf-8")
-    words = ["--model", folders("mllama"), "--data", tmp_path / "talks.jsonl", "--steps", 1, "--batch", 1]
+    chat = {"id": "k", "images": ["a.png", "a.png"], "question": "What changed?", "answer": "A cup is gone."}
+    (tmp_path / "own.jsonl").write_text(json.dumps(chat) + "\n", encoding="utf-8")
+    words = ["--model", folders("mllama"), "--data", tmp_path / "own.jsonl", "--steps", 1, "--micro-batch", 1]
     result = call(*words, "--out", tmp_path / "out")
     assert result.exit_code == 0 and "1 steps of 1 examples" in result.output, result.output
     refused = call(*words, "--consistency", "global", "--out", tmp_path / "other")
@@ -331,14 +355,14 @@ def test_presets_and_options_that_do_not_fit_are_clear_errors(folders, tmp_path)
     with pytest.raises(CannotRun, match="is for Qwen2-VL-7B; .* is of llava"):
         spec_of(Sft(preset="qwen2_vl"), vlm, 10)
     vlm = Vlm.load(folders("qwen2_vl"), "cpu")
-    with pytest.raises(CannotRun, match="take a batch that divides"):
-        spec_of(Sft(preset="qwen2_vl", batch=3), vlm, 10)
-    spec = spec_of(Sft(preset="qwen2_vl", batch=16), vlm, 50_000)
-    assert (spec.batch, spec.accumulation, spec.steps, spec.lr) == (16, 64, 49, 1e-4)
+    with pytest.raises(CannotRun, match="take a --micro-batch that divides"):
+        spec_of(Sft(preset="qwen2_vl", micro_batch=3), vlm, 10)
+    spec = spec_of(Sft(preset="qwen2_vl", micro_batch=16), vlm, 50_000)
+    assert (spec.micro_batch, spec.accumulation, spec.steps, spec.lr) == (16, 64, 49, 1e-4)
     assert plan_run(Sft(preset="mllama"))["effective_batch"] == 128
     with pytest.raises(CannotRun, match="which model"):
         write_jsonl(tmp_path / "e.jsonl", [sample("s", tmp_path)])
-        train(Sft(data=tmp_path / "e.jsonl"), tmp_path / "x", "a test")
+        fine_tune(Sft(data=tmp_path / "e.jsonl"), tmp_path / "x", "a test")
 
 
 SHAREGPT = {
@@ -352,7 +376,7 @@ SHAREGPT = {
 }
 
 
-def test_both_forms_of_talks_are_read(tmp_path):
+def test_both_forms_of_conversations_are_read(tmp_path):
     picture(1).save(tmp_path / "a.png")
     older = {
         "conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A dog."}], "images": ["a.png"],
@@ -387,10 +411,10 @@ def test_both_forms_of_talks_are_read(tmp_path):
 def test_bad_data_is_told_with_its_line(line, message, tmp_path):
     picture(1).save(tmp_path / "a.png")
     good = json.dumps({"id": "one", "images": ["a.png"], "question": "What?", "answer": "A dog."})
-    (tmp_path / "talks.jsonl").write_text(f"{good}\n{line}\n", encoding="utf-8")
+    (tmp_path / "own.jsonl").write_text(f"{good}\n{line}\n", encoding="utf-8")
     with pytest.raises(CannotRun) as caught:
-        read_training_file(tmp_path / "talks.jsonl")
-    assert message in str(caught.value) and "talks.jsonl" in str(caught.value)
+        read_training_file(tmp_path / "own.jsonl")
+    assert message in str(caught.value) and "own.jsonl" in str(caught.value)
 
 
 def test_bad_edit_samples_are_told_with_their_line(tmp_path):
@@ -413,7 +437,8 @@ def test_bad_edit_samples_are_told_with_their_line(tmp_path):
 def test_on_a_gpu_in_every_precision(dtype, folders, tmp_path):
     spec = dataclasses.replace(SPEC, dtype=dtype, checkpointing=True, consistency=Consistency("global"))
     vlm = Vlm.load(folders("qwen2_5_vl"), "cuda")
-    record = finetune(vlm, pair, spec, tmp_path / "run", "a test", DATA, watched=[pair(i).images for i in range(3)])
+    watched = [pair(i).images for i in range(3)]
+    record = train(vlm, pair, spec, tmp_path / "run", "a test", DATA, watched=watched).record
     assert record["steps"] == 4 and np.isfinite(record["loss"]["final"])
     adapter = load_file(tmp_path / "run" / WEIGHTS)
     assert all(value.isfinite().all() for value in adapter.values())

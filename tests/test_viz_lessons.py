@@ -29,9 +29,9 @@ from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder
 from mmhallu_core.studies.engine.summary import NOT_RUN
 from mmhallu_core.studies.med import NUMBERS, STUDY
-from mmhallu_core.train.med_loss import global_consistency
-from mmhallu_core.train.pretrain.branches import IGNORE, Turn, answer_loss, pack
-from mmhallu_core.train.sft import Example
+from mmhallu_core.train.losses import IGNORE, answer_loss_of_states, global_consistency
+from mmhallu_core.train.packed import pack
+from mmhallu_core.train.records import Turn, separate
 from mmhallu_core.world.render import render
 
 CHAPTER = Path(__file__).resolve().parents[1] / "book" / "chapters" / "teach-it-the-difference.md"
@@ -66,12 +66,12 @@ def cells_that_define(name: str) -> list[str]:
 # ---------------------------------------------------------------- what a pair teaches
 
 
-def test_lessons_name_their_pictures_and_every_answer():
+def test_examples_name_their_pictures_and_every_answer():
     examples = [
-        Example((AFTER, BEFORE), (Turn("What differs?", "It was red."), Turn("The same?\nA. yes", "No."))),
-        Example((BEFORE, BEFORE), (Turn("What differs?", "Nothing."),)),
+        separate("x", (AFTER, BEFORE), (Turn("What differs?", "It was red."), Turn("The same?\nA. yes", "No."))),
+        separate("x", (BEFORE, BEFORE), (Turn("What differs?", "Nothing."),)),
     ]
-    lines = viz.lessons_table(examples, PAIR, "Lessons").text.splitlines()
+    lines = viz.examples_table(examples, PAIR, "Lessons").text.splitlines()
     assert lines[0] == "Lessons" and len(lines) == 5
     assert re.fullmatch(r"after then before +What differs\? +It was red\.", lines[2])
     assert re.fullmatch(r"after then before +The same\? A\. yes +No\.", lines[3])
@@ -79,9 +79,10 @@ def test_lessons_name_their_pictures_and_every_answer():
 
 
 def test_arms_are_counted():
+    brief = Turn("Describe the image briefly.", "a b", 0.5)
     arms = {
-        "two": [Example((BEFORE, AFTER), (Turn("q", "one two", 3.0), Turn("q", "No.")))],
-        "one": [Example((BEFORE,), (Turn("Describe the image briefly.", "a b", 0.5),)), Example((AFTER,), ())],
+        "two": [separate("x", (BEFORE, AFTER), (Turn("q", "one two", 3.0), Turn("q", "No.")))],
+        "one": [separate("x", (BEFORE,), [brief]), separate("x", (AFTER,), [])],
     }
     text = viz.arms_table(arms, PAIR, words, "Arms").text
     for row in (
@@ -111,7 +112,8 @@ def test_the_arms_of_the_chapter_are_equal_in_what_it_says_is_equal():
 
 
 def test_what_is_folded_is_all_there():
-    parts = {name: viz.lessons_table([Example((BEFORE,), (Turn("q", name),))], PAIR, name) for name in ("x & y", "z")}
+    made = {name: [separate("x", (BEFORE,), (Turn("q", name),))] for name in ("x & y", "z")}
+    parts = {name: viz.examples_table(made[name], PAIR, name) for name in made}
     twin = viz.folded(parts)
     assert twin.html.count("<details>") == 2 and "<summary>x &amp; y</summary>" in twin.html
     assert all(one.text in twin.text for one in parts.values())
@@ -142,7 +144,7 @@ def test_the_loss_by_hand_is_the_librarys():
         labels[0, ::3] = IGNORE
         weights = torch.rand(1, tokens)
         mine = scope["loss_by_hand"](head(hidden)[0], labels[0], weights[0])
-        torch.testing.assert_close(mine, answer_loss(hidden, head, labels, weights))
+        torch.testing.assert_close(mine, answer_loss_of_states(hidden, head, labels, weights))
 
 
 def test_the_exercise_is_solved_by_its_solution_and_not_by_its_beginning():
@@ -154,7 +156,7 @@ def test_the_exercise_is_solved_by_its_solution_and_not_by_its_beginning():
     for name, views in ARMS.items():
         for i in range(views):
             example = arm(name, stream, words)(i)
-            packed = pack(list(example.turns), len(example.images), tokenizer)
+            packed = pack(example.conversations, len(example.images), tokenizer)
             tokens = tokenizer.convert_ids_to_tokens(packed.input_ids)
             right = [label != IGNORE for label in packed.labels]
             assert solved["learned"](tokens) == right != begun["learned"](tokens)
@@ -292,15 +294,15 @@ def tiny():
 
 
 @pytest.mark.long
-def test_states_of_one_example_give_its_loss_and_its_talk(tiny):
+def test_states_of_one_example_give_its_loss_and_its_tokens(tiny):
     example = arm("med", Stream(f"{SPLIT}teach-it"), words)(0)
     batch = teach_it.batch_of(tiny, example)
     states = teach_it.states_of(tiny, batch)
     assert states.shape[:2] == batch["input_ids"].shape
     with torch.no_grad():
-        loss = answer_loss(states, tiny.model.lm_head, batch["labels"], batch["weights"])
+        loss = answer_loss_of_states(states, tiny.model.lm_head, batch["labels"], batch["weights"])
     assert 0 < float(loss) < 10
-    tokens, learned = teach_it.talk_of(tiny, example)
+    tokens, learned = teach_it.tokens_of(tiny, example)
     assert tokens.count("<image>") == 64 * len(example.images) and tokens.count("</s>") == len(example.turns)
     said = [token for token, on in zip(tokens, learned, strict=True) if on]
     for turn in example.turns:

@@ -35,10 +35,11 @@ from mmhallu_core.studies.engine.outcomes import score
 from mmhallu_core.studies.engine.run import perform
 from mmhallu_core.studies.engine.summary import compared, read
 from mmhallu_core.studies.med import BASE, SEEDS, STUDY
+from mmhallu_core.train.collate import PackedCollator
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
-from mmhallu_core.train.pretrain.branches import IGNORE, collate, pack
+from mmhallu_core.train.losses import IGNORE
 from mmhallu_core.train.pretrain.speak import WHICH
-from mmhallu_core.train.sft import Example
+from mmhallu_core.train.records import TrainingExample
 
 RECORDS = results_folder() / "med" / "runs"
 NAMED = "med-0"  # the chapter's one named run
@@ -69,16 +70,12 @@ OUTCOMES = {
 # ---------------------------------------------------------------- one example, as the model reads it
 
 
-def batch_of(vlm: Vlm, example: Example) -> dict[str, Tensor]:
-    """One example as `train.sft` gives it to the model: tokens, positions, mask, labels, weights, pixels."""
-    tokenizer = vlm.processor.tokenizer
-    packed = pack(list(example.turns), len(example.images), tokenizer)
-    pixels = vlm.processor.image_processor(list(example.images), return_tensors="pt")["pixel_values"]
-    batch = {"pixel_values": pixels, **collate([packed], tokenizer.pad_token_id)}
-    return {name: value.to(vlm.model.device) for name, value in batch.items()}
+def batch_of(vlm: Vlm, example: TrainingExample) -> dict[str, Tensor]:
+    """One example as training gives it to the model: tokens, positions, mask, labels, weights, pixels."""
+    return {name: value.to(vlm.model.device) for name, value in PackedCollator(vlm)([example]).items()}
 
 
-def talk_of(vlm: Vlm, example: Example) -> tuple[list[str], list[bool]]:
+def tokens_of(vlm: Vlm, example: TrainingExample) -> tuple[list[str], list[bool]]:
     """One example as a row of tokens in words, and for each of them whether it is learned."""
     batch = batch_of(vlm, example)
     tokens = vlm.processor.tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())

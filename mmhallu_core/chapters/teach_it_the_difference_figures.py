@@ -22,8 +22,8 @@ from mmhallu_core.methods.med.presets import PRESETS, ROWS
 from mmhallu_core.studies.engine.summary import NOT_RUN
 from mmhallu_core.studies.med import NUMBERS
 from mmhallu_core.train.collapse import measure, verdict
-from mmhallu_core.train.med_loss import global_consistency
-from mmhallu_core.train.sft import Example
+from mmhallu_core.train.losses import global_consistency
+from mmhallu_core.train.records import TrainingExample
 from mmhallu_core.viz.scores import shown
 from mmhallu_core.viz.style import BLUE, ORANGE, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
@@ -36,7 +36,7 @@ IMAGE = "<image>"
 # ---------------------------------------------------------------- what a pair teaches
 
 
-def lessons_table(examples: Sequence[Example], pair: Pair, title: str) -> Twin:
+def examples_table(examples: Sequence[TrainingExample], pair: Pair, title: str) -> Twin:
     """The questions and answers that are made of one pair: a row for each answer.
 
     Args:
@@ -51,7 +51,9 @@ def lessons_table(examples: Sequence[Example], pair: Pair, title: str) -> Twin:
     return wrapping(table(("pictures", "question", "answer to learn"), rows, title))
 
 
-def arms_table(arms: Mapping[str, Sequence[Example]], pair: Pair, count: Callable[[str], int], title: str) -> Twin:
+def arms_table(
+    arms: Mapping[str, Sequence[TrainingExample]], pair: Pair, count: Callable[[str], int], title: str
+) -> Twin:
     """The same pair in several arms: what is equal in them, and what is not.
 
     Args:
@@ -101,12 +103,12 @@ def _place(image: Any, pair: Pair) -> str:
 
 
 def learned_words(tokens: Sequence[str], learned: Sequence[bool], title: str) -> Twin:
-    """A talk as the model reads it, with the tokens marked whose prediction is trained.
+    """A conversation as the model reads it, with the tokens marked whose prediction is trained.
 
     Tokens of pictures, of which there are many in a row, are counted and not repeated.
 
     Args:
-        tokens: the talk.
+        tokens: the conversation.
         learned: for each token whether it has a label.
         title: what is shown.
 

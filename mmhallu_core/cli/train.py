@@ -25,7 +25,7 @@ def data_export(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     same: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference; 0.1 if not given."),
+        typer.Option(min=0, max=1, help="llamafactory: share of pairs with no difference; 0.25 if not given."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(**SEEDS, help="llamafactory: of the order and of what changes places; 0 if not given.")
@@ -51,12 +51,11 @@ def data_export(
         found = to_datasets(records, file.parent, out, allow or ())
         emit(found, as_json, f"{found['n']} records are in {out}; datasets.load_dataset({str(out)!r}) reads them")
         return
-    from mmhallu_core.methods.med.lessons import SAME, Lessons
+    from mmhallu_core.methods.med.examples import SAME, EditExamples
 
     chats: Any = records
     if not isinstance(records[0], Chat):
-        lessons = Lessons(records, file.parent, seed or 0, SAME if same is None else same)
-        chats = (lessons.chat(i) for i in range(len(lessons)))
+        chats = EditExamples(records, file.parent, seed or 0, SAME if same is None else same).chats()
     found = to_llamafactory(chats, file.parent, out, allow=allow or ())
     said = f"{found['n']} conversations are in {out}; in LLaMA-Factory: dataset_dir: {out}, dataset: {found['name']}"
     emit(found, as_json, said)
@@ -67,14 +66,20 @@ def train_sft(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
     file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or conversations.")] = None,
-    preset: Annotated[str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next or mllama.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="qwen2_vl, qwen2_5_vl, llava_next, mllama; or diorama, as in the book's study.")
+    ] = None,
     card: Annotated[
         int | None, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB; 80 if not given.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
     lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, max=MOST, help="Examples in memory at once.")] = None,
-    accumulation: Annotated[int | None, typer.Option(min=1, max=MOST, help="Batches for each step.")] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size, of a process.")
+    ] = None,
+    accumulation: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Micro-batches for each optimizer step.")
+    ] = None,
     vision_tower: Annotated[str | None, typer.Option(help="frozen, lora or full.")] = None,
     decoder: Annotated[str, typer.Option(help="frozen, lora or full.")] = "lora",
     consistency: Annotated[str, typer.Option(help="none, global or masked: what is asked of features.")] = "none",
@@ -82,30 +87,33 @@ def train_sft(
         float | None, typer.Option(min=0, max=1e6, help="Of the consistency loss; 0.1 if not given.")
     ] = None,
     same: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.1 if not given.")
+        float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.25 if not given.")
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
+    packing: Annotated[
+        bool | None, typer.Option(help="All questions about the same pictures in one sequence: faster; tiny-llava.")
+    ] = None,
     seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
-    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Steps between points to go back to.")] = 100,
+    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every so many optimizer steps.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a model the difference between two pictures, or whatever your conversations say."""
+    """Fine-tune on image pairs or on your own conversations."""
     _among("--vision-tower", vision_tower, (*HOW, None))
     _among("--decoder", decoder, HOW)
     _among("--consistency", consistency, ("none", "global", "masked"))
     _among("--dtype", dtype, ("float32", "bfloat16", "float16", None))
-    only("--card", card, preset is not None, "with --preset")
+    only("--card", card, preset not in (None, "diorama"), "with --preset of a model")
     only("--weight", weight, consistency != "none", "with --consistency")
-    from mmhallu_core.methods.med.sft import Sft, plan_run
-    from mmhallu_core.methods.med.sft import train as run
+    from mmhallu_core.methods.med.sft import Sft, fine_tune, plan_run
+    from mmhallu_core.train.spec import is_main
 
     given = {name: value for name, value in {"card": card, "weight": weight}.items() if value is not None}
     ask = Sft(
-        model=model, data=file, preset=preset, steps=steps, lr=lr, batch=batch, accumulation=accumulation,
-        dtype=dtype, checkpointing=checkpointing, vision_tower=vision_tower, decoder=decoder, consistency=consistency,
-        same=same, seed=seed, save_every=save_every, **given,
+        model=model, data=file, preset=preset, steps=steps, lr=lr, micro_batch=micro_batch, accumulation=accumulation,
+        dtype=dtype, checkpointing=checkpointing, packing=packing, vision_tower=vision_tower, decoder=decoder,
+        consistency=consistency, same=same, seed=seed, save_every=save_every, **given,
     )  # fmt: skip
     if plan:
         found = plan_run(ask)
@@ -113,14 +121,15 @@ def train_sft(
         return
     if out is None:
         raise CannotRun("where to? Give --out FOLDER")
-    record = run(ask, out, _words(ask), progress=sys.stderr.isatty())
+    record = fine_tune(ask, out, _words(ask), progress=sys.stderr.isatty())
     lines = [
         f"{record['steps']} steps of {record['examples'] // record['steps']} examples, {record['seconds']} seconds",
         f"loss {record['loss']['first']:.3f} at first, {record['loss']['final']:.3f} in the last quarter",
         *([record["collapse"]["verdict"]] if "collapse" in record else []),
         f"The weights and run.json are in {out}.",
     ]
-    emit(record, as_json, "\n".join(lines))
+    if is_main():
+        emit(record, as_json, "\n".join(lines))
 
 
 def _words(ask: Any) -> str:
@@ -138,9 +147,9 @@ def _planned(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['model']}, {found['steps']} steps of {found['effective_batch']} examples"]
     for part, number in found.get("trainable", {}).items():
         lines.append(f"  {part:<14} {number:>12,} of {found['parameters'][part]:,} parameters learn")
-    for name in ("vision_tower", "decoder", "rank", "batch", "accumulation", "lr", "dtype"):
+    for name in ("vision_tower", "decoder", "rank", "micro_batch", "accumulation", "lr", "dtype"):
         lines += [f"  {name:<14} {found[name]:>12}"] if name in found else []
-    source = "measured on the first batch" if found["measured"] else "reckoned from published sizes, on an A100"
+    source = "measured on the first micro-batch" if found["measured"] else "reckoned from published sizes, on an A100"
     lines.append(f"  memory {found['memory_gb']} GB, {found['seconds'] / 3600:.2f} hours ({source})")
     return lines
 

@@ -19,15 +19,17 @@ from typing import Any
 
 from mmhallu_core.edit.stages.similarity import TinyClipEmbedder
 from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, Tally, alike, arm, token_count
+from mmhallu_core.methods.med.sft import DIORAMA
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.studies.engine import study as engine
 from mmhallu_core.studies.engine.exam import about_one, about_two, by_likelihood
 from mmhallu_core.studies.engine.other_pairs import other_pairs
 from mmhallu_core.studies.engine.outcomes import OUTCOMES
 from mmhallu_core.studies.engine.study import Check, Claim, Study, Tell
-from mmhallu_core.train.adapt import How, Kind
-from mmhallu_core.train.med_loss import Consistency, Mode
-from mmhallu_core.train.sft import SftSpec, fine_tune
+from mmhallu_core.train.adapt import Adapt, How, Kind
+from mmhallu_core.train.losses import Consistency, Mode
+from mmhallu_core.train.run import train as train_run
+from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CATEGORIES
 
 SEEDS, FEWER = range(5), range(3)
@@ -59,11 +61,11 @@ class Numbers:
         seconds_train, seconds_exam: what a run is expected to take with one thread.
     """
 
-    steps: int = 600
-    edits: int = 2
-    lr: float = 2e-3
-    rank: int = 16
-    alpha: int = 32
+    steps: int = DIORAMA.steps
+    edits: int = DIORAMA.micro_batch // ARMS["med"]
+    lr: float = DIORAMA.lr
+    rank: int = DIORAMA.adapt.rank
+    alpha: int = DIORAMA.adapt.alpha
     lr_full: float = 2e-4
     scenes: int = 300
     per_category: int = 24
@@ -83,7 +85,7 @@ class Run(engine.Run):
     Attributes:
         arm: of `methods.med.arms`; None for a model that is asked as it is.
         vision_tower, decoder, kind: see `train.adapt.Adapt`.
-        consistency: see `train.med_loss.Consistency`.
+        consistency: see `train.losses.Consistency`.
         eta: share of captions written from habit.
         left_out: categories without edits in training.
         clip: whether pairs pass MED's CLIP filter.
@@ -153,13 +155,13 @@ def seconds(run: Run, numbers: Numbers) -> float:
     return numbers.seconds_exam + (numbers.seconds_train if run.arm else 0.0)
 
 
-def spec_of(run: Run, numbers: Numbers) -> SftSpec:
-    """The fine-tuning of a run."""
+def spec_of(run: Run, numbers: Numbers) -> TrainSpec:
+    """The fine-tuning of a run: the preset `diorama` with the run's changes."""
     full = run.vision_tower == "full"
-    return SftSpec(
-        steps=numbers.steps, batch=numbers.edits * ARMS[run.arm or "med"], lr=numbers.lr_full if full else numbers.lr,
-        rank=numbers.rank, alpha=numbers.alpha, seed=run.seed, vision_tower=run.vision_tower, decoder=run.decoder,
-        kind=run.kind, consistency=Consistency(run.consistency),
+    adapt = Adapt(run.vision_tower, "frozen", run.decoder, numbers.rank, numbers.alpha, kind=run.kind)
+    return replace(
+        DIORAMA, steps=numbers.steps, adapt=adapt, micro_batch=numbers.edits * ARMS[run.arm or "med"],
+        lr=numbers.lr_full if full else numbers.lr, consistency=Consistency(run.consistency), seed=run.seed,
     )  # fmt: skip
 
 
@@ -169,14 +171,15 @@ def train(run: Run, vlm: Vlm, folder: Path, numbers: Numbers, tell: Tell) -> tup
     categories = tuple(one for one in CATEGORIES if one not in run.left_out)
     stream = Stream(f"{SPLIT}{run.seed}", categories, keep=alike(TinyClipEmbedder()) if run.clip else None)
     tally = Tally(arm(run.arm, stream, count, run.eta), count)
-    tuned, record = fine_tune(
+    (folder / "run.json").unlink(missing_ok=True)  # of a run that was stopped while it was asked: it starts anew
+    done = train_run(
         vlm, tally, spec_of(run, numbers), folder, STUDY.command(run),
-        lambda step, steps: tell(f"step {step} of {steps}"),
+        progress=lambda step, steps: tell(f"step {step} of {steps}"),
     )  # fmt: skip
-    record["study"] = {"arm": run.arm, **tally.to_dict()}
+    record = {**done.record, "study": {"arm": run.arm, **tally.to_dict()}}
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     kept = ("sha256", "data_sha256", "seconds", "trainable", "loss", "steps", "study")
-    return tuned, {name: record[name] for name in kept}
+    return done.vlm(), {name: record[name] for name in kept} | {"trainable": sum(record["trainable"].values())}
 
 
 def ask(vlm: Vlm, run: Run, numbers: Numbers, progress: bool) -> dict[str, Any]:

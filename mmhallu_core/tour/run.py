@@ -5,9 +5,10 @@ was finished starts anew.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,21 @@ from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
-from mmhallu_core.tour.lesson import lesson
+from mmhallu_core.tour.lesson import examples
 from mmhallu_core.tour.page import page
 from mmhallu_core.tour.pictures import RULE, Shown, pictures, told, wrong_words
 from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, Voice
 from mmhallu_core.tour.tell import RULE as MEASURABLE
-from mmhallu_core.train.sft import SftSpec, fine_tune
+from mmhallu_core.train.run import train
+from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CannotRun
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
 
 ADAPTER = PACKAGE / "checkpoints" / "tour-adapter"
-LESSON = "tour-train"
+TRAIN_SPLIT = "tour-train"  # begins the names of all training scenes
+RECIPE = TrainSpec(steps=40, micro_batch=15, lr=3e-3, warmup=10, packing=True)
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,18 @@ class Plan:
     adapter: Path = ADAPTER
     scenes: int = 150
     split: str = "tour"
-    quick: SftSpec = SftSpec(steps=40, seconds=75.0)
+    quick: TrainSpec = replace(RECIPE, seconds=75.0)
 
 
-LONG = SftSpec(steps=160)  # the shipped adapter: the same lesson, four times as long
+LONG = replace(RECIPE, steps=160)  # the shipped adapter: the same examples and more, four times as long
 
 
-def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: SftSpec = LONG) -> dict[str, Any]:
-    """Trains the adapter that the package ships; returns its record (see `fine_tune`)."""
+def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: TrainSpec = LONG) -> dict[str, Any]:
+    """Trains the adapter that the package ships; returns its record (see `train.run.train`)."""
     with Voice().steps("training the adapter") as progress:
         command = "python -m mmhallu_core.tour --train-adapter"
-        return fine_tune(Vlm.load(base), lesson(LESSON, PRIOR), spec, out, command, progress)[1]
+        shutil.rmtree(out, ignore_errors=True)
+        return train(Vlm.load(base), examples(TRAIN_SPLIT, PRIOR), spec, out, command, progress=progress).record
 
 
 def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
         voice.say("\n".join(f"   {name}: {meaning}." for name, _, meaning in MEANING.values()))
     voice.say(voice.scores(models, differences))
 
-    pairs = plan.quick.steps * plan.quick.batch // 3
+    pairs = plan.quick.steps * plan.quick.micro_batch // 3
     voice.say(
         f"\n3. Training on {pairs} micro-edits: two pictures that differ in one small thing, true captions of both, "
         "and what changed. About 40 seconds on two free cores."
@@ -185,8 +189,10 @@ def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) 
     """The short training, and what the model answers after it."""
     with voice.steps("   Training" if voice.plain else "training") as progress:
         model = Vlm.load(plan.base)
-        tuned, run = fine_tune(model, lesson(LESSON, PRIOR), plan.quick, out / "adapter", "mmhallu tour", progress)
-    return {"run": run, **_answers(tuned, shown, exam, voice)}
+        shutil.rmtree(out / "adapter", ignore_errors=True)  # a stage that was stopped starts anew
+        make = examples(TRAIN_SPLIT, PRIOR)
+        done = train(model, make, plan.quick, out / "adapter", "mmhallu tour", progress=progress)
+    return {"run": done.record, **_answers(done.vlm(), shown, exam, voice)}
 
 
 def _quoted(start: str, caption: str, shown: Shown, voice: Voice) -> str:

@@ -1,6 +1,6 @@
 """MED's consistency loss on a running model: which tokens are a pair's, which of them the edit touched, and the sum.
 
-`med_loss.py` says what the loss is, of given features. Here the features come from the very forward pass whose answer
+`losses.py` says what the loss is, of given features. Here the features come from the very forward pass whose answer
 is trained on: what enters the decoder's first layer holds, at a picture's tokens, what the connector made of it. So
 one way serves every family whose pictures are tokens. Qwen3-VL adds more of the picture behind its first layers, and
 a loss that did not see that would leave the model a way around it: there a token's features are both, side by side.
@@ -10,6 +10,7 @@ A collator adds what `pair_inputs` gives to a batch; `Held` is the loss of such 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from mmhallu_core.models.image_tokens import ImageTokens
 from mmhallu_core.models.record import Recording, record
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import trainable
-from mmhallu_core.train.med_loss import Consistency, edited_cells, med_loss, similarity
+from mmhallu_core.train.losses import Consistency, edited_cells, med_loss, similarity
 from mmhallu_core.types import CannotRun
 
 SAME = 8  # of 255: a difference of colour up to here is a file format's rounding and no edit
@@ -134,23 +135,31 @@ class Held:
         kept = set(names) if is_on(rule) and rule.mode == "global" else set()
         self.initial = {name: value.detach().clone() for name, value in model.named_parameters() if name in kept}
 
-    def __call__(self, answers: Callable[[], Tensor], inputs: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
+    def __call__(
+        self, answers: Callable[[], Tensor], inputs: dict[str, Any], pairs_of_step: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
         """The whole loss of a batch, and its parts to log.
 
         Args:
             answers: runs the model on the batch and gives the mean loss of the answers' tokens.
             inputs: the batch; what `pair_inputs` gave is taken out of it, before `answers` is called.
+            pairs_of_step: how many pairs the step has, of which these may be a part; their own number when None.
         """
         pairs = {name: inputs.pop(PREFIX + name, None) for name in ("row", "first", "second", "edited", "real")}
-        if not is_on(self.rule) or pairs["row"] is None:
+        if not is_on(self.rule):
             return answers(), {}
+        if pairs["row"] is None:
+            caption = answers()
+            return caption, {"answers": caption.item(), "consistency": 0.0}
         with record(self.model, layers=(), connector=True, gradients=True) as seen:
             caption = answers()
         floor = None
         if self.rule.mode == "global":
             floor = similarity(*_features(self._before(inputs), pairs), pairs["real"])
         first, second = _features(_side_by_side(self.model, seen, inputs["input_ids"]), pairs)
-        total = med_loss(caption, self.rule, first, second, pairs["edited"], floor, pairs["real"])
+        share = 1.0 if pairs_of_step is None else len(pairs["row"]) / float(pairs_of_step)
+        rule = replace(self.rule, weight=self.rule.weight * share)
+        total = med_loss(caption, rule, first, second, pairs["edited"], floor, pairs["real"])
         held = (total - caption).item() / self.rule.weight
         return total, {"answers": caption.item(), "consistency": held}
 

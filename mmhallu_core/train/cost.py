@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.adapt import trainable
-from mmhallu_core.train.finetune import RunSpec, prepare
 from mmhallu_core.train.machine import recompute
-from mmhallu_core.train.talks import Make
+from mmhallu_core.train.records import Make
+from mmhallu_core.train.run import prepare
+from mmhallu_core.train.spec import TrainSpec
 
 LEARNING = 12  # bytes beside a trained number: its gradient, and the two means that Adam keeps
 
 
-def cost(vlm: Vlm, make: Make, spec: RunSpec) -> dict[str, Any]:
+def cost(vlm: Vlm, make: Make, spec: TrainSpec) -> dict[str, Any]:
     """Runs the first batch forwards and backwards, and reckons the run's memory and time from it. `vlm` is used up.
 
     Memory is that of the weights, of what is kept for each trained number, and of all tensors that the forward pass
@@ -26,13 +27,13 @@ def cost(vlm: Vlm, make: Make, spec: RunSpec) -> dict[str, Any]:
         `parameters` and `trainable` by part, `effective_batch`, `steps`, `examples`, `memory_gb`, `seconds`.
 
     Raises:
-        CannotRun: see `finetune.prepare`.
+        CannotRun: see `run.prepare`.
     """
     ready = prepare(vlm, spec)
     if spec.checkpointing:
         recompute(ready.model)
     ready.model.train()
-    batch = ready.collate([make(i) for i in range(spec.batch)])
+    batch = ready.collate([make(i) for i in range(spec.micro_batch)])
     for _ in range(2):
         began = time.monotonic()
         kept = _step(ready.model, ready.loss, dict(batch), spec.dtype)

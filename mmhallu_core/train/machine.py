@@ -4,12 +4,16 @@ Memory is saved by activation checkpointing: only what enters each layer is kept
 gradients are taken, for about a third more time. transformers 5.24 calls it so; before, it was gradient checkpointing.
 """
 
+import platform
 from typing import Any
 
+import torch
+import transformers
 from torch import nn
 from transformers import TrainingArguments
 
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.rounding import rounding
 from mmhallu_core.types import CannotRun
 
 _NAME = "activation" if "activation_checkpointing" in TrainingArguments.__dataclass_fields__ else "gradient"
@@ -39,3 +43,13 @@ def recompute_arguments(on: bool) -> dict[str, Any]:
 def recompute(model: nn.Module) -> None:
     """Switches activation checkpointing on in a model, for training without a `Trainer`."""
     getattr(model, f"{_NAME}_checkpointing_enable")(_SETTINGS)
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its seed."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {rounding()}",
+    }

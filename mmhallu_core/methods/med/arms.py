@@ -24,15 +24,14 @@ from dataclasses import dataclass
 from PIL import Image
 
 from mmhallu_core.edit.stages.similarity import TRAINING, Embedder, Threshold
-from mmhallu_core.edit.truth import edit_between
-from mmhallu_core.evaluate.diorama.exam import DESCRIBE
+from mmhallu_core.methods.med.examples import CAPTION, QUESTION, Shown, facts_of_edit, shown_of
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.train.pretrain.branches import Turn
-from mmhallu_core.train.pretrain.speak import COMPARE, WHICH, caption_turn
-from mmhallu_core.train.sft import Example
+from mmhallu_core.train.consistency import changed_pixels
+from mmhallu_core.train.pretrain.speak import caption_turn
+from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
-from mmhallu_core.world.language import DIFFERENCE_PROMPTS, Question, describe, difference, no_difference, questions
+from mmhallu_core.world.language import Question, describe, questions
 from mmhallu_core.world.language.turned import turned_round
 from mmhallu_core.world.prior import ETA, PRIOR, annotate
 from mmhallu_core.world.render import render
@@ -41,15 +40,11 @@ from mmhallu_core.world.scene import Scene
 ARMS = {"med": 4, "clean": 6, "shuffled": 4, "noisy": 6}  # arm to examples made of one edit
 PICTURES = 6  # shown of one edit, in every arm
 SPLIT = "med/train/"  # begins the name of every training scene; no exam has one like it
-SAME = 0.25  # share of the examples with two pictures that show one twice; with a tenth, a difference is always said
-CAPTION, QUESTION, DIFFERENCE = 0.3, 1.0, 1.0  # weights of an answer's tokens: long texts must not drown short ones
-ROUTED, ALONE = 3, 4  # questions that an edit turns round, at most: asked of a pair (of both pictures), and of one
 LONGEST = 0.3  # of an edit's tokens, what one caption of `noisy` may take
 MORE = 25  # other questions that a control may draw for one picture
 
 Count = Callable[[str], int]  # the tokens that are learned from an answer, with the one that ends it
 Keep = Callable[[Edit], bool]
-Shown = tuple[tuple[int, ...], list[Turn]]  # which pictures of the edit (0 before, 1 after), and what is asked of them
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def alike(embedder: Embedder, enough: Threshold = TRAINING) -> Keep:
 
 
 def token_count(vlm: Vlm) -> Count:
-    """Counts as `branches.pack` supervises: an answer's tokens, and the one that ends it."""
+    """Counts as `packed.pack` supervises: an answer's tokens, and the one that ends it."""
     tokenizer = vlm.processor.tokenizer
 
     @functools.lru_cache(maxsize=100_000)
@@ -99,7 +94,7 @@ def token_count(vlm: Vlm) -> Count:
     return count
 
 
-def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Callable[[int], Example]:
+def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Make:
     """The examples of one arm; `ARMS[name]` examples in a row come from one edit.
 
     Args:
@@ -120,7 +115,8 @@ def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Ca
 
     @functools.lru_cache(maxsize=64)
     def med(k: int) -> list[Shown]:
-        return _med(edit(k), random.Random(f"{stream.name}/{k}/words"), 0.0 if name == "noisy" else eta)
+        facts = facts_of_edit(edit(k), 0.0 if name == "noisy" else eta)
+        return shown_of(facts, random.Random(f"{stream.name}/{k}/words"))
 
     def shown(k: int) -> list[Shown]:
         if name == "med":
@@ -135,10 +131,12 @@ def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Ca
         found = shown(k)
         return random.Random(f"{stream.name}/{k}/order").sample(found, len(found))
 
-    def make(i: int) -> Example:
+    def make(i: int) -> TrainingExample:
         k, view = divmod(i, views)
         which, turns = all_shown(k)[view]
-        return Example(tuple(pictures(k)[one] for one in which), tuple(turns))
+        images = tuple(pictures(k)[one] for one in which)
+        changed = changed_pixels(*images) if len(images) == 2 else None
+        return separate(f"{stream.name}/{k}/{view}", images, turns, changed)
 
     return make
 
@@ -154,7 +152,7 @@ class Tally:
         weight: of all those tokens together.
     """
 
-    make: Callable[[int], Example]
+    make: Make
     count: Count
     examples: int = 0
     pictures: int = 0
@@ -162,7 +160,7 @@ class Tally:
     tokens: int = 0
     weight: float = 0.0
 
-    def __call__(self, i: int) -> Example:
+    def __call__(self, i: int) -> TrainingExample:
         """Example number i."""
         example = self.make(i)
         self.examples += 1
@@ -190,44 +188,8 @@ def _drawn(edit: Edit) -> tuple[Image.Image, Image.Image]:
     return render(edit.before).image, render(edit.after).image
 
 
-def _turn(question: Question, ending: str = "") -> Turn:
-    return Turn(question.text + ending, question.answer, QUESTION)
-
-
-def _med(edit: Edit, rng: random.Random, eta: float) -> list[Shown]:
-    """Two examples with two pictures, and each picture alone."""
-    back, turned = edit_between(edit.after, edit.before), turned_round(edit)
-    asked = rng.sample(turned, min(ROUTED, len(turned)))
-    first = back is not None and rng.random() < 0.5  # the way back comes first
-    ways = [(edit, (0, 1), asked), (edit, (0, 1), asked)]
-    if back is not None:
-        ways[1] = (back, (1, 0), [(after, before) for before, after in asked])
-    ways = ways[::-1] if first else ways
-    shown: list[Shown] = [(which, _pair(way, both, rng)) for way, which, both in ways]
-    if rng.random() < SAME:  # one picture twice, and then the other: so each is shown as often as ever
-        shown = [((one, one), _twice(rng)) for one in rng.sample((0, 1), 2)]
-    for view, scene in enumerate((edit.before, edit.after)):
-        reported, imagined = annotate(scene, random.Random(f"{edit.before.id}/habit"), eta)
-        alone = [_turn(pair[view]) for pair in rng.sample(turned, min(ALONE, len(turned)))]
-        shown.append(((view,), [Turn(DESCRIBE, describe(reported, last=imagined).text, CAPTION), *alone]))
-    return shown
-
-
-def _prompt(rng: random.Random) -> str:
-    return DIFFERENCE_PROMPTS[0] if rng.random() < 0.5 else rng.choice(DIFFERENCE_PROMPTS)
-
-
-def _pair(way: Edit, asked: list[tuple[Question, Question]], rng: random.Random) -> list[Turn]:
-    """What differs, whether anything does, and what is so in one picture and not in the other."""
-    turns = [Turn(_prompt(rng), difference(way).text, DIFFERENCE), Turn(COMPARE, "No.", QUESTION)]
-    for both in asked:
-        turns += [_turn(question, f" {which}") for question, which in zip(both, WHICH, strict=True)]
-    return turns
-
-
-def _twice(rng: random.Random) -> list[Turn]:
-    """That nothing differs."""
-    return [Turn(_prompt(rng), no_difference().text, DIFFERENCE), Turn(COMPARE, "Yes.", QUESTION)]
+def _turn(question: Question) -> Turn:
+    return Turn(question.text, question.answer, QUESTION)
 
 
 def _partner(k: int, categories: int) -> int:

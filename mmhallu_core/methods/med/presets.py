@@ -48,7 +48,7 @@ class Preset:
         lr: the highest learning rate.
         scheduler: how it falls afterwards.
         vision_tower: whether "Unfreeze Vision Tower" says True.
-        consistency: the mode of `train.med_loss` that the training code runs.
+        consistency: the mode of `train.losses` that the training code runs.
         sources: for each of the fields above, where it stands.
     """
 

@@ -1,10 +1,11 @@
-"""MED's fine-tuning as one call: a model, a file of samples, a folder; the paper's numbers where a preset is named.
+"""MED's fine-tuning as one call: a model, a file of samples, a folder; a preset's numbers where one is named.
 
-    run = Sft(model="tiny-llava", data=Path("edits/samples.jsonl"), consistency="masked")
-    train(run, Path("adapter"), "mmhallu train sft ...")
+    ask = Sft(model="tiny-llava", data=Path("edits/samples.jsonl"), consistency="masked")
+    fine_tune(ask, Path("adapter"), "mmhallu train sft ...")
 
-What a preset says is taken from the paper's tables in their form for one GPU (`one_gpu.py`); what the caller says goes
-before it. Without a preset the numbers are ours.
+A preset of the paper (`presets.py`) is taken in its form for one GPU (`one_gpu.py`). The preset `diorama` is what the
+book's study of MED trains with (`DIORAMA`); it needs neither a model nor data. What the caller says goes before a
+preset. Without one the numbers are ours.
 """
 
 import math
@@ -16,21 +17,28 @@ import torch
 
 from mmhallu_core.data.chats import Chat
 from mmhallu_core.data.training_file import file_sha256, read_training_file
-from mmhallu_core.methods.med.lessons import SAME, SWAP, Chats, Lessons
+from mmhallu_core.methods.med.arms import SPLIT, Stream, arm, token_count
+from mmhallu_core.methods.med.examples import SAME, ConversationExamples, EditExamples
 from mmhallu_core.methods.med.one_gpu import OneGpu, one_gpu, plan
 from mmhallu_core.models.vlm import Vlm, pick_device
 from mmhallu_core.train.adapt import Adapt, How
 from mmhallu_core.train.consistency import is_on
 from mmhallu_core.train.cost import cost
-from mmhallu_core.train.finetune import RunSpec, finetune
-from mmhallu_core.train.med_loss import Consistency, Mode
+from mmhallu_core.train.losses import Consistency, Mode
+from mmhallu_core.train.records import Make
+from mmhallu_core.train.run import train
+from mmhallu_core.train.spec import TrainSpec, processes
 from mmhallu_core.types import CannotRun
 
 SMALL = 50_000_000  # parameters below which a model takes larger steps
 LR, LR_SMALL = 1e-4, 3e-3
-BATCH = 4
+MICRO_BATCH = 4
 WATCHED = 32  # pairs whose features are looked at before and after
 EPOCH_OF_THE_PAPER = 50_000  # examples
+
+# The study's run `med-0`: two edits a step, four examples of each. Trials chose the rate (twice it cost recall and
+# POPE); alpha is twice the rank, as in MED.
+DIORAMA = TrainSpec(600, Adapt(rank=16, alpha=32), micro_batch=8, lr=2e-3, warmup=10, packing=True)
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,12 @@ class Sft:
         preset: one of `presets.PRESETS`.
         card: the GPU's memory in GB, for a preset.
         steps: of the optimizer; None for one epoch.
-        lr, batch, accumulation, dtype, checkpointing: as in `finetune.RunSpec`.
+        lr, micro_batch, accumulation, dtype, checkpointing, packing: as in `train.spec.TrainSpec`.
         vision_tower, decoder: what happens to the part, as in `adapt.Adapt`.
-        consistency: the mode of `med_loss.Consistency`; `weight` of it.
-        same, swap: shares, as in `lessons.Lessons`; `same` is SAME when None, and nothing for conversations.
-        seed: of the talks, of the adapter's first values, and of dropout.
-        save_every: steps between points to which a killed run can go back.
+        consistency: the mode of `losses.Consistency`; `weight` of it.
+        same: share of the pairs that show one picture twice; SAME when None, and nothing for conversations.
+        seed: of the examples, of the adapter's first values, and of dropout.
+        save_every: steps between two checkpoints to which a killed run can go back.
     """
 
     model: str | None = None
@@ -57,99 +65,117 @@ class Sft:
     card: int = 80
     steps: int | None = None
     lr: float | None = None
-    batch: int | None = None
+    micro_batch: int | None = None
     accumulation: int | None = None
     dtype: str | None = None
     checkpointing: bool | None = None
+    packing: bool | None = None
     vision_tower: How | None = None
     decoder: How = "lora"
     consistency: Mode = "none"
     weight: float = Consistency().weight
     same: float | None = None
-    swap: float = SWAP
     seed: int = 0
     save_every: int = 100
 
     @property
     def form(self) -> OneGpu | None:
-        """The preset on one GPU, None without a preset."""
-        return None if self.preset is None else one_gpu(self.preset, self.card, _native_bf16())
+        """The paper's preset on one GPU, None without one."""
+        return None if self.preset in (None, "diorama") else one_gpu(self.preset, self.card, _native_bf16())
 
 
-def train(ask: Sft, out: Path, command: str, progress: bool = False) -> dict[str, Any]:
-    """Trains, or goes on with a run that was killed. See `finetune.finetune` for what is written and returned.
+def fine_tune(ask: Sft, out: Path, command: str, progress: bool = False) -> dict[str, Any]:
+    """Trains, or goes on with a run that was killed. See `train.run.train` for what is written and returned.
 
     Raises:
         CannotRun: when data, model and numbers do not go together; the message says what to do.
     """
-    vlm, lessons = _load(ask, progress)
-    spec = spec_of(ask, vlm, len(lessons))
+    examples = _examples(ask, progress)
+    vlm = _load(ask)
+    spec = spec_of(ask, vlm, 0 if examples is None else len(examples))
+    if examples is None:
+        return train(vlm, _stream(ask, vlm), spec, out, command, progress=progress).record
     data = {
         "file": ask.data.name,
-        "sha256": file_sha256(ask.data, lessons.pictures()),
-        "epoch": lessons.counts(),
-        "shares": {"same": SAME if ask.same is None else ask.same, "swap": ask.swap},
+        "sha256": file_sha256(ask.data, examples.pictures()),
+        "epoch": examples.counts(),
+        "same": SAME if ask.same is None else ask.same,
     }
-    watched = lessons.pairs(WATCHED) if vlm.family.image_positions is not None else []
-    return finetune(vlm, lessons, spec, out, command, data, watched if len(watched) > 1 else (), progress)
+    watched = examples.pairs(WATCHED) if vlm.family.image_positions is not None else []
+    return train(vlm, examples, spec, out, command, data, watched if len(watched) > 1 else (), progress).record
 
 
 def plan_run(ask: Sft) -> dict[str, Any]:
-    """What `train` would do: parameters, effective batch, memory and time.
+    """What `fine_tune` would do: parameters, effective batch, memory and time.
 
-    With data, the first batch is run and measured. With a preset alone they are reckoned from the models' published
-    sizes, for an A100, and nothing is loaded.
+    With data, the first micro-batch is run and measured. With a preset of the paper alone they are reckoned from the
+    models' published sizes, for an A100, and nothing is loaded.
     """
-    if ask.data is None or (ask.model is None and ask.preset is not None):
-        form = ask.form
-        if form is None:
-            raise CannotRun("a plan needs --data, or --preset alone for what a preset would take")
+    form = ask.form
+    if form is not None and (ask.data is None or ask.model is None):
         steps = ask.steps or math.ceil(EPOCH_OF_THE_PAPER / form.effective_batch)
         adapted = plan(form.preset, ask.vision_tower, ask.decoder)
         return {
             "measured": False, "model": form.preset.hub_id, "preset": ask.preset, "steps": steps,
             "vision_tower": adapted.vision_tower, "decoder": adapted.decoder, "rank": adapted.rank,
-            "batch": form.batch, "accumulation": form.accumulation, "effective_batch": form.effective_batch,
+            "micro_batch": form.batch, "accumulation": form.accumulation, "effective_batch": form.effective_batch,
             "lr": ask.lr or form.preset.lr, "dtype": form.dtype, **form.estimate(steps),
         }  # fmt: skip
-    vlm, lessons = _load(ask)
-    spec = spec_of(ask, vlm, len(lessons))
-    found = cost(vlm, lessons, spec)
-    numbers = {name: getattr(spec, name) for name in ("batch", "accumulation", "lr", "dtype", "checkpointing")}
-    return {"measured": True, "model": vlm.name, "preset": ask.preset, **numbers, **found, "epoch": lessons.counts()}
+    if ask.data is None and ask.preset is None:
+        raise CannotRun("a plan needs --data, or --preset alone for what a preset would take")
+    examples = _examples(ask)
+    vlm = _load(ask)
+    spec = spec_of(ask, vlm, 0 if examples is None else len(examples))
+    make = _stream(ask, vlm) if examples is None else examples
+    numbers = ("micro_batch", "accumulation", "lr", "dtype", "checkpointing", "packing")
+    return {
+        "measured": True, "model": vlm.name, "preset": ask.preset, **{name: getattr(spec, name) for name in numbers},
+        **cost(vlm, make, spec), **({} if examples is None else {"epoch": examples.counts()}),
+    }  # fmt: skip
 
 
-def spec_of(ask: Sft, vlm: Vlm, talks: int) -> RunSpec:
+def spec_of(ask: Sft, vlm: Vlm, examples: int = 0) -> TrainSpec:
     """The numbers of a run.
 
     Args:
         ask: what was asked for.
         vlm: the model.
-        talks: in one epoch.
+        examples: in one epoch; 0 for a preset that says its steps.
 
     Raises:
-        CannotRun: when a preset is for another family, or its step cannot be made of such batches.
+        CannotRun: when a preset is for another family, or its step cannot be made of such micro-batches.
     """
     rule = Consistency(ask.consistency, weight=ask.weight)
     common = {"consistency": rule, "seed": ask.seed, "save_every": ask.save_every}
-    if ask.preset is None:
-        size = sum(parameter.numel() for parameter in vlm.model.parameters())
-        spec = RunSpec(1, Adapt(ask.vision_tower or "lora", "frozen", ask.decoder), BATCH, lr=LR, **common)
-        spec = replace(spec, lr=LR_SMALL if size < SMALL else LR, dtype=_usual_dtype(vlm))
-    else:
+    if ask.preset == "diorama":
+        tower = ask.vision_tower or "lora"
+        adapted = replace(DIORAMA.adapt, vision_tower=tower, decoder=ask.decoder)
+        spec = replace(DIORAMA, adapt=adapted, **common)
+    elif ask.preset is not None:
         spec = _preset_spec(ask, vlm, common)
-    said = ("lr", "batch", "accumulation", "dtype", "checkpointing")
+    else:
+        size = sum(parameter.numel() for parameter in vlm.model.parameters())
+        plan_of_ours = Adapt(ask.vision_tower or "lora", "frozen", ask.decoder)
+        lr = LR_SMALL if size < SMALL else LR
+        spec = TrainSpec(1, plan_of_ours, MICRO_BATCH, lr=lr, dtype=_usual_dtype(vlm), **common)
+    whole = spec.effective_batch if ask.form is None else ask.form.effective_batch
+    said = ("lr", "micro_batch", "accumulation", "dtype", "checkpointing", "packing")
     spec = replace(spec, **{name: value for name in said if (value := getattr(ask, name)) is not None})
-    if ask.preset is not None and ask.batch is not None and ask.accumulation is None:
-        whole = ask.form.effective_batch
-        if whole % ask.batch:
-            raise CannotRun(f"a step of the preset {ask.preset} has {whole} examples: take a batch that divides it")
-        spec = replace(spec, accumulation=whole // ask.batch)
-    return replace(spec, steps=ask.steps or math.ceil(talks / spec.effective_batch))
+    if ask.preset is not None and ask.accumulation is None:
+        each = spec.micro_batch * processes()
+        if whole % each:
+            raise CannotRun(
+                f"a step of the preset {ask.preset} has {whole} examples, and {processes()} processes take {each} at a "
+                "time: take a --micro-batch that divides it"
+            )
+        spec = replace(spec, accumulation=whole // each)
+    if ask.steps is None and ask.preset == "diorama" and ask.data is None:
+        return spec
+    return replace(spec, steps=ask.steps or math.ceil(examples / spec.effective_batch))
 
 
-def _preset_spec(ask: Sft, vlm: Vlm, common: dict[str, Any]) -> RunSpec:
-    """A preset's numbers, for one GPU.
+def _preset_spec(ask: Sft, vlm: Vlm, common: dict[str, Any]) -> TrainSpec:
+    """The numbers of a preset of the paper, for one GPU.
 
     Raises:
         CannotRun: when the preset is for another family.
@@ -157,20 +183,44 @@ def _preset_spec(ask: Sft, vlm: Vlm, common: dict[str, Any]) -> RunSpec:
     form = ask.form
     if vlm.family.name != form.preset.name:
         raise CannotRun(f"the preset {ask.preset} is for {form.preset.model}; {vlm.name} is of {vlm.family.name}")
-    return RunSpec(
+    return TrainSpec(
         1, plan(form.preset, ask.vision_tower, ask.decoder), form.batch, form.accumulation, form.preset.lr,
         form.preset.scheduler, form.preset.warmup, form.dtype, form.checkpointing, **common,
     )  # fmt: skip
 
 
-def _load(ask: Sft, progress: bool = False) -> tuple[Vlm, Lessons | Chats]:
-    """The model and the talks.
+def _load(ask: Sft) -> Vlm:
+    """The model.
 
     Raises:
-        CannotRun: when either is missing or wrong.
+        CannotRun: when nothing says which.
+    """
+    name = ask.model or ("tiny-llava" if ask.preset == "diorama" else ask.form.preset.hub_id if ask.form else None)
+    if name is None:
+        raise CannotRun("which model? Give --model tiny-llava, a folder or a hub id, or --preset")
+    return Vlm.load(name)
+
+
+def _stream(ask: Sft, vlm: Vlm) -> Make:
+    """Examples of micro-edits that are drawn while a model trains, as in the study's arm `med`."""
+    return arm("med", Stream(f"{SPLIT}{ask.seed}"), token_count(vlm))
+
+
+def _examples(ask: Sft, progress: bool = False) -> EditExamples | ConversationExamples | None:
+    """The examples of the file, None for micro-edits that are drawn.
+
+    Raises:
+        CannotRun: when it cannot be trained on, or there is none and nothing else to learn from.
     """
     if ask.data is None:
-        raise CannotRun("what should be learned? Give --data FILE, as `mmhallu med build` writes it, or conversations")
+        if ask.preset != "diorama":
+            raise CannotRun(
+                "what should be learned? Give --data FILE, as `mmhallu med build` writes it or with your own "
+                "conversations"
+            )
+        if ask.same is not None:
+            raise CannotRun("--same is only for a file of edit samples: give --data FILE")
+        return None
     records = read_training_file(ask.data, progress)
     on = is_on(Consistency(ask.consistency, weight=ask.weight))
     if isinstance(records[0], Chat):
@@ -178,14 +228,10 @@ def _load(ask: Sft, progress: bool = False) -> tuple[Vlm, Lessons | Chats]:
             raise CannotRun("a consistency loss needs pairs: give a file of edit samples, or --consistency none")
         if ask.same is not None:
             raise CannotRun("--same is only for edit samples, and these are conversations")
-        lessons: Lessons | Chats = Chats(records, ask.data.parent, ask.seed)
-    else:
-        same = SAME if ask.same is None else ask.same
-        lessons = Lessons(records, ask.data.parent, ask.seed, same, ask.swap, masks=on)
-    name = ask.model or (ask.form.preset.hub_id if ask.preset else None)
-    if name is None:
-        raise CannotRun("which model? Give --model tiny-llava, a folder or a hub id, or --preset")
-    return Vlm.load(name), lessons
+        return ConversationExamples(records, ask.data.parent, ask.seed)
+    packing = ask.preset == "diorama" if ask.packing is None else ask.packing
+    same = SAME if ask.same is None else ask.same
+    return EditExamples(records, ask.data.parent, ask.seed, same, masks=on, packing=packing)
 
 
 def _native_bf16() -> bool:

@@ -16,8 +16,9 @@ from transformers import set_seed
 
 from mmhallu_core.models.tiny_clip import TinyClip, clip_config
 from mmhallu_core.store import sha256
+from mmhallu_core.train.machine import versions
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec, pair_of
-from mmhallu_core.train.pretrain.recipe import run_stage, safetensors_load, safetensors_save, versions, world_tokenizer
+from mmhallu_core.train.pretrain.recipe import run_stage, safetensors_load, safetensors_save, world_tokenizer
 from mmhallu_core.train.pretrain.see import to_pixel_values
 from mmhallu_core.world.language import describe
 

@@ -6,20 +6,15 @@ gives the same model on any machine up to rounding, and the command rounds alike
 """
 
 import json
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import transformers
-from torch.utils.data import SequentialSampler
 from transformers import (
     LlavaForConditionalGeneration,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -29,12 +24,13 @@ from mmhallu_core.models.loading import pick_device
 from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
 from mmhallu_core.models.tokenizer import train_tokenizer
 from mmhallu_core.store import sha256
-from mmhallu_core.train.pretrain.branches import answer_loss
+from mmhallu_core.train.losses import answer_loss_of_states
+from mmhallu_core.train.machine import versions
 from mmhallu_core.train.pretrain.compare import NAMES_AFTER, TELLS_AFTER, compare_loss, rotation, second_picture
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec
 from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss, visual_tokens
 from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, SpeakDataset, pair_turns, speak_collator
-from mmhallu_core.train.rounding import rounding
+from mmhallu_core.train.trainer import MmTrainer, newest_whole
 from mmhallu_core.world.language import corpus
 from mmhallu_core.world.prior import ETA, PRIOR
 
@@ -63,35 +59,6 @@ class Recipe:
     speak_lr: float = 1.2e-3
     settle_steps: int = 1_500
     settle_lr: float = 8e-4
-
-
-class StageTrainer(Trainer):
-    """A `Trainer` with a loss function of our own, which may return numbers to log beside the loss."""
-
-    def __init__(self, loss_function, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.loss_function, self.extra = loss_function, {}
-
-    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
-        """See `Trainer.compute_loss`."""
-        loss, self.extra = self.loss_function(model, **inputs)
-        return loss
-
-    def _get_train_sampler(self, train_dataset=None):
-        """In order: a dataset names its items by number, and draws them at random itself."""
-        return SequentialSampler(self.train_dataset)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
-        """Loads a checkpoint by `from_pretrained`: LLaVA is saved under older names, which only that translates."""
-        model = model or self.model
-        if isinstance(model, PreTrainedModel):
-            model.load_state_dict(type(model).from_pretrained(resume_from_checkpoint).state_dict())
-        else:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def log(self, logs, *args, **kwargs) -> None:
-        """Adds the loss function's own numbers."""
-        super().log({**logs, **{name: round(value, 4) for name, value in self.extra.items()}}, *args, **kwargs)
 
 
 def world_tokenizer() -> PreTrainedTokenizerFast:
@@ -142,11 +109,11 @@ def run_stage(
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
         use_cpu=pick_device().type == "cpu",
     )  # fmt: skip
-    trainer = StageTrainer(
+    trainer = MmTrainer(
         loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator,
         callbacks=[*callbacks, *([StopAt(stop)] if stop else [])],
     )  # fmt: skip
-    checkpoint = transformers.trainer_utils.get_last_checkpoint(str(out)) if out.exists() else None
+    checkpoint = newest_whole(out)
     if stop and checkpoint and int(checkpoint.rpartition("-")[2]) >= stop:
         trainer._load_from_checkpoint(checkpoint)  # `train` would make one step before it asks whether to stop
         return
@@ -191,7 +158,7 @@ def speak_loss(groups: dict[str, list[int]], turned):
     def loss(llava, labels, weights, cells, **inputs):
         pairs = turned is not None and len(cells) == 2 * len(labels)
         output = llava.model(**inputs, use_cache=False, output_hidden_states=pairs)
-        said = answer_loss(output.last_hidden_state, llava.lm_head, labels, weights)
+        said = answer_loss_of_states(output.last_hidden_state, llava.lm_head, labels, weights)
         pictures = output.image_hidden_states  # of each picture from transformers 5.24 on, else all in one
         pictures = torch.cat(pictures) if isinstance(pictures, list | tuple) else pictures
         tokens = pictures.unflatten(0, (len(cells), -1))
@@ -243,16 +210,6 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     }
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return folder
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on besides its seed."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {rounding()}",
-    }
 
 
 def safetensors_save(model, path: Path) -> None:

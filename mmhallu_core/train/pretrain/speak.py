@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmhallu_core.train.pretrain.branches import Packed, Turn, collate, pack
+from mmhallu_core.train.packed import Packed, pack, pad
 from mmhallu_core.train.pretrain.pool import Pool, pair_of
 from mmhallu_core.train.pretrain.see import cell_labels, to_pixel_values
+from mmhallu_core.train.records import Turn
 from mmhallu_core.world.language import (
     DIFFERENCE_PROMPTS,
     describe,
@@ -122,7 +123,8 @@ class SpeakDataset(torch.utils.data.Dataset):
             turns = one_image_turns(scenes[0], rng, recipe.eta)
         images = [torch.from_numpy(self.pool.images[index].copy()) for index in pictures]
         cells = [cell_labels(scene, self.pool.cells[index]) for scene, index in zip(scenes, pictures, strict=True)]
-        return images, [torch.from_numpy(labels) for labels in cells], pack(turns, len(images), self.tokenizer)
+        packed = pack([(turn,) for turn in turns], len(images), self.tokenizer)
+        return images, [torch.from_numpy(labels) for labels in cells], packed
 
 
 def speak_collator(pad_id: int):
@@ -131,7 +133,7 @@ def speak_collator(pad_id: int):
     def collator(items: list[tuple[list[Tensor], list[Tensor], Packed]]) -> dict[str, Tensor]:
         pixels = torch.stack([image for images, _, _ in items for image in images])
         cells = torch.stack([labels for _, each, _ in items for labels in each])
-        batch = collate([packed for _, _, packed in items], pad_id)
+        batch = pad([packed for _, _, packed in items], pad_id)
         return {"pixel_values": to_pixel_values(pixels), "cells": cells, **batch}
 
     return collator

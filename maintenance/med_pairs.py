@@ -14,10 +14,11 @@ from transformers import PreTrainedTokenizerFast
 
 from mmhallu_core.edit.truth import edit_between
 from mmhallu_core.models.tiny_llava import IMAGE_SIZE
-from mmhallu_core.train.pretrain.branches import Packed, Turn, pack
+from mmhallu_core.train.packed import Packed, pack
 from mmhallu_core.train.pretrain.pool import cells_of
 from mmhallu_core.train.pretrain.see import cell_labels
 from mmhallu_core.train.pretrain.speak import COMPARE, SHORT, WHICH, caption_turn, question_turns
+from mmhallu_core.train.records import Turn
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, difference, no_difference
@@ -55,7 +56,11 @@ class PairsDataset(torch.utils.data.Dataset):
         drawn = [render(scene, IMAGE_SIZE) for scene in scenes]
         images = [torch.from_numpy(np.array(one.image)) for one in drawn]
         labels = [cell_labels(scene, cells_of(one.masks)) for scene, one in zip(scenes, drawn, strict=True)]
-        return images, [torch.from_numpy(one) for one in labels], pack(turns, len(images), self.tokenizer)
+        return (
+            images,
+            [torch.from_numpy(one) for one in labels],
+            pack([(turn,) for turn in turns], len(images), self.tokenizer),
+        )
 
 
 def pair_of(edit: Edit, rng: random.Random) -> tuple[list[Scene], list[Turn]]:

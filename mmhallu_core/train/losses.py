@@ -1,10 +1,11 @@
-"""MED's loss: predict the sentence that tells the difference, and perhaps hold the two pictures' features together.
+"""Losses as pure functions: of an answer's tokens, and MED's consistency of features.
 
-MED (arXiv 2506.07227) fine-tunes on pairs of pictures that differ in one small edit. Its equation 7 asks a decoder
-to say the difference t from the *difference of features*, I(x) - I(x'). The abstract, the introduction and the
-conclusion also speak of a "feature-level consistency loss" that keeps features stable under small edits. That loss
-has no equation, no weight and no row in a table, and no released code computes it. The two wishes pull apart: features
-that do not move at all leave nothing to say. So the loss is a switch of three modes, and `ACCORDING_TO` names them:
+`answer_loss` is supervised fine-tuning. MED (arXiv 2506.07227) fine-tunes on pairs of pictures that differ in one
+small edit. Its equation 7 asks a decoder to say the difference t from the *difference of features*, I(x) - I(x'). The
+abstract, the introduction and the conclusion also speak of a "feature-level consistency loss" that keeps features
+stable under small edits. That loss has no equation, no weight and no row in a table, and no released code computes
+it. The two wishes pull apart: features that do not move at all leave nothing to say. So the loss is a switch of three
+modes, and `ACCORDING_TO` names them:
 
 - `none`: captions only. Section 5.1 ("using our SFT loss (Equation 7)") and the code know no other loss.
 - `global`: the paper's words, read literally. The mean features of the two pictures must be at least as similar as
@@ -13,19 +14,20 @@ that do not move at all leave nothing to say. So the loss is a switch of three m
 - `masked`: our reading that serves equation 7. Outside the edit the two pictures are the same, and so should be
   their features, token by token; inside the edit the features must *not* be alike.
 
-All functions are pure. Features are those that the decoder reads: one row for each image token, after the connector.
+Features are those that the decoder reads: one row for each image token, after the connector.
 """
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from mmhallu_core.models.image_tokens import WHOLE, Box
 
+IGNORE = -100  # the label of a token that is only read
 Mode = Literal["none", "global", "masked"]
 ACCORDING_TO: dict[str, Mode] = {"paper": "global", "code": "none"}
 
@@ -52,6 +54,35 @@ class Consistency:
             raise ValueError(f"there is no consistency mode {self.mode!r}; take one of {', '.join(get_args(Mode))}")
         if self.weight < 0 or not -1 <= self.margin < 1:
             raise ValueError(f"weight {self.weight} must not be negative, and margin {self.margin} lies in [-1, 1)")
+
+
+def answer_loss(
+    logits: Float[Tensor, "answers vocab"],
+    labels: Int[Tensor, " answers"],
+    weights: Float[Tensor, " answers"],
+    total: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """The weighted mean cross-entropy of the answers' tokens.
+
+    Args:
+        logits: of the supervised places alone.
+        labels: the token that each should predict.
+        weights: of each of them.
+        total: the weight of all tokens of the step, of which these may be a part; their own when None.
+    """
+    losses = functional.cross_entropy(logits.float(), labels, reduction="none")
+    return (losses * weights).sum() / (weights.sum() if total is None else total)
+
+
+def answer_loss_of_states(
+    hidden: Float[Tensor, "batch tokens width"],
+    head: torch.nn.Module,
+    labels: Int[Tensor, "batch tokens"],
+    weights: Float[Tensor, "batch tokens"],
+) -> Float[Tensor, ""]:
+    """The same from the decoder's last states; only those of supervised places pass through the vocabulary."""
+    here = labels[:, 1:] != IGNORE  # the state before a token predicts it
+    return answer_loss(head(hidden[:, :-1][here]), labels[:, 1:][here], weights[:, 1:][here])
 
 
 def med_loss(
