@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from mmhallu_core.methods.med.arms import ARMS, PICTURES, SAME, SPLIT, Stream, Tally, _partner, alike, arm, token_count
+from mmhallu_core.methods.med.arms import ARMS, PICTURES, SPLIT, Stream, Tally, _partner, alike, arm, token_count
+from mmhallu_core.methods.med.examples import SAME
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
 from mmhallu_core.studies import med as plan
@@ -162,7 +163,7 @@ def test_the_plan_is_within_its_budget_and_names_no_run_twice():
     assert len(trained) == 20 + 4 + 6 + 6 + 8
     assert plan.NUMBERS.seconds_train / 2 <= 150 and plan.NUMBERS.seconds_exam / 2 <= 60  # two runs on two cores
     for run in trained:
-        assert plan.spec_of(run, plan.NUMBERS).batch == 2 * ARMS[run.arm]
+        assert plan.spec_of(run, plan.NUMBERS).micro_batch == 2 * ARMS[run.arm]
     assert {run.of for run in runs if run.look} <= {run.id for run in runs}
     assert [run.id for run in plan.STUDY.chosen(["clean-1", "med-0"])] == ["med-0", "clean-1"]
     with pytest.raises(KeyError, match="med-99"):
