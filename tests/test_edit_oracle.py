@@ -18,9 +18,9 @@ from mmhallu_core.edit import truth
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.engine import jobs
 from mmhallu_core.edit.engine.replies import Malformed, asked_in
+from mmhallu_core.edit.error_types import ERRORS, ErrorType, other_meaning
 from mmhallu_core.edit.faults import Fault, caption_is_true, faults
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.slips import SLIPS, Slip, other_meaning
 from mmhallu_core.edit.stages import align, choose, judges, teach
 from mmhallu_core.edit.stages.annotate import AGAIN
 from mmhallu_core.edit.stages.instructions import INSTRUCTIONS, meaning_of, read_instruction, read_statement
@@ -176,24 +176,24 @@ def test_what_contradicts_itself_is_not_understood(text):
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-@pytest.mark.parametrize("slip", [Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION])
-def test_a_wrong_difference_is_another_one_and_well_formed(category, slip):
+@pytest.mark.parametrize("error_type", [ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION])
+def test_a_wrong_difference_is_another_one_and_well_formed(category, error_type):
     for number in range(25):
-        edit = sample_edit(category, f"slips/{number}")
+        edit = sample_edit(category, f"error types/{number}")
         meaning = meaning_of(edit)
-        wrong = other_meaning(meaning, slip, edit.before, random.Random(number))
+        wrong = other_meaning(meaning, error_type, edit.before, random.Random(number))
         assert wrong != meaning and read_statement(wrong.statement()) == wrong
-        if slip == Slip.WRONG_OBJECT and category != "Scene":
+        if error_type == ErrorType.WRONG_OBJECT and category != "Scene":
             assert wrong.form == meaning.form
 
 
 # ---------------------------------------------------------------- errors
 
 
-def erring(slip: Slip, request_id: str) -> Oracle:
+def erring(error_type: ErrorType, request_id: str) -> Oracle:
     """An oracle that errs in this way when asked this."""
     oracles = (Oracle(seed, 0.9) for seed in itertools.count())
-    return next(oracle for oracle in oracles if oracle.slip_of(request_id) == slip)
+    return next(oracle for oracle in oracles if oracle.error_type_of(request_id) == error_type)
 
 
 def request_of(name: str, draft: Draft) -> Request:
@@ -214,59 +214,63 @@ def request_of(name: str, draft: Draft) -> Request:
     return Request(f"{draft.id}/{name}", JOBS[name].prompt(data), images)
 
 
-WAYS = [(name, slip) for name, slips in SLIPS.items() if name != "plan_object" for slip in slips]
+WAYS = [
+    (name, error_type) for name, error_types in ERRORS.items() if name != "plan_object" for error_type in error_types
+]
 
 
-@pytest.mark.parametrize(("name", "slip"), WAYS)
-def test_every_way_to_err_is_what_it_says(finished, name, slip):
+@pytest.mark.parametrize(("name", "error_type"), WAYS)
+def test_every_way_to_err_is_what_it_says(finished, name, error_type):
     for draft in finished[:: len(finished) // 11 - 1]:
         request, reader = request_of(name, draft), JOBS[name].read
-        reply = erring(slip, request.id).ask(request).text
+        reply = erring(error_type, request.id).ask(request).text
         right = reader(Oracle().ask(request).text)
-        if slip == Slip.MALFORMED:
+        if error_type == ErrorType.MALFORMED:
             with pytest.raises(Malformed):
                 reader(reply)
             continue
         wrong = reader(reply)
         assert wrong != right
-        if slip == Slip.IMAGINED_THING:
+        if error_type == ErrorType.IMAGINED_THING:
             scene = truth.scene_in(request.images[0])
             more = wrong.removeprefix(right).strip()
             assert wrong.startswith(right) and not caption_is_true(wrong, scene) and read(more).mentions
-        if slip == Slip.WRONG_CATEGORY:
+        if error_type == ErrorType.WRONG_CATEGORY:
             assert wrong.category in CATEGORIES and wrong.category != right.category == draft.category
-        if name == "difference" and slip in (Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION):
+        if name == "difference" and error_type in (ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION):
             assert wrong.category == right.category and read_statement(wrong.sentence) is not None
             assert read_statement(wrong.sentence) != meaning_of(SOURCE.edit(int(draft.id[-6:])))
 
 
 def test_the_dial_is_the_share_and_all_ways_of_a_job_are_alike():
-    for name, ways in SLIPS.items():
-        drawn = Counter(Oracle(1, 0.4).slip_of(f"d{i}/{name}") for i in range(4000))
+    for name, ways in ERRORS.items():
+        drawn = Counter(Oracle(1, 0.4).error_type_of(f"d{i}/{name}") for i in range(4000))
         assert abs(drawn[None] / 4000 - 0.6) < 0.03
         assert set(drawn) == {None, *ways}
         for way in ways:
             assert abs(drawn[way] / 4000 - 0.4 / len(ways)) < 0.03
-    assert not any(Oracle(1, 0.0).slip_of(f"d{i}/judge_1") for i in range(500))
-    assert all(Oracle(1, 1.0).slip_of(f"d{i}/judge_1") for i in range(500))
+    assert not any(Oracle(1, 0.0).error_type_of(f"d{i}/judge_1") for i in range(500))
+    assert all(Oracle(1, 1.0).error_type_of(f"d{i}/judge_1") for i in range(500))
 
 
 def test_replies_depend_on_seed_and_id_alone(finished):
-    requests = [request_of(name, draft) for name in SLIPS if name != "plan_object" for draft in finished[:11]]
+    requests = [request_of(name, draft) for name in ERRORS if name != "plan_object" for draft in finished[:11]]
     texts = {request.id: Oracle(3, 0.5).ask(request).text for request in requests}
     other = pickle.loads(pickle.dumps(Oracle(3, 0.5)))
     random.Random(1).shuffle(requests)
     assert {request.id: other.ask(request).text for request in requests} == texts
     assert {request.id: Oracle(4, 0.5).ask(request).text for request in requests} != texts
     again = [replace(request, id=request.id + AGAIN) for request in requests]
-    assert [other.slip_of(request.id) for request in again] != [other.slip_of(request.id) for request in requests]
+    assert [other.error_type_of(request.id) for request in again] != [
+        other.error_type_of(request.id) for request in requests
+    ]
 
 
 def test_an_imagined_thing_in_a_caption_becomes_the_difference_and_the_judges_refuse_it(finished):
     told = 0
     for draft in finished:
         request = request_of("recaption", draft)
-        wrong = JOBS["recaption"].read(erring(Slip.IMAGINED_THING, request.id).ask(request).text)
+        wrong = JOBS["recaption"].read(erring(ErrorType.IMAGINED_THING, request.id).ask(request).text)
         [misled] = align.difference(Oracle(), see_pictures=True)([replace(draft, edited_caption=wrong)])
         assert Fault.EDITED_CAPTION in faults(replace(misled, answer=misled.difference))
         if misled.difference != draft.difference:  # it stays the same where the imagined kind was there before
@@ -286,9 +290,9 @@ def test_with_the_dial_up_the_judges_catch_most_errors_and_all_counts_add_up():
     reasons = Counter(f"{one.stage}/{one.reason}" for one in ended)
     assert reasons["judges/another_difference"] > 15 and reasons["judges/judges_disagree"] > 10
     assert reasons["filter/not_editable"] > 5 and reasons["edit/cannot_be_done"] > 0
-    # what the judges see is right nearly always; what they cannot see slips through
-    slipped = Counter(fault for draft in done for fault in faults(draft))
-    assert slipped[Fault.DIFFERENCE] <= 2 < slipped[Fault.ANSWER] and slipped[Fault.CATEGORY] > 0
+    # what the judges see is right nearly always; what they cannot see gets through
+    passed = Counter(fault for draft in done for fault in faults(draft))
+    assert passed[Fault.DIFFERENCE] <= 2 < passed[Fault.ANSWER] and passed[Fault.CATEGORY] > 0
     for one in ended:
         if one.reason == "unreadable_reply":
             assert one.text

@@ -28,8 +28,8 @@ from mmhallu_core.chapters.build_micro_edits_faults import (
 )
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.edit.draft import Draft, Rejected
+from mmhallu_core.edit.error_types import ERRORS
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.slips import SLIPS
 from mmhallu_core.edit.stages.similarity import Threshold
 from mmhallu_core.edit.world import WorldSource
 from mmhallu_core.recorded import recorded
@@ -61,12 +61,12 @@ def test_heard_lists_what_the_oracle_got_wrong():
     ids = [f"draft-{n}/{job}" for n in range(40) for job in ("judge_1", "refine")]
     heard.ids = ids
     wrong = heard.wrong()
-    slips = {one: oracle.slip_of(one) for one in ids}
-    assert sum(map(len, wrong.values())) == sum(slip is not None for slip in slips.values()) > 20
+    error_types = {one: oracle.error_type_of(one) for one in ids}
+    assert sum(map(len, wrong.values())) == sum(error_type is not None for error_type in error_types.values()) > 20
     for draft, replies in wrong.items():
         for reply in replies:
-            job, slip = reply.split(": ")
-            assert slip in SLIPS[job] and slips[f"{draft}/{job}"] == slip
+            job, error_type = reply.split(": ")
+            assert error_type in ERRORS[job] and error_types[f"{draft}/{job}"] == error_type
 
 
 def test_a_second_request_counts_under_its_job():
@@ -191,10 +191,10 @@ def test_the_chapter_says_what_the_study_found(study):
     assert study["holds"] == {"sound": True, "weak_spot": True, "helps": dict.fromkeys(list(POLICIES)[1:], above)}
     for dial in above:  # "about as fast as the dial"
         assert 0.5 < dials[dial]["any"]["share"] / float(dial) < 1.5
-    for slip in ("difference: wrong_object", "difference: wrong_direction", "recaption: imagined_thing"):
-        assert set(ends[slip]) == {"refused by the judges"}
-    for slip in ("difference: wrong_category", "refine: wrong_object", "refine: wrong_direction"):
-        assert set(ends[slip]) == {"sample, with a fault"}
+    for error_type in ("difference: wrong_object", "difference: wrong_direction", "recaption: imagined_thing"):
+        assert set(ends[error_type]) == {"refused by the judges"}
+    for error_type in ("difference: wrong_category", "refine: wrong_object", "refine: wrong_direction"):
+        assert set(ends[error_type]) == {"sample, with a fault"}
     assert set(ends["plan: wrong_object"]) == {"ended at edit"}
     judged = dials["0.2"]["judged"]
     both, either = judged["both"], judged["either"]

@@ -62,13 +62,13 @@ class Heard:
         return self.oracle.ask(request)
 
     def wrong(self) -> dict[str, list[str]]:
-        """Draft to its wrong replies, each as "job: slip"."""
+        """Draft to its wrong replies, each as "job: error type"."""
         found: dict[str, list[str]] = defaultdict(list)
         for one in self.ids:
             draft, _, job = one.rpartition("/")
-            slip = self.oracle.slip_of(one)
-            if slip is not None:
-                found[draft].append(f"{job.split('#')[0]}: {slip}")
+            error_type = self.oracle.error_type_of(one)
+            if error_type is not None:
+                found[draft].append(f"{job.split('#')[0]}: {error_type}")
         return found
 
 
@@ -163,7 +163,7 @@ def judging(judged: Sequence[tuple[bool, bool, bool]], keeps) -> dict[str, Any]:
 
 
 def one_wrong(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    """Where drafts with exactly one wrong reply ended: "job: slip" to how many, by end."""
+    """Where drafts with exactly one wrong reply ended: "job: error type" to how many, by end."""
     table: dict[str, Counter[str]] = defaultdict(Counter)
     for one in runs:
         ends = {draft.id: "sample, with a fault" if faults(draft) else "sample, right" for draft in one.samples}
@@ -172,7 +172,7 @@ def one_wrong(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
         for draft, replies in one.wrong.items():
             if len(replies) == 1:
                 table[replies[0]][ends[draft]] += 1
-    return {slip: dict(sorted(ends.items())) for slip, ends in sorted(table.items())}
+    return {error_type: dict(sorted(ends.items())) for error_type, ends in sorted(table.items())}
 
 
 def measure(

@@ -193,8 +193,8 @@ def ends_table(ends: Mapping[str, Mapping[str, int]], title: str) -> Twin:
     """
     found: dict[str, Counter[str]] = {}
     for name in sorted(ends, key=lambda name: ORDER.index(name.split(": ")[0])):
-        job, slip = name.split(": ")
-        row = "any stage: malformed" if slip == "malformed" else f"{STAGES.get(job, job)}: {slip.replace('_', ' ')}"
+        job, error = name.split(": ")
+        row = "any stage: malformed" if error == "malformed" else f"{STAGES.get(job, job)}: {error.replace('_', ' ')}"
         found.setdefault(row, Counter()).update({_end(end): count for end, count in ends[name].items()})
     found |= {row: found.pop(row) for row in list(found) if row.startswith("any")}  # the common row comes last
     heads = [end for end in ENDS if any(row[end] for row in found.values())]

@@ -1,4 +1,4 @@
-"""What is wrong with a Diorama draft, told by the scenes behind its pictures: what slipped through the judges.
+"""What is wrong with a Diorama draft, told by the scenes behind its pictures: what got past the judges.
 
 No photo pipeline can know this. Here it is what makes the oracle's error dial worth turning: so many replies were
 wrong, so many drafts were rejected for it, and so many wrong labels are in the data all the same.

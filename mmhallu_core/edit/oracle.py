@@ -5,7 +5,7 @@ through the same readers. What a picture shows it takes from the scene inside th
 what they say. So it completes captions, compares, judges and rewrites as a perfect model would, whatever the stages
 before have made of a draft, a wrong caption included.
 
-With an error rate, each request errs with that probability, in one of the ways that `slips.SLIPS` lists for its job,
+With an error rate, each request errs with that probability, in one of the ways that `ERRORS` lists for its job,
 all ways of a job alike. The draw depends on the oracle's seed and the request's id alone, so the same seed gives the
 same replies in any order, in any process. A second request after an unreadable reply has another id and a new draw.
 """
@@ -20,7 +20,7 @@ from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.clients.fence import BEGIN, END
 from mmhallu_core.edit.engine import replies
 from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION
-from mmhallu_core.edit.slips import SLIPS, Slip, imagined_caption, malformed, other_category, other_meaning
+from mmhallu_core.edit.error_types import ERRORS, ErrorType, imagined_caption, malformed, other_category, other_meaning
 from mmhallu_core.edit.stages.annotate import AGAIN
 from mmhallu_core.edit.stages.instructions import (
     INSTRUCTIONS,
@@ -53,14 +53,14 @@ class Asked:
         scenes: what its pictures show.
         pictures: the pictures themselves.
         rng: draws for this request alone.
-        slip: how the reply shall be wrong, None for a right one.
+        error_type: how the reply shall be wrong, None for a right one.
     """
 
     data: dict[str, str]
     scenes: list[Scene]
     pictures: list[bytes]
     rng: random.Random
-    slip: Slip | None
+    error_type: ErrorType | None
 
 
 class Oracle:
@@ -77,7 +77,7 @@ class Oracle:
         self.seed, self.error = seed, error
         self.about: dict[str, Any] = {"kind": "oracle", "seed": seed, "error": error}
 
-    def slip_of(self, request_id: str) -> Slip | None:
+    def error_type_of(self, request_id: str) -> ErrorType | None:
         """How the reply to a request is wrong; None when it is right."""
         return self._drawn(request_id)[1]
 
@@ -90,7 +90,7 @@ class Oracle:
         job = _job_of(request.id)
         if job not in ANSWERS:
             raise CannotRun(f"request {request.id}: the oracle answers {', '.join(ANSWERS)}")
-        rng, slip = self._drawn(request.id)
+        rng, error_type = self._drawn(request.id)
         pictures = [image for image in request.images if isinstance(image, bytes)]
         scenes = [scene for scene in map(scene_in, pictures) if scene is not None]
         if len(scenes) != len(request.images):
@@ -98,13 +98,13 @@ class Oracle:
                 f"request {request.id}: the oracle knows Diorama's pictures only, as their source made them; "
                 "for other pictures name another annotator"
             )
-        text = ANSWERS[job](Asked(_data_in(request.prompt), scenes, pictures, rng, slip))
-        return Reply(request.id, malformed(text, rng) if slip == Slip.MALFORMED else text)
+        text = ANSWERS[job](Asked(_data_in(request.prompt), scenes, pictures, rng, error_type))
+        return Reply(request.id, malformed(text, rng) if error_type == ErrorType.MALFORMED else text)
 
-    def _drawn(self, request_id: str) -> tuple[random.Random, Slip | None]:
+    def _drawn(self, request_id: str) -> tuple[random.Random, ErrorType | None]:
         rng = random.Random(f"oracle/{self.seed}/{request_id}")
         errs = rng.random() < self.error
-        return rng, rng.choice(SLIPS[_job_of(request_id)]) if errs else None
+        return rng, rng.choice(ERRORS[_job_of(request_id)]) if errs else None
 
 
 def _job_of(request_id: str) -> str:
@@ -120,7 +120,7 @@ def _data_in(prompt: str) -> dict[str, str]:
 
 def _filter(asked: Asked) -> str:
     """Editable when a caption is there; a wrong verdict is no for one criterion."""
-    wrong = asked.rng.choice(CRITERIA) if asked.slip == Slip.WRONG_VERDICT else None
+    wrong = asked.rng.choice(CRITERIA) if asked.error_type == ErrorType.WRONG_VERDICT else None
     lines = [f"**{n}. {name}:** {_why(name)} **{_yes(name != wrong)}**" for n, name in enumerate(CRITERIA, start=1)]
     return "\n".join([*lines, f"**{RECOMMENDATION}:** **{_yes(wrong is None)}**"])
 
@@ -146,10 +146,10 @@ def _plan(asked: Asked) -> str:
     if edit is None:
         return f"Type: {replies.NONE}"
     meaning, category = meaning_of(edit), edit.category
-    if asked.slip == Slip.WRONG_CATEGORY:
+    if asked.error_type == ErrorType.WRONG_CATEGORY:
         category = other_category(category, asked.rng)
-    elif asked.slip == Slip.WRONG_OBJECT:
-        meaning = other_meaning(meaning, Slip.WRONG_OBJECT, scene, asked.rng)
+    elif asked.error_type == ErrorType.WRONG_OBJECT:
+        meaning = other_meaning(meaning, ErrorType.WRONG_OBJECT, scene, asked.rng)
     request = meaning.instruction(asked.rng.randrange(len(INSTRUCTIONS[meaning.form])))
     return (
         f"Type: {category}\n## Prompt: Hi, this is a photo of {photo_of(scene)}. "
@@ -159,7 +159,7 @@ def _plan(asked: Asked) -> str:
 
 def _complete(asked: Asked) -> str:
     text = caption_about(asked.scenes[0], read_instruction(asked.data["edit_request"]))
-    if asked.slip != Slip.IMAGINED_THING and text == asked.data["caption"]:
+    if asked.error_type != ErrorType.IMAGINED_THING and text == asked.data["caption"]:
         return replies.NO_UPDATE
     return f"{replies.CAPTION}: {_maybe_imagined(text, asked)}"
 
@@ -169,7 +169,7 @@ def _recaption(asked: Asked) -> str:
 
 
 def _maybe_imagined(text: str, asked: Asked) -> str:
-    return imagined_caption(text, asked.scenes[0], asked.rng) if asked.slip == Slip.IMAGINED_THING else text
+    return imagined_caption(text, asked.scenes[0], asked.rng) if asked.error_type == ErrorType.IMAGINED_THING else text
 
 
 def _difference(asked: Asked) -> str:
@@ -182,10 +182,10 @@ def _difference(asked: Asked) -> str:
     if meaning is None:
         return replies.NO_DIFFERENCE
     category = meaning.category
-    if asked.slip == Slip.WRONG_CATEGORY:
+    if asked.error_type == ErrorType.WRONG_CATEGORY:
         category = other_category(category, asked.rng)
-    elif asked.slip in (Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION):
-        meaning = other_meaning(meaning, asked.slip, before, asked.rng)
+    elif asked.error_type in (ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION):
+        meaning = other_meaning(meaning, asked.error_type, before, asked.rng)
     return f"{replies.TYPE}: {category}\n{replies.DIFFERENCE}: {meaning.statement()}"
 
 
@@ -228,7 +228,7 @@ def _core(meaning: Meaning) -> Meaning:
 
 
 def _verdict(holds: bool, asked: Asked) -> str:
-    return _yes(holds != (asked.slip == Slip.WRONG_VERDICT))
+    return _yes(holds != (asked.error_type == ErrorType.WRONG_VERDICT))
 
 
 def _yes(holds: bool) -> str:
@@ -240,8 +240,8 @@ def _refine(asked: Asked) -> str:
     text = asked.data["difference"]
     meaning = read_statement(text)
     if meaning is not None:
-        if asked.slip in (Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION):
-            meaning = other_meaning(meaning, asked.slip, None, asked.rng)
+        if asked.error_type in (ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION):
+            meaning = other_meaning(meaning, asked.error_type, None, asked.rng)
         text = reword(meaning, asked.rng)
     return f"{replies.IMPROVED}: {text}"
 

@@ -22,7 +22,7 @@ from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS
 
 
-class Slip(StrEnum):
+class ErrorType(StrEnum):
     """One way to be wrong."""
 
     WRONG_VERDICT = "wrong_verdict"
@@ -33,16 +33,16 @@ class Slip(StrEnum):
     MALFORMED = "malformed"
 
 
-SLIPS: dict[str, tuple[Slip, ...]] = {
-    "filter": (Slip.WRONG_VERDICT, Slip.MALFORMED),
-    "plan": (Slip.WRONG_CATEGORY, Slip.WRONG_OBJECT, Slip.MALFORMED),
-    "plan_object": (Slip.WRONG_CATEGORY, Slip.WRONG_OBJECT, Slip.MALFORMED),
-    "complete": (Slip.IMAGINED_THING, Slip.MALFORMED),
-    "recaption": (Slip.IMAGINED_THING, Slip.MALFORMED),
-    "difference": (Slip.WRONG_CATEGORY, Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION, Slip.MALFORMED),
-    "judge_1": (Slip.WRONG_VERDICT, Slip.MALFORMED),
-    "judge_2": (Slip.WRONG_VERDICT, Slip.MALFORMED),
-    "refine": (Slip.WRONG_OBJECT, Slip.WRONG_DIRECTION, Slip.MALFORMED),
+ERRORS: dict[str, tuple[ErrorType, ...]] = {
+    "filter": (ErrorType.WRONG_VERDICT, ErrorType.MALFORMED),
+    "plan": (ErrorType.WRONG_CATEGORY, ErrorType.WRONG_OBJECT, ErrorType.MALFORMED),
+    "plan_object": (ErrorType.WRONG_CATEGORY, ErrorType.WRONG_OBJECT, ErrorType.MALFORMED),
+    "complete": (ErrorType.IMAGINED_THING, ErrorType.MALFORMED),
+    "recaption": (ErrorType.IMAGINED_THING, ErrorType.MALFORMED),
+    "difference": (ErrorType.WRONG_CATEGORY, ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION, ErrorType.MALFORMED),
+    "judge_1": (ErrorType.WRONG_VERDICT, ErrorType.MALFORMED),
+    "judge_2": (ErrorType.WRONG_VERDICT, ErrorType.MALFORMED),
+    "refine": (ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION, ErrorType.MALFORMED),
 }
 
 APOLOGY = "I am sorry, but I cannot help with this picture."
@@ -65,14 +65,14 @@ def other_category(category: str, rng: random.Random) -> str:
     return rng.choice([name for name in CATEGORIES if name != category])
 
 
-def other_meaning(meaning: Meaning, slip: Slip, scene: Scene | None, rng: random.Random) -> Meaning:
+def other_meaning(meaning: Meaning, error_type: ErrorType, scene: Scene | None, rng: random.Random) -> Meaning:
     """A difference of another thing, or in the wrong direction; never the same one.
 
     The other thing is one of the scene where there is a fitting one. A change of place has no thing and "all" has no
     direction: then the new place or look is another one.
     """
     slots = dict(meaning.slots)
-    if slip == Slip.WRONG_OBJECT and meaning.form != "place":
+    if error_type == ErrorType.WRONG_OBJECT and meaning.form != "place":
         name = "b" if meaning.form == "add" else "a"
         return Meaning(meaning.form, slots | {name: _other_kind(meaning, slots[name], scene, rng)})
     if meaning.form in ("attach", "detach"):
