@@ -58,7 +58,8 @@ def test_figures_cards_and_tables_fit_a_phone(opened):
     """POPE's figure from its record, a fact card beside a table, a table of many columns, printed lines."""
     scores = recorded("tiny-llava/base")["scores"]["pope"]
     columns = tuple(f"column {number} of a table" for number in range(7))
-    wide = table(columns, [("a row with a name", *("12.3 [10.1, 14.5]",) * 6)] * 2, "A table of many columns")
+    row = ("a row with a name", *("12.3 [10.1, 14.5]",) * 5, "on_the_hub.example/somebody/a_data_set_of_photos")
+    wide = table(columns, [row] * 2, "A table of many columns")
     printed = f"<pre>{'a line that a cell printed, ' * 9}</pre>"
     card = scene_cards(sample_edit("Counting", 4).before, {"a model": wide}).html
     figure = pope_figure({"tiny-llava": scores, "another": scores}, "POPE").html
@@ -73,7 +74,7 @@ def test_figures_cards_and_tables_fit_a_phone(opened):
 
 SVG = '<svg class="mm-figure" viewBox="0 0 {} 99" style="width:{}px">{}</svg>'
 CUT = {
-    "a text in a box that hides": '<div style="overflow:hidden;width:90px;white-space:nowrap">a long line</div>',
+    "a text in a box that hides": '<div style="overflow:hidden;width:40px;white-space:nowrap">a long line</div>',
     "a text below its box": '<div style="overflow:hidden;height:18px">one<br><span>two</span></div>',
     "a figure that scrolls": f'<figure style="overflow-x:auto">{SVG.format(300, 600, "")}</figure>',
     "a table that scrolls": '<div style="overflow-x:auto"><table><tr><td><p style="width:900px">a</table></div>',

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from mmhallu_core.viz import style
 
 NOTE = "font-size:0.9em;opacity:0.85"
+_LONG = re.compile(r"\S{14,}")
 FITS_A_PHONE = 3  # columns; of a table with more, the book's style sheet makes one list a row there
 
 
@@ -70,7 +71,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     open_ = [f'<td{role("cell")} data-label="{name}" style="white-space:nowrap">' for name in safe[0][1:]]
     body = "".join(
         f'<tr{role("row")}><th scope="row"{role("rowheader")}>{row[0]}</th>'
-        + "".join(f"{begin}{cell}</td>" for begin, cell in zip(open_, row[1:], strict=True))
+        + "".join(f"{begin}{_LONG.sub(_breakable, cell)}</td>" for begin, cell in zip(open_, row[1:], strict=True))
         + "</tr>"
         for row in safe[1:]
     )
@@ -84,6 +85,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     widths = [max(len(row[k]) for row in (columns, *rows)) for k in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
     return Twin(shown, "\n".join([title, *(line.rstrip() for line in lines)]))
+
+
+def _breakable(word: re.Match) -> str:
+    """A long word, such as an address, with places where its line may break."""
+    return re.sub(r"(?<=[/_])(?=.)", "<wbr>", word[0])
 
 
 def picture(content: bytes, kind: str, alt: str, look: str = "max-width:100%;height:auto") -> str:
