@@ -3,6 +3,8 @@
 import inspect
 import json
 import os
+import pkgutil
+import subprocess
 import sys
 import typing
 
@@ -11,7 +13,9 @@ import typer
 from quick_cli import run as run_quick
 from typer.testing import CliRunner
 
-from mmhallu_core.cli import AsJson, app, command
+from mmhallu_core import cli
+from mmhallu_core.cli import app
+from mmhallu_core.cli.base import AsJson, command
 from mmhallu_core.types import CannotRun
 
 
@@ -63,9 +67,51 @@ def test_every_number_has_bounds_and_keeps_them(words, name, option):
         assert said in json.loads(out)["error"], "the option is named"
 
 
+@pytest.fixture(scope="module")
+def alone():
+    """What came of importing each file of the command line before any other of them, in one new interpreter."""
+    tried = """
+import importlib, json, pkgutil, sys
+import mmhallu_core.cli as cli
+found = {}
+for name in [one.name for one in pkgutil.iter_modules(cli.__path__) if one.name != "__main__"]:
+    for loaded in [one for one in sys.modules if one.startswith("mmhallu_core.cli")]:
+        del sys.modules[loaded]
+    sys.modules["mmhallu_core.cli"] = type(sys)("mmhallu_core.cli")  # else the package would load all of them
+    sys.modules["mmhallu_core.cli"].__path__ = cli.__path__
+    try:
+        importlib.import_module(f"mmhallu_core.cli.{name}")
+        found[name] = ""
+    except Exception as error:
+        found[name] = repr(error)
+print(json.dumps(found))
+"""
+    return json.loads(subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("name", [one.name for one in pkgutil.iter_modules(cli.__path__) if one.name != "__main__"])
+def test_each_file_can_be_imported_first(alone, name):
+    assert alone[name] == ""
+
+
 def test_every_command_can_print_json():
     for words, function in commands():
         assert "as_json" in inspect.signature(function).parameters, words
+
+
+def test_the_options_offer_what_the_library_knows():
+    from mmhallu_core.data.check_rules import KINDS
+    from mmhallu_core.edit.engine.run import ENGINES
+    from mmhallu_core.evaluate.chair import RULES
+    from mmhallu_core.models.fit import FITS
+    from mmhallu_core.world.styles import STYLES
+
+    known = {"data check kind": KINDS, "med build engine": ENGINES, "score chair rules": RULES, "ask fit": FITS,
+             "med build fit": FITS, "med bench style": STYLES, "world sample style": STYLES}  # fmt: skip
+    offered = {f"{words.removeprefix('mmhallu ')} {name}": kinds for words, function in commands()
+               for name, kinds, _ in options(function)}  # fmt: skip
+    for name, words in known.items():
+        assert {one for one in offered[name] if isinstance(one, str)} == set(words), name
 
 
 @pytest.fixture
@@ -134,6 +180,7 @@ def test_no_option_takes_what_is_no_number(broken):
 
 @pytest.mark.parametrize("words, said", [
     (["nothing"], "nothing"), (["eval"], "BENCH"), (["eval", "pope-diorama", "--limit"], "--limit"),
+    (["score", "chair", "--answers", "x", "--rules", "2019"], "'2019' is not one of '2018', 'fixed'"),
     (["data", "check", "x", "--no-such"], "--no-such"), ([], "Usage"), (["data"], "Usage"),
 ])  # fmt: skip
 def test_wrong_words_are_an_object_too(words, said):

@@ -10,10 +10,7 @@ from test_bench_mmvp import written
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
-from mmhallu_core.cli.score import NAMES
-from mmhallu_core.cli.score import TWINS as CLI_TWINS
-from mmhallu_core.evaluate.benchmarks import benchmarks
-from mmhallu_core.evaluate.diorama import TWINS, benchmark
+from mmhallu_core.evaluate.diorama import benchmark
 
 needs_data = pytest.mark.skipif(not os.environ.get("MMHALLU_DATA"), reason="MMHALLU_DATA is not set: no public data")
 
@@ -31,10 +28,6 @@ def files(tmp_path):
     lines = [json.dumps({"question_id": question.id, "text": right_answer(question)}) for question in questions]
     (tmp_path / "answers.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return tmp_path
-
-
-def test_every_benchmark_has_a_command():
-    assert set(NAMES) | {"pope", "chair"} == {name for name in benchmarks() if not name.endswith("-diorama")}
 
 
 def test_score_takes_a_benchmark_by_name(files):
@@ -112,10 +105,6 @@ def test_audit_of_yes_no_questions():
 def test_audit_of_an_unknown_benchmark_lists_those_that_there_are():
     code, _, err = run("audit", "nothing")
     assert code == 2 and "no benchmark 'nothing'; there are" in err and "mmvp" in err
-
-
-def test_every_twin_has_a_command():
-    assert set(CLI_TWINS) == set(TWINS)
 
 
 @pytest.mark.long

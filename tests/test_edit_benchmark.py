@@ -348,8 +348,8 @@ def test_the_command(tmp_path, training, monkeypatch):
     monkeypatch.setattr("mmhallu_core.edit.benchmark.samples.from_samples", lambda *given: as_released(440))
     code, result = run("--from", folder, "--out", tmp_path / "c", "--json")
     assert code == 1 and json.loads(result.stdout)["found"]["most_similar_jaccard"] > 0.9
-    for words, told in ((("--source", "moon"), "no such source"), (("--from", tmp_path / "x"), "med build"),
-                        (("--style", "oil"), "no such style"), (("--name", "x"), "not empty")):  # fmt: skip
+    for words, told in ((("--source", "moon"), "'moon' is not"), (("--from", tmp_path / "x"), "med build"),
+                        (("--style", "oil"), "'oil' is not one of"), (("--name", "x"), "not empty")):  # fmt: skip
         code, result = run("--out", tmp_path / "a", "--per-category", 4, *words)
         assert code == 2 and re.search(told, result.stderr)
 

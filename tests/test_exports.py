@@ -136,7 +136,7 @@ def test_what_cannot_be_exported_says_so(edits, tmp_path):
     with pytest.raises(CannotRun, match="no record"):
         to_datasets([], edits.parent, tmp_path / "e")
     result = CliRunner().invoke(app, ["data", "export", str(edits), "--as", "csv", "--out", str(tmp_path / "f")])
-    assert result.exit_code == 2 and "--as is llamafactory, datasets" in result.output
+    assert result.exit_code == 2 and "is not one of 'llamafactory'" in result.output
 
 
 # ---------------------------------------------------------------- what may go along

@@ -129,7 +129,7 @@ def test_ask_says_once_what_is_cut_and_pads_when_told(llava, wide, said):
     found = ask(*wide, "What is there?", "--model", llava, "--fit", "pad")
     assert (found["fit"], found["cut"]) == ("pad", 0.0) and not said.records
     result = CliRunner().invoke(app, ["ask", wide[0], "What?", "--fit", "stretch"])
-    assert result.exit_code == 2 and "choose one of processor, pad" in result.stderr
+    assert result.exit_code == 2 and "'stretch' is not one of 'processor'" in result.stderr
 
 
 def test_eval_says_it_and_records_which(llava, wide, said, tmp_path):

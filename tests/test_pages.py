@@ -87,9 +87,9 @@ PROGRAM = re.compile(r"^(?:\S*/)?mmhallu(?:\.exe)?$")
 def find(words: list[str]):
     """The command that words such as ["score", "chair", "--json"] name, and the words after its name."""
     command = typer.main.get_command(app)
-    while hasattr(command, "commands") and words and not re.match(r"-|[A-Z]+$", words[0]):
-        assert words[0] in command.commands, f"there is no command `mmhallu {' '.join(words)}`"
-        command, words = command.commands[words[0]], words[1:]
+    while hasattr(command, "get_command") and words and not re.match(r"-|[A-Z]+$", words[0]):
+        command, words, said = command.get_command(None, words[0]), words[1:], " ".join(words)
+        assert command is not None, f"there is no command `mmhallu {said}`"
     return command, words
 
 

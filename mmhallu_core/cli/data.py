@@ -3,7 +3,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +11,8 @@ from mmhallu_core.cli.base import AsJson, app, command, emit
 
 data = typer.Typer(no_args_is_help=True, help="Public data sets: what there is, getting it, checking it.")
 app.add_typer(data, name="data")
+
+Kind = Literal["edit", "preference", "answers", "conversation"]
 
 SHOWN = 40  # findings that fit on a screen or two; --json has all of them
 
@@ -64,7 +66,7 @@ def data_verify(name: str, as_json: AsJson = False) -> None:
 @command(data, "check")
 def data_check(
     file: Annotated[Path, typer.Argument(help="JSON Lines or a JSON list; its pictures' paths count from its folder.")],
-    kind: Annotated[str, typer.Option("--as", help="What its records are: edit, conversation, preference or answers.")],
+    kind: Annotated[Kind, typer.Option("--as", help="What its records are.")],
     as_json: AsJson = False,
 ) -> None:
     """Check a file of your own: missing pictures, bad spans, identical pairs. Exit code 1 when something is wrong."""

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ new = typer.Typer(no_args_is_help=True, help="Write the skeleton of something ne
 app.add_typer(new, name="new")
 
 MAX_NEW_TOKENS = 120
-BY = {"letter": "", "likelihood": "sum", "likelihood-mean": "mean"}  # how a model answers, see `evaluate.likelihood`
+BY = {"likelihood": "sum", "likelihood-mean": "mean"}  # of the tokens of an option, see `evaluate.likelihood`
 
 
 @command(app, "audit")
@@ -71,7 +71,7 @@ def evaluate(
         int | None, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end; 120 if not given.")
     ] = None,
     by: Annotated[
-        str,
+        Literal["letter", "likelihood", "likelihood-mean"],
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
     ] = "letter",
     keep_generation_config: KeepGeneration = False,
@@ -87,8 +87,6 @@ def evaluate(
     from mmhallu_core.evaluate.benchmark import score as score_answers
     from mmhallu_core.evaluate.diorama import benchmark
 
-    if by not in BY:
-        raise CannotRun(f"no way to answer {by!r}; choose one of {', '.join(BY)}")
     if server and by != "letter":
         raise CannotRun("a server does not tell how likely it finds an option; use --by letter")
     if server and not model:

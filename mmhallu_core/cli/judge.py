@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mmhallu_core.cli.base import MOST, MOST_WORKERS, AsJson, app, command, emit, table
 from mmhallu_core.cli.score import AnswerKey
 from mmhallu_core.types import CannotRun
-
-LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
 @command(app, "judge")
@@ -34,8 +32,8 @@ def judge(
         typer.Option(min=1, max=MOST, help="Where to cut a reply; a judge that thinks first needs some thousands."),
     ] = None,
     limit_field: Annotated[
-        str, typer.Option(help="The server's name for that limit: max_tokens, or max_completion_tokens.")
-    ] = LIMIT_FIELDS[0],
+        Literal["max_tokens", "max_completion_tokens"], typer.Option(help="The server's name for that limit.")
+    ] = "max_tokens",
     no_temperature: Annotated[
         bool, typer.Option("--no-temperature", help="Send no temperature, to a server that refuses 0.")
     ] = False,
@@ -54,15 +52,13 @@ def judge(
     from mmhallu_core.evaluate.diorama import benchmark
     from mmhallu_core.evaluate.served import VERDICTS, judge_answers
 
-    if limit_field not in LIMIT_FIELDS:
-        raise CannotRun(f"--limit-field is {' or '.join(LIMIT_FIELDS)}; got {limit_field!r}")
     for_servers = {
         "--calls": calls,
         "--tokens": tokens,
         "--seconds": seconds,
         "--no-temperature": no_temperature or None,
     }
-    for_servers |= {"--limit-field": None if limit_field == LIMIT_FIELDS[0] else limit_field}
+    for_servers |= {"--limit-field": None if limit_field == "max_tokens" else limit_field}
     given = [name for name, value in for_servers.items() if value is not None]
     if given and not server:
         raise CannotRun(f"{', '.join(given)}: only with --server; a model in this process costs nothing")

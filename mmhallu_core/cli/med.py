@@ -1,14 +1,12 @@
 """`mmhallu med`: MED's pipeline, which makes pairs of pictures that differ in one small thing, and says what it is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mmhallu_core.cli.base import MOST, MOST_WORKERS, SEEDS, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
-
-SOURCES = ("world", "photos")
 
 med = typer.Typer(no_args_is_help=True, help="MED: micro-edited pairs and what differs in them.")
 app.add_typer(med, name="med")
@@ -17,7 +15,9 @@ app.add_typer(med, name="med")
 @command(med, "build")
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the run: samples.jsonl, rejected.jsonl, images/, masks/.")],
-    source: Annotated[str, typer.Option(help="world: Diorama, whose truth is known. photos: see --photos.")] = "world",
+    source: Annotated[
+        Literal["world", "photos"], typer.Option(help="world: Diorama, whose truth is known. photos: see --photos.")
+    ] = "world",
     n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="How many drafts; some become no sample.")] = 1000,
     seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
     error: Annotated[float, typer.Option(min=0.0, max=1.0, help="How often Diorama's oracle is wrong.")] = 0.0,
@@ -32,7 +32,7 @@ def build(
     photos: Annotated[Path | None, typer.Option(help="Folder of photos, with its sub-folders.")] = None,
     clip: Annotated[str, typer.Option(help="For photos: hub id or folder of a CLIP; no similarity without.")] = "",
     fit: Annotated[
-        str, typer.Option(help="For --clip: processor (CLIP's own cuts a square out) or pad (into a square).")
+        Literal["processor", "pad"], typer.Option(help="For --clip. processor: cuts a square out. pad: adds edges.")
     ] = "processor",
     editor: Annotated[
         str,
@@ -40,7 +40,7 @@ def build(
             help="For photos: opencv, gemini:MODEL (key in GEMINI_API_KEY), or a folder or hub id of diffusers."
         ),
     ] = "opencv",
-    engine: Annotated[str, typer.Option(help="local, or ray for the machines of a cluster.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: the machines of a cluster.")] = "local",
     workers: Annotated[
         int | None,
         typer.Option(min=0, max=MOST_WORKERS, help="Processes, as many as cores when not given; 0: none but this one."),
@@ -52,8 +52,6 @@ def build(
     from mmhallu_core.edit.photo_recipe import NOBODY, Photos
     from mmhallu_core.edit.recipe import Annotator, World
 
-    if source not in SOURCES:
-        raise CannotRun(f"no such source: {source!r}; choose one of {', '.join(SOURCES)}")
     if (source == "photos") != (photos is not None):
         raise CannotRun("--source photos and --photos FOLDER go together")
     if photos is None and (clip or editor != "opencv"):

@@ -1,24 +1,24 @@
 """`mmhallu med bench`: writes a benchmark of picture pairs that cannot be scored without looking at them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mmhallu_core.cli.base import SEEDS, AsJson, command, emit, table
 from mmhallu_core.cli.med import med
-from mmhallu_core.cli.world import StyleName, checked_style
+from mmhallu_core.cli.world import Style
 from mmhallu_core.types import CannotRun
 
 
 @command(med, "bench")
 def bench(
     out: Annotated[Path, typer.Option(help="New folder: items.jsonl, images/, manifest.json, lmms_eval/.")],
-    source: Annotated[str, typer.Option(help="world: pairs are drawn in Diorama for their questions.")] = "world",
+    source: Annotated[Literal["world"], typer.Option(help="Diorama, where pairs are drawn for questions.")] = "world",
     samples: Annotated[Path | None, typer.Option("--from", help="Samples of `mmhallu med build`, instead.")] = None,
     per_category: Annotated[int, typer.Option(min=4, max=100_000, help="Questions in each category.")] = 100,
     seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
-    style: StyleName = "flat",
+    style: Style = "flat",
     name: Annotated[str, typer.Option(help="Of the benchmark; begins the ids.")] = "med-tiny",
     against: Annotated[
         list[Path] | None, typer.Option(help="Training data that must share nothing with it; may come repeatedly.")
@@ -32,12 +32,10 @@ def bench(
     from mmhallu_core.evaluate import contrast as squares
     from mmhallu_core.evaluate.audit import apart
 
-    if samples is None and source != "world":
-        raise CannotRun(f"no such source: {source!r}; use --source world, or --from a folder of `mmhallu med build`")
     folder = Path(".")
     if samples is None:
-        about = {"source": "world", "seed": f"{name}/{seed}", "per_category": per_category, "style": style}
-        questions = squares.questions(f"{name}/{seed}", per_category, checked_style(style), name)
+        about = {"source": source, "seed": f"{name}/{seed}", "per_category": per_category, "style": style}
+        questions = squares.questions(f"{name}/{seed}", per_category, style, name)
     else:
         file = samples / "samples.jsonl" if samples.is_dir() else samples
         if not file.is_file():

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,7 +10,7 @@ from mmhallu_core.cli.base import MOST, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
 Fit = Annotated[
-    str,
+    Literal["processor", "pad"],
     typer.Option(help="processor: pictures as the model's processor fits them. pad: set into a square, seen whole."),
 ]
 KeepGeneration = Annotated[
@@ -68,11 +68,10 @@ def ask(
     from mmhallu_core.config import profile
     from mmhallu_core.data.decode import decode
     from mmhallu_core.data.thinking import split_thought
-    from mmhallu_core.models.fit import fitted, require_fit
+    from mmhallu_core.models.fit import fitted
     from mmhallu_core.models.vlm import Vlm
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
-    require_fit(fit)
     found = [decode(path) for path in paths]
     vlm = Vlm.load(model or profile().model)
     vlm.keep_generation_config = keep_generation_config

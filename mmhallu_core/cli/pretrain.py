@@ -3,19 +3,17 @@
 import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mmhallu_core.cli.base import SEEDS, AsJson, app, command, emit
 from mmhallu_core.types import CannotRun
 
-MODELS = ("tiny-llava", "tiny-clip")
-
 
 @command(app, "pretrain")
 def pretrain(
-    name: Annotated[str, typer.Argument(help="tiny-llava or tiny-clip")],
+    name: Annotated[Literal["tiny-llava", "tiny-clip"], typer.Argument()],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; the cache when not given.")] = None,
     seed: Annotated[int, typer.Option(**SEEDS, help="The shipped base is seed 0.")] = 0,
     control: Annotated[bool, typer.Option("--control", help="tiny-llava with prior and noise off.")] = False,
@@ -23,8 +21,6 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a shipped checkpoint from nothing but its seed. Call it again to resume a run that was stopped."""
-    if name not in MODELS:
-        raise CannotRun(f"no such model: {name!r}; choose one of {', '.join(MODELS)}")
     if control and name != "tiny-llava":
         raise CannotRun("--control is for tiny-llava")
     from mmhallu_core.store import cache_folder

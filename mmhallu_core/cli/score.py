@@ -2,25 +2,44 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from mmhallu_core.cli.base import AsJson, app, command, emit, table, thoughts
+from mmhallu_core.cli.errors import guarded
 
-score = typer.Typer(no_args_is_help=True, help="Score answers that anyone produced.")
+
+class Benchmarks(TyperGroup):
+    """The commands of `score`: `chair` and `pope` below, whose options differ, and one for each other benchmark.
+
+    Benchmarks are looked for when `score` needs their names: a new one is a file in `evaluate/benchmarks/` and
+    nothing else, and `mmhallu --help` waits for none.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """See `click.Group.list_commands`."""
+        guarded(self._find)(as_json="--json" in sys.argv)
+        return sorted(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """See `click.Group.get_command`."""
+        if cmd_name not in self.commands:
+            self.list_commands(ctx)
+        return self.commands.get(cmd_name)
+
+    def _find(self, as_json: bool) -> None:
+        from mmhallu_core.evaluate.diorama import names
+
+        for name in set(names()) - set(self.commands):
+            alone = typer.Typer(add_completion=False)
+            command(alone, name)(_score(name))
+            self.commands[name] = typer.main.get_command(alone)
+
+
+score = typer.Typer(cls=Benchmarks, no_args_is_help=True, help="Score answers that anyone produced.")
 app.add_typer(score, name="score")
-
-# CHAIR and POPE have commands of their own below, with options that the others do not need.
-NAMES = (
-    "med-bench", "med-real", "med-tiny", "med-tiny-real", "med-tiny-same", "med-tiny-swapped", "mme", "mmstar",
-    "blink", "mmvp", "hallusionbench", "amber", "amber-discriminative", "amber-generative", "crpe", "mmhal",
-    "spatialsense", "rbench", "rbench-dis", "rbench-instance", "rbench-ref",
-)  # fmt: skip
-TWINS = (
-    "amber", "amber-discriminative", "amber-generative", "blink", "chair", "counting", "crpe", "hallusionbench",
-    "mme", "mmstar", "mmvp", "pope", "rbench", "spatialsense",
-)  # fmt: skip
 
 Answers = Annotated[
     Path, typer.Option(help="Answers with ids: JSON list, JSON Lines, objects, or the authors' own result files.")
@@ -29,6 +48,7 @@ Questions = Annotated[Path | None, typer.Option(help="The benchmark's published 
 Verdicts = Annotated[Path | None, typer.Option(help="A judge's verdicts by id, where the official rule needs them.")]
 Subset = Annotated[bool, typer.Option("--subset", help="Score the questions that have an answer; print coverage.")]
 ByPosition = Annotated[bool, typer.Option("--by-position", help="Join by order, for answers without ids.")]
+Rules = Literal["2018", "fixed"]
 AnswerKey = Annotated[str | None, typer.Option(help="Column of the answer, where a record has several texts.")]
 
 
@@ -90,14 +110,10 @@ def _score(name: str):
     return run
 
 
-for _name in (*NAMES, *(f"{name}-diorama" for name in TWINS)):
-    command(score, _name)(_score(_name))
-
-
 @command(score, "chair")
 def score_chair_command(
     answers: Annotated[Path, typer.Option(help="Captions: JSON list, JSON Lines, objects, or CHAIR's own files.")],
-    rules: Annotated[str, typer.Option(help="2018 (as published) or fixed (its mistakes repaired).")] = "2018",
+    rules: Annotated[Rules, typer.Option(help="2018: as published. fixed: its mistakes repaired.")] = "2018",
     gt: Annotated[str, typer.Option(help="coco, or a JSON file: image id to objects.")] = "coco",
     answer_key: AnswerKey = None,
     as_json: AsJson = False,

@@ -16,7 +16,7 @@ from pathlib import Path
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.benchmark import Benchmark
-from mmhallu_core.evaluate.benchmarks import published
+from mmhallu_core.evaluate.benchmarks import benchmarks, published
 from mmhallu_core.evaluate.benchmarks.chair import with_words
 from mmhallu_core.evaluate.diorama import (
     amber,
@@ -53,6 +53,11 @@ TWINS: dict[str, Callable[[int, int], list[Undrawn]]] = {
     "spatialsense": relations.spatialsense,
 }
 SUFFIX = "-diorama"
+
+
+def names() -> list[str]:
+    """All names that `benchmark` takes, in alphabetical order."""
+    return sorted([*benchmarks(), *(name + SUFFIX for name in TWINS)])
 
 
 def benchmark(name: str) -> Benchmark:
