@@ -180,7 +180,7 @@ def test_no_option_takes_what_is_no_number(broken):
 
 @pytest.mark.parametrize("words, said", [
     (["nothing"], "nothing"), (["eval"], "BENCH"), (["eval", "pope-diorama", "--limit"], "--limit"),
-    (["score", "chair", "--answers", "x", "--rules", "2019"], "'2019' is not one of '2018', 'fixed'"),
+    (["score", "chair", "--answers", "x", "--rules", "2019"], "'2019' is not one"),
     (["data", "check", "x", "--no-such"], "--no-such"), ([], "Usage"), (["data"], "Usage"),
 ])  # fmt: skip
 def test_wrong_words_are_an_object_too(words, said):

@@ -161,7 +161,7 @@ def test_eval_by_letter_and_by_likelihood(tmp_path):
         scored = ["score", "med-tiny", "--questions", tmp_path / "bench", "--answers", tmp_path / by / "answers.jsonl"]
         again = json.loads(CliRunner().invoke(app, [*map(str, scored), "--subset", "--json"]).stdout)
         assert again["strict"] == result["strict"]
-    for wrong, told in ((["--by", "magic"], "'magic' is not one of"), (["--by", "likelihood", "--server", "x"], "a server"),
+    for wrong, told in ((["--by", "magic"], "'magic' is not"), (["--by", "likelihood", "--server", "x"], "a server"),
                         (["--by", "likelihood"], "a new --out"), (["--calls", 3], "only with --server"),
                         (["--profile", "tiny", "--model", "tiny-llava"], "--profile is only without --model"),
                         (["--by", "likelihood", "--max-new-tokens", 3], "only with --by letter"),
