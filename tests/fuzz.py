@@ -82,9 +82,9 @@ def damaged(dice: random.Random, content: bytes) -> bytes:
 
 
 def option(dice: random.Random, words: list[str]) -> list[str]:
-    """A command with one to three of its words wrong."""
+    """A command with one to three of its words wrong; sometimes it is right."""
     words = list(words)
-    for _ in range(dice.choice((1, 1, 2, 3))):
+    for _ in range(dice.choice((0, 1, 1, 1, 2, 3))):
         place = dice.randrange(len(words))
         match dice.randrange(6):
             case 0:
@@ -98,7 +98,8 @@ def option(dice: random.Random, words: list[str]) -> list[str]:
             case 4:
                 words.append("--" + "".join(dice.choices(string.ascii_lowercase, k=5)))
             case _:
-                words[place] = dice.choice(VALUES)
+                given = [i for i, word in enumerate(words[:-1]) if word.startswith("--")]
+                words[dice.choice(given) + 1 if given else place] = dice.choice(VALUES)
         if not words:
             return words
     return words

@@ -1,6 +1,7 @@
 """The house itself: one truth for the environment, a book that cannot hide a failure, rules that every file keeps."""
 
 import ast
+import builtins
 import os
 import re
 import shutil
@@ -328,6 +329,23 @@ def test_rooms_are_listed_in_the_package_docstring():
 
     for room in {room_of(path) for path in FILES} - {"__init__"}:
         assert re.search(rf"\b{room}\b", mmhallu_core.__doc__), f"mmhallu_core/__init__.py does not name `{room}`"
+
+
+def test_every_name_is_made_somewhere_in_its_file():
+    """ruff cannot tell a forgotten import from the axes of jaxtyping, which are texts: here only names count."""
+    for path in FILES:
+        tree, made = ast.parse(path.read_text(encoding="utf-8")), {*dir(builtins), "__file__", "__path__"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs) and node.name:
+                made.add(node.name)
+            elif isinstance(node, ast.arg):
+                made.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                made.add(node.id)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert names <= made, f"{path.relative_to(ROOT)} uses {sorted(names - made)}, and never makes it"
 
 
 FORBIDDEN = {
