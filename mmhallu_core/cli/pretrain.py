@@ -23,7 +23,7 @@ def pretrain(
     """Rebuild a shipped checkpoint from nothing but its seed. Call it again to resume a run that was stopped."""
     if control and name != "tiny-llava":
         raise CannotRun("--control is for tiny-llava")
-    from mmhallu_core.store import cache_folder
+    from mmhallu_core.store import cache_folder, run_lock
     from mmhallu_core.train.pretrain.clip import ClipRecipe, pretrain_tiny_clip
     from mmhallu_core.train.pretrain.recipe import Recipe, pretrain_tiny_llava
     from mmhallu_core.train.rounding import round_alike
@@ -42,6 +42,7 @@ def pretrain(
     round_alike()
     words = ["mmhallu", "pretrain", name, *(["--control"] if control else []), *(["--seed", str(seed)] if seed else [])]
     build = pretrain_tiny_llava if name == "tiny-llava" else pretrain_tiny_clip
-    folder = build(recipe, out, shlex.join(words))
+    with run_lock(out):
+        folder = build(recipe, out, shlex.join(words))
     result = {"run": run_name, "model": str(folder), "record": str(out / "run.json")}
     emit(result, as_json, f"{run_name} is in {folder}; its record is {out / 'run.json'}")
