@@ -108,7 +108,7 @@ def audit_table(record: Mapping[str, Any], title: str) -> Twin:
     audit = record["audit"]
     rows = [("a guess", "nothing", shown((audit["chance"], None)))]
     own, key = apart(audit)
-    for name, score in sorted(own.items(), key=lambda entry: -entry[1]):
+    for name, score in sorted(own.items(), key=lambda entry: (entry[0] not in WORDING, -entry[1])):
         sees = "the options" if name in WORDING else "the options, and blanks at their ends"
         rows.append((BLIND_RULES[name], sees, shown((score, audit["ci"][name]))))
     rows += [(name, "options, pictures (reported)", shown((score, None))) for name, score in record["reported"].items()]

@@ -20,6 +20,7 @@ from mmhallu_core.viz import style
 
 NOTE = "font-size:0.9em;opacity:0.85"
 _LONG = re.compile(r"\S{14,}")
+SHORT = 24  # letters of a number and its interval
 FITS_A_PHONE = 3  # columns; of a table with more, the book's style sheet makes one list a row there
 
 
@@ -67,11 +68,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
         return f' role="{name}"' if many else ""
 
     head = "".join(f'<th scope="col"{role("columnheader")}>{cell}</th>' for cell in safe[0])
-    # nowrap: a number and its interval stay on one line. data-label: where a row is a list, each entry has its heading
-    open_ = [f'<td{role("cell")} data-label="{name}" style="white-space:nowrap">' for name in safe[0][1:]]
+
+    def entry(heading: str, cell: str) -> str:
+        """A cell. Where a row is a list it says its heading; a number and its interval stay on one line."""
+        short = ' class="mm-short"' if len(cell) <= SHORT and not many else ""
+        begin = f'<td{short}{role("cell")} data-label="{heading}" style="white-space:nowrap">'
+        return f"{begin}{_LONG.sub(_breakable, cell)}</td>"
+
     body = "".join(
         f'<tr{role("row")}><th scope="row"{role("rowheader")}>{row[0]}</th>'
-        + "".join(f"{begin}{_LONG.sub(_breakable, cell)}</td>" for begin, cell in zip(open_, row[1:], strict=True))
+        + "".join(entry(*pair) for pair in zip(safe[0][1:], row[1:], strict=True))
         + "</tr>"
         for row in safe[1:]
     )
