@@ -32,7 +32,7 @@ from mmhallu_core.evaluate.audit_model import size
 from mmhallu_core.evaluate.benchmarks.rbench import with_boxes
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.runner import run
-from mmhallu_core.methods.med.examples import ConversationExamples
+from mmhallu_core.methods.med.examples import ConversationExamples, EditExamples
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
 from mmhallu_core.types import CannotRun, EditSample

@@ -1,0 +1,54 @@
+"""Training in two processes: the same losses as in one at the same number of examples a step, and after a kill."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmhallu_core.models.adapter_folders import WEIGHTS
+from mmhallu_core.models.tiny_random import build
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.run import train
+from tests.two_processes import DATA, SPEC, make
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+
+
+def record(folder):
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path):
+    base = build("qwen2_vl", tmp_path / "base")
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MMHALLU_DEVICE": "cpu"}
+    done = subprocess.run(
+        [*words, "-m", "tests.two_processes", str(tmp_path), str(base)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("world size 2 wrapped in DistributedDataParallel") == 2, "two processes, and both wrapped"
+
+    alone = dataclasses.replace(SPEC, micro_batch=4)
+    one = train(Vlm.load(base, "cpu"), make, alone, tmp_path / "one", "a test", DATA).record
+    two = record(tmp_path / "plain" / "whole")
+    assert (one["examples"], one["processes"]) == (32, 1) and (two["examples"], two["processes"]) == (32, 2)
+    assert one["losses"] == pytest.approx(two["losses"], abs=1.5e-4)  # each is rounded to 1e-4
+    for name in ("first", "final"):
+        assert one["loss"][name] == pytest.approx(two["loss"][name], abs=1e-4)
+    for name in ("answers", "consistency"):
+        assert one["loss"][name] == pytest.approx(two["loss"][name], abs=2e-4) and one["loss"][name] > 0
+    first, second = (load_file(folder / WEIGHTS) for folder in (tmp_path / "one", tmp_path / "plain" / "whole"))
+    close = [torch.allclose(first[name], second[name], atol=2e-3) for name in first]  # Adam turns rounding into steps
+    assert set(first) == set(second) and sum(close) > 0.9 * len(close)
+    for kind in ("plain", "dropout"):
+        whole, broken = (record(tmp_path / kind / name) for name in ("whole", "broken"))
+        assert broken["resumed"] and not whole["resumed"]
+        assert whole["sha256"] == broken["sha256"] and whole["losses"] == broken["losses"]
