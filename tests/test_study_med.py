@@ -406,3 +406,27 @@ def test_the_command_lists_the_plan_and_refuses_what_it_does_not_know():
     assert said.exit_code == 0 and len(listed["runs"]) == len(plan.runs()) and listed["hours"] / 2 < 160 / 60
     for words in (["study", "nothing"], ["study", "med"], ["study", "med", "--out", "x", "--only", "nothing"]):
         assert CliRunner().invoke(app, words).exit_code == 2
+
+
+def test_the_preset_of_the_command_line_is_the_studys_recipe(vlm):
+    """The same numbers and the same examples: `mmhallu train sft --preset diorama` is the run med-0."""
+    from mmhallu_core.methods.med.sft import Sft, _stream, spec_of
+
+    (run,) = plan.STUDY.chosen(["med-0"])
+    asked = Sft(preset="diorama")
+    assert spec_of(asked, vlm) == plan.spec_of(run, plan.NUMBERS)
+    assert (plan.NUMBERS.steps, plan.NUMBERS.edits, plan.NUMBERS.lr) == (600, 2, 2e-3)
+    ours, studys = _stream(asked, vlm), arm("med", Stream(f"{SPLIT}{run.seed}"), token_count(vlm))
+    for i in range(12):
+        assert ours(i).turns == studys(i).turns
+        assert [one.tobytes() for one in ours(i).images] == [one.tobytes() for one in studys(i).images]
+
+
+def test_the_examples_of_the_study_are_those_of_its_first_runs(vlm):
+    """The hash that a run of 50 steps had before trainer and builder were rewritten, with one batch drawn ahead."""
+    from mmhallu_core.train.records import Numbered
+
+    make = arm("med", Stream(f"{SPLIT}0"), token_count(vlm))
+    assert Numbered(make, 408, hashes=True).digest(408) == (
+        "6f410c10baec7ba0871f42c2408cd6e1bfab9c54f7102b3377cf88d974bb6093"
+    )

@@ -15,9 +15,10 @@ from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.run import train
+from mmhallu_core.train.spec import processes
+from mmhallu_core.types import CannotRun
 from tests.two_processes import DATA, SPEC, make
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 
@@ -25,6 +26,7 @@ def record(folder):
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(tmp_path):
     base = build("qwen2_vl", tmp_path / "base")
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -52,3 +54,23 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
         whole, broken = (record(tmp_path / kind / name) for name in ("whole", "broken"))
         assert broken["resumed"] and not whole["resumed"]
         assert whole["sha256"] == broken["sha256"] and whole["losses"] == broken["losses"]
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpus", "fsdp"])
+def test_the_shipped_files_are_read_by_accelerate(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    found = load_config_from_file(str(ROOT / "mmhallu_core" / "train" / "accelerate" / f"{name}.yaml"))
+    assert found.num_processes > 1 and found.distributed_type != "MULTI_CPU", "which starts one process"
+    assert (found.fsdp_config != {}) == (name == "fsdp")
+
+
+def test_several_processes_that_were_not_started_are_an_error(monkeypatch):
+    """What `accelerate launch --cpu --num_processes 2` leaves in the environment of the one process that it starts."""
+    for name, value in {"ACCELERATE_DYNAMO_MODE": "default", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(CannotRun, match="--nproc_per_node"):
+        processes()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert processes() == 2

@@ -100,7 +100,11 @@ def train_sft(
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune on image pairs or on your own conversations."""
+    """Fine-tune on image pairs or on your own conversations.
+
+    In several processes: torchrun --nproc_per_node N -m mmhallu_core.cli train sft ..., or accelerate launch with a
+    file of the package's folder train/accelerate.
+    """
     only("--card", card, preset not in (None, "diorama"), "with --preset of a model")
     only("--weight", weight, consistency != "none", "with --consistency")
     from mmhallu_core.methods.med.sft import Sft, fine_tune, plan_run

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import peft
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_name
@@ -46,7 +46,9 @@ def base_info(vlm: Vlm, out: Path) -> Base:
     return Base(*base_name(vlm.name, out), base_hash(vlm.model, vlm.adapters))
 
 
-def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, out: Path) -> Path:
+def save_weights(
+    model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, out: Path, state: dict[str, Tensor] | None = None
+) -> Path:
     """Writes the adapter, or the whole model where there is none.
 
     Args:
@@ -54,6 +56,7 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
         vlm: has the processor that belongs to it.
         base: the name that the adapter gives to its model, see `base_info`.
         out: the folder.
+        state: all of the model's values, where processes share them out; None for those in the model.
 
     Returns:
         The file of weights.
@@ -61,18 +64,21 @@ def save_weights(model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, o
     Raises:
         CannotRun: when a weight that learned is no finite number; nothing is written then.
     """
-    broken = [name for name, one in model.named_parameters() if one.requires_grad and not one.isfinite().all()]
+    values = model.named_parameters() if state is None else state.items()
+    learned = {name for name, one in model.named_parameters() if one.requires_grad}
+    broken = [name for name, one in values if name in learned and not one.isfinite().all()]
     if broken:
         raise CannotRun(f"{len(broken)} weights are no numbers after training, {broken[0]} for one; {SLOWER}")
     if not isinstance(model, peft.PeftModel):
         with quiet_progress():
-            model.save_pretrained(out)
+            model.save_pretrained(out, state_dict=state)
         vlm.processor.save_pretrained(out)
         return next(
             path for name in ("model.safetensors", "model.safetensors.index.json") if (path := out / name).is_file()
         )
     model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(out, save_embedding_layers=False)  # "auto" would look the base model up on a hub
+    # "auto" would look the base model up on a hub
+    model.save_pretrained(out, state_dict=state, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
     return out / WEIGHTS
 

@@ -34,7 +34,7 @@ from mmhallu_core.train.machine import on_cpu, recompute_arguments, versions
 from mmhallu_core.train.outcome import base_info, collapse_record, first_and_final, look, losses_of, quiet, save_weights
 from mmhallu_core.train.progress import Bar, Progress, Watch
 from mmhallu_core.train.records import Make, Numbered
-from mmhallu_core.train.spec import TrainSpec, is_main, processes
+from mmhallu_core.train.spec import TrainSpec, is_main, is_sharded, processes
 from mmhallu_core.train.trainer import MmTrainer, newest_whole
 from mmhallu_core.types import CannotRun
 
@@ -82,6 +82,8 @@ def prepare(vlm: Vlm, spec: TrainSpec) -> Prepared:
     on = is_on(spec.consistency)
     if on:
         require_tokens(vlm)
+    if on and is_sharded():
+        raise CannotRun("a consistency loss needs the whole model in each process: start without FSDP")
     collate = (PackedCollator if spec.packing else ChatTemplateCollator)(vlm, pairs=on)
     has_full = "full" in (spec.adapt.vision_tower, spec.adapt.connector, spec.adapt.decoder)
     kept = torch.float32 if has_full else getattr(torch, spec.dtype)
@@ -182,6 +184,7 @@ def train(
             Journal(out / "about.jsonl", about)
         ready = prepare(vlm, spec)
         learns = trainable(ready.model)
+        watched = () if is_sharded() else watched  # features are looked at in a whole model
         before = look(ready.model, vlm, watched) if watched else None
         examples = Numbered(make, spec.steps * spec.effective_batch, hashes=data is None and is_main())
         checkpoints, began = out / "checkpoints", time.monotonic()
@@ -208,8 +211,9 @@ def train(
         }
         if before is not None:
             record["collapse"] = collapse_record(before, look(ready.model, vlm, watched))
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
         if is_main():
-            weights = save_weights(ready.model, vlm, base.for_peft, out)
+            weights = save_weights(ready.model, vlm, base.for_peft, out, state)
             record["data_sha256"] = data["sha256"] if data else examples.digest(record["examples"])
             record["sha256"] = sha256(weights)
             part = out / "run.json.part"

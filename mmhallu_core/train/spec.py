@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mmhallu_core.train.adapt import Adapt
 from mmhallu_core.train.losses import Consistency
+from mmhallu_core.types import CannotRun
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,22 @@ class TrainSpec:
 
 
 def processes() -> int:
-    """How many processes train together: what torchrun or `accelerate launch` started, else one."""
+    """How many processes train together: what torchrun or `accelerate launch` started, else one.
+
+    Raises:
+        CannotRun: when `accelerate launch` was asked for several and started one without a word, as it does on a CPU.
+    """
+    if "ACCELERATE_DYNAMO_MODE" in os.environ and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise CannotRun(
+            "accelerate launch was asked for several processes and started one, as it does with --cpu: take torchrun "
+            "--nproc_per_node N, or the file train/accelerate/cpu.yaml of this package with --config_file"
+        )
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_sharded() -> bool:
+    """Whether `accelerate launch` shares the model's weights out among the processes (FSDP)."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def is_main() -> bool:
