@@ -102,7 +102,7 @@ def audit_table(record: Mapping[str, Any], title: str) -> Twin:
     The letter that is right most often stands below the table: to know it, one has to read the answer key.
 
     Args:
-        record: what `studies.blind_audit` recorded.
+        record: what `chapters.blind_audit` recorded.
         title: the benchmark, and the kind of evidence.
     """
     audit = record["audit"]
