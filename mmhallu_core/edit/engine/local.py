@@ -26,7 +26,7 @@ from mmhallu_core.store import Lock
 from mmhallu_core.types import CannotRun
 
 DEATHS = 3  # workers that one chunk may take with it
-FAREWELL = 60.0  # seconds that calls in flight have to come home when a run ends early
+SHUTDOWN = 60.0  # seconds that calls in flight have to be answered when a run ends early
 
 
 @runtime_checkable
@@ -90,7 +90,7 @@ class Processes:
         self._slots = iter(range(10**9))
         self.about: dict[str, Any] = {}
         try:
-            self._hire()
+            self._start_worker()
             while not self.about:
                 self._listen()
         except BaseException:
@@ -109,24 +109,24 @@ class Processes:
         while self._waiting or any(one.chunk is not None for one in self._workers):
             busy = sum(one.chunk is not None for one in self._workers)
             while len(self._workers) < min(self._most, busy + len(self._waiting)):
-                self._hire()
+                self._start_worker()
             for worker in self._workers:
                 if worker.ready and worker.chunk is None and self._waiting:
                     worker.give(self._waiting.popleft())
             yield from self._listen()
 
     def close(self) -> None:
-        """Sends the workers home. Those with calls in flight have some time to write the replies down."""
+        """Stops the workers. Those with calls in flight have some time to write the replies down."""
         for worker in self._workers:
             worker.tell("halt")
         for worker in self._workers:
-            worker.process.join(FAREWELL)
+            worker.process.join(SHUTDOWN)
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
         self._workers = []
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         self._workers.append(_Worker(self._context, self._args, next(self._slots)))
 
     def _listen(self) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ class Processes:
             try:
                 kind, value = worker.pipe.recv()
             except (EOFError, ConnectionError):
-                self._bury(worker)
+                self._replace_worker(worker)
                 continue
             if kind == "ready":
                 self._agree(value)
@@ -156,7 +156,7 @@ class Processes:
         if about != self.about:
             raise CannotRun(f"the input changed while the run was going on.\n  before: {self.about}\n  now:    {about}")
 
-    def _bury(self, worker: "_Worker") -> None:
+    def _replace_worker(self, worker: "_Worker") -> None:
         """A worker died: its chunk waits again, unless it has taken too many workers with it."""
         self._workers.remove(worker)
         worker.process.join()
@@ -169,7 +169,7 @@ class Processes:
         if worker.chunk is not None:
             self._waiting.appendleft(worker.chunk)
         elif not self.about:
-            self._hire()
+            self._start_worker()
 
 
 class _Worker:
@@ -257,5 +257,5 @@ def await_old_workers(out: Path) -> None:
         Locked: when one does not end.
     """
     for path in sorted((out / "locks").glob("worker-*")):
-        with Lock(path, f"{out} (by a worker of an earlier run)", FAREWELL):
+        with Lock(path, f"{out} (by a worker of an earlier run)", SHUTDOWN):
             pass

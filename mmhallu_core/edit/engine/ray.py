@@ -97,7 +97,7 @@ class Ray:
         self._waiting: deque[int] = deque()
         self.about: dict[str, Any] = {}
         try:
-            self._hire()
+            self._start_worker()
             while not self.about:
                 self._listen()
         except BaseException:
@@ -118,7 +118,7 @@ class Ray:
                 actor, chunk = self._idle.pop(), self._waiting.popleft()
                 self._working[actor.do.remote(chunk)] = (actor, chunk)
             while self._waiting and len(self._working) < self._most:
-                self._hire()
+                self._start_worker()
             yield from self._listen()
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Ray:
         if self._own:
             self._ray.shutdown()
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         actor = self._actor.remote(*self._args)
         self._working[actor.ready.remote()] = (actor, None)
 
@@ -140,7 +140,7 @@ class Ray:
         try:
             value = self._ray.get(promise)
         except self._ray.exceptions.RayActorError as death:
-            self._bury(chunk, death)
+            self._replace_worker(chunk, death)
             return []
         except self._ray.exceptions.RayTaskError as fault:
             self._ray.kill(actor)
@@ -154,7 +154,7 @@ class Ray:
         self._deaths.pop(None, None)
         return []
 
-    def _bury(self, chunk: int | None, death: Exception) -> None:
+    def _replace_worker(self, chunk: int | None, death: Exception) -> None:
         """A worker died: its chunk waits again, unless it has taken too many workers with it."""
         while self._idle:  # those on the same machine are dead, too, and would take a chunk before they are missed
             self._ray.kill(self._idle.pop())
@@ -165,4 +165,4 @@ class Ray:
         if chunk is not None:
             self._waiting.appendleft(chunk)
         elif not self.about:
-            self._hire()
+            self._start_worker()
