@@ -123,7 +123,7 @@ def look(out: Path, before: dict[str, Any]) -> dict[str, Any]:
 def content(out: Path) -> dict[str, str]:
     """Every result of a run, pictures included: its hash by its path. Journals say who did what when: they are none."""
     files = [out / name for name in ("samples.jsonl", "rejected.jsonl", "manifest.json")]
-    files += [path for room in ("images", "masks") for path in sorted(out.glob(f"{room}/*/*"))]
+    files += [path for folder in ("images", "masks") for path in sorted(out.glob(f"{folder}/*/*"))]
     return {path.relative_to(out).as_posix(): sha256(path) for path in files}
 
 

@@ -1,4 +1,4 @@
-"""The records that travel between the rooms of this library, and how they are written to files.
+"""The records that travel between the sub-packages of this library, and how they are written to files.
 
 A dataset, a model's answers: each is a JSON Lines file with one record per line. A record is a frozen dataclass that
 checks itself when it is made, so a wrong span is found where it is written. An error names file, line, and fault.

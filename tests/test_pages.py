@@ -228,31 +228,31 @@ def test_the_readme_maps_every_chapter():
     assert {name for name in names if name.startswith("chapters/")} <= set(linked)
 
 
-def test_every_room_has_its_page():
-    rooms = {path.name.removesuffix(".py") for path in (ROOT / "mmhallu_core").iterdir()}
-    commands = {room for room in rooms if room == "cli" or room.startswith("cli_")}
-    rooms -= {"__init__", "__pycache__", "checkpoints"} | commands
+def test_every_subpackage_has_its_page():
+    names = {path.name.removesuffix(".py") for path in (ROOT / "mmhallu_core").iterdir()}
+    commands = {name for name in names if name == "cli" or name.startswith("cli_")}
+    names -= {"__init__", "__pycache__", "checkpoints"} | commands
     index = (BOOK / "api" / "index.md").read_text(encoding="utf-8")
-    for room in rooms:
-        assert f"```{{room}} {room}\n" in (BOOK / "api" / f"{room}.md").read_text(encoding="utf-8")
-        assert f"[`{room}`]({room}.md)" in index, f"book/api/index.md does not list {room}"
+    for name in names:
+        assert f"```{{subpackage}} {name}\n" in (BOOK / "api" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"[`{name}`]({name}.md)" in index, f"book/api/index.md does not list {name}"
 
 
-def test_rooms_are_listed_in_the_order_in_which_data_flows():
-    from test_setup import ROOMS
+def test_subpackages_are_listed_in_the_order_in_which_data_flows():
+    from test_setup import SUBPACKAGES
 
     index = (BOOK / "api" / "index.md").read_text(encoding="utf-8")
-    places = [ROOMS.index(room) for room in re.findall(r"\[`(\w+)`\]\(\1\.md\)", index)]
+    places = [SUBPACKAGES.index(name) for name in re.findall(r"\[`(\w+)`\]\(\1\.md\)", index)]
     assert places == sorted(places)
 
 
 @pytest.fixture
-def rooms(monkeypatch):
+def reference(monkeypatch):
     monkeypatch.syspath_prepend(str(BOOK / "_ext"))
-    import room_pages
+    import reference_pages
 
-    yield room_pages
-    sys.modules.pop("room_pages")
+    yield reference_pages
+    sys.modules.pop("reference_pages")
 
 
 DOCSTRING = """Divides `a` by `b_`s; *never* by zero_, |x| or **y.
@@ -281,10 +281,10 @@ Raises:
 """
 
 
-def test_a_docstring_becomes_clean_restructured_text(rooms):
+def test_a_docstring_becomes_clean_restructured_text(reference):
     import docutils.core
 
-    text = "\n".join(rooms.converted(DOCSTRING.splitlines()))
+    text = "\n".join(reference.converted(DOCSTRING.splitlines()))
     html = docutils.core.publish_string(
         text, writer_name="html", settings_overrides={"report_level": 1, "halt_level": 1}
     )
@@ -302,7 +302,7 @@ def test_a_docstring_becomes_clean_restructured_text(rooms):
 
 
 @pytest.mark.slow  # the build of the book finds the same, later
-def test_every_docstring_of_the_library_becomes_clean_restructured_text(rooms):
+def test_every_docstring_of_the_library_becomes_clean_restructured_text(reference):
     import ast
 
     import docutils.core
@@ -312,7 +312,7 @@ def test_every_docstring_of_the_library_becomes_clean_restructured_text(rooms):
     for path in sorted((ROOT / "mmhallu_core").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, kinds) and ast.get_docstring(node):
-                lines += [*rooms.converted(ast.get_docstring(node).splitlines()), ""]
+                lines += [*reference.converted(ast.get_docstring(node).splitlines()), ""]
     quiet = {"report_level": 5, "halt_level": 5}  # faults are collected below, all of them, not only the first
     tree = docutils.core.publish_doctree("\n".join(lines), settings_overrides=quiet)
     faults = [fault.astext() for fault in tree.findall(docutils.nodes.system_message) if fault["level"] >= 2]

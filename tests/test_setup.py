@@ -30,8 +30,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 FILES = sorted(LIBRARY.rglob("*.py"))
 
-# Data flows downward: a room imports only from rooms before it.
-ROOMS = (
+# Data flows downward: a sub-package imports only from those before it.
+SUBPACKAGES = (
     "types config store recorded statistics comparison power world data models clients train evaluate edit explain "
     "methods studies claims viz chapters tour doctor cli"
 ).split()
@@ -272,29 +272,29 @@ def imported(path: Path) -> list[str]:
             if node.level:
                 package = path.relative_to(ROOT).parts[: -node.level]
                 base = ".".join([*package, base]).rstrip(".")
-            # `from mmhallu_core import store` names a room in its aliases.
+            # `from mmhallu_core import store` names a sub-package in its aliases.
             names += [f"{base}.{alias.name}" for alias in node.names] if base == "mmhallu_core" else [base]
     return names
 
 
-def room_of(path: Path) -> str:
+def subpackage_of(path: Path) -> str:
     """The sub-package of a file, or the file itself where it lies at the top."""
     return path.relative_to(LIBRARY).with_suffix("").parts[0]
 
 
-def test_rooms_import_only_from_rooms_above_them():
+def test_subpackages_import_only_from_those_above_them():
     for path in FILES:
-        room = room_of(path)
-        if room == "__init__":
+        subpackage = subpackage_of(path)
+        if subpackage == "__init__":
             ours = [name for name in imported(path) if name.startswith("mmhallu_core")]
             assert not ours, "importing the package loads none of its files"
             continue
-        assert room in ROOMS, f"{room} is not a room of the house: {path}"
+        assert subpackage in SUBPACKAGES, f"{subpackage} is not a sub-package of the library: {path}"
         for name in imported(path):
             parts = name.split(".")
-            if parts[0] == "mmhallu_core" and len(parts) > 1 and parts[1] in ROOMS:
-                above = ROOMS.index(parts[1]) <= ROOMS.index(room)
-                assert above, f"{path.relative_to(ROOT)} imports {name}, which lies below `{room}`"
+            if parts[0] == "mmhallu_core" and len(parts) > 1 and parts[1] in SUBPACKAGES:
+                above = SUBPACKAGES.index(parts[1]) <= SUBPACKAGES.index(subpackage)
+                assert above, f"{path.relative_to(ROOT)} imports {name}, which lies below `{subpackage}`"
 
 
 def test_no_circle_of_imports():
@@ -324,11 +324,11 @@ def test_no_circle_of_imports():
         visit(name)
 
 
-def test_rooms_are_listed_in_the_package_docstring():
+def test_subpackages_are_listed_in_the_package_docstring():
     import mmhallu_core
 
-    for room in {room_of(path) for path in FILES} - {"__init__"}:
-        assert re.search(rf"\b{room}\b", mmhallu_core.__doc__), f"mmhallu_core/__init__.py does not name `{room}`"
+    for name in {subpackage_of(path) for path in FILES} - {"__init__"}:
+        assert re.search(rf"\b{name}\b", mmhallu_core.__doc__), f"mmhallu_core/__init__.py does not name `{name}`"
 
 
 def test_every_name_is_made_somewhere_in_its_file():

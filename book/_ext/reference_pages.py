@@ -1,6 +1,6 @@
-"""Sphinx extension: a page of reference for one room of `mmhallu_core`, made from its source.
+"""Sphinx extension: a page of reference for one sub-package of `mmhallu_core`, made from its source.
 
-`{room} statistics` on a page lists every public module of that room, so that a new file is never forgotten. The
+`{subpackage} statistics` on a page lists every public module of that sub-package, so no new file is forgotten. The
 docstrings of the library are plain text with code in backticks, not reStructuredText. What Sphinx gets is made
 here from them, with every special character escaped: no sentence in a docstring can break the build of the book.
 """
@@ -19,11 +19,11 @@ ITEM = re.compile(r"^(\*{0,2}[\w.`, ]+?):\s+(.*)$")
 BULLET = re.compile(r"^(?:[*-]|\d+\.) (.*)$")
 
 
-def modules(room: str) -> list[str]:
-    """The dotted names of a room's public modules, the room itself first."""
-    folder = LIBRARY / room
+def modules(package: str) -> list[str]:
+    """The dotted names of a sub-package's public modules, the sub-package itself first."""
+    folder = LIBRARY / package
     if not folder.is_dir():
-        return [room]
+        return [package]
     names = []
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(LIBRARY).with_suffix("").parts
@@ -130,16 +130,16 @@ def process(app, what, name, obj, options, lines) -> None:
     lines[:] = converted(list(lines))
 
 
-class Room(SphinxDirective):
-    """`{room} NAME`: every public module of a room, each under a heading of its own."""
+class SubPackage(SphinxDirective):
+    """`{subpackage} NAME`: every public module of a sub-package, each under a heading of its own."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """The sections of the page."""
-        room = self.arguments[0]
+        package = self.arguments[0]
         text = []
-        for name in modules(room):
+        for name in modules(package):
             fence = [
                 "```{eval-rst}",
                 f".. automodule:: mmhallu_core.{name}",
@@ -148,10 +148,10 @@ class Room(SphinxDirective):
                 "```",
                 "",
             ]
-            text += ([] if name == room else [f"## {name}", ""]) + fence
+            text += ([] if name == package else [f"## {name}", ""]) + fence
         holder = nodes.section()
         holder.document = self.state.document
-        self.state.nested_parse(StringList(text, source=room), 0, holder, match_titles=True)
+        self.state.nested_parse(StringList(text, source=package), 0, holder, match_titles=True)
         return holder.children
 
 
@@ -159,5 +159,5 @@ def setup(app):
     """Registers the directive and the hook."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", process)
-    app.add_directive("room", Room)
+    app.add_directive("subpackage", SubPackage)
     return {"parallel_read_safe": True}
