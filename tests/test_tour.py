@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmhallu_core.evaluate.paired import METRICS, Exam, Sheet, compare, grade
+from mmhallu_core.evaluate.paired import METRICS, EvalAnswers, Exam, compare, score_answers
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
@@ -184,7 +184,7 @@ def exam():
     return Exam.draw(40, "tour-test")
 
 
-def sheet(exam, habit):
+def answers_with(exam, habit):
     """Answers from the truth; with a habit, an umbrella is everywhere, and every third answer is wrong."""
     extra = " There is a red umbrella." if habit else ""
     captions = [Answer(name, describe(scene).text + extra) for name, scene in exam.data.scenes.items()]
@@ -192,12 +192,12 @@ def sheet(exam, habit):
         Answer(q.id, {"yes": "Yes.", "no": "No."}[q.label] if not habit or i % 3 else "Maybe.")
         for i, q in enumerate(exam.questions)
     ]
-    return Sheet(captions, said)
+    return EvalAnswers(captions, said)
 
 
 def test_a_real_gain_is_measurable_and_none_is_not(exam):
-    habit, truth = sheet(exam, True), sheet(exam, False)
-    assert grade(truth, exam)["scores"] | {"mean_length": 0} == {
+    habit, truth = answers_with(exam, True), answers_with(exam, False)
+    assert score_answers(truth, exam)["scores"] | {"mean_length": 0} == {
         "chair_i": 0.0, "chair_s": 0.0, "recall": 1.0, "mean_length": 0, "pope_adversarial": 1.0,
     }  # fmt: skip
     verdicts = {name: one["verdict"] for name, one in compare(habit, truth, exam).items()}
@@ -208,7 +208,7 @@ def test_a_real_gain_is_measurable_and_none_is_not(exam):
     assert compare(truth, habit, exam)["chair_i"]["verdict"] == "worse"
     same = compare(habit, habit, exam)
     assert {one["verdict"] for one in same.values()} == {"no measurable change"} and set(same) == set(METRICS)
-    assert Sheet.from_dict(json.loads(json.dumps(habit.to_dict()))) == habit
+    assert EvalAnswers.from_dict(json.loads(json.dumps(habit.to_dict()))) == habit
 
 
 # ---------------------------------------------------------------- the whole tour, in small
@@ -256,12 +256,12 @@ def test_a_stopped_tour_goes_on_and_a_finished_one_leaves_a_page(adapter, tmp_pa
     assert not (tmp_path / "tour.html").exists()
     capsys.readouterr()
 
-    sat = []
-    real = tour_run.sit
-    monkeypatch.setattr(tour_run, "sit", lambda *args, **options: sat.append(1) or real(*args, **options))
+    evaluated = []
+    real = tour_run.run_evaluation
+    monkeypatch.setattr(tour_run, "run_evaluation", lambda *args, **options: evaluated.append(1) or real(*args, **options))
     result = run_tour(tmp_path, Voice(plain=True), plan)
     out, _ = capsys.readouterr()
-    assert out.startswith("Going on after: base.") and len(sat) == 2, "the first stage was done already"
+    assert out.startswith("Going on after: base.") and len(evaluated) == 2, "the first stage was done already"
     assert out.isascii() and not re.search(r"[\033\r|#=_*~^]{2}|\033|\r", out), "plain sentences only"
     assert "Training: 50 percent done." in out and "Training: 100 percent done." in out
     kept = json.loads((tmp_path / "tour.json").read_text(encoding="utf-8"))

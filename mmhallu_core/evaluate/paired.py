@@ -40,7 +40,7 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class EvalAnswers:
     """What one model said in an exam: a caption for each picture, an answer to each question."""
 
     captions: list[Answer]
@@ -51,40 +51,40 @@ class Sheet:
         return {name: [one.to_dict() for one in getattr(self, name)] for name in ("captions", "answers")}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Sheet":
+    def from_dict(cls, values: dict[str, Any]) -> "EvalAnswers":
         """Reads the JSON form back."""
         return cls(*([Answer.from_dict(one) for one in values[name]] for name in ("captions", "answers")))
 
 
-def sit(model: Vlm, exam: Exam, progress: bool = True) -> Sheet:
-    """Lets a model take the exam."""
+def run_evaluation(model: Vlm, exam: Exam, progress: bool = True) -> EvalAnswers:
+    """Asks a model for all captions and answers of an exam."""
     pictures, questions = exam.data.images, exam.questions
     labels = ("captions", "questions") if progress else (None, None)
     texts = model.answer(list(pictures.values()), [DESCRIBE] * len(pictures), CAPTION_TOKENS, 50, progress=labels[0])
     images = [pictures[question.image_id] for question in questions]
     said = model.answer(images, [question.question for question in questions], 4, 64, progress=labels[1])
-    return Sheet(
+    return EvalAnswers(
         [Answer(name, text) for name, text in zip(pictures, texts, strict=True)],
         [Answer(question.id, text) for question, text in zip(questions, said, strict=True)],
     )
 
 
-def grade(sheet: Sheet, exam: Exam) -> dict[str, Any]:
+def score_answers(said: EvalAnswers, exam: Exam) -> dict[str, Any]:
     """One model's scores with intervals.
 
     Returns:
         `chair` (see `score_chair`, rules "fixed") and `pope` (see `score_pope`), and under `scores` and `ci` the
         five METRICS; POPE's is accuracy by the strict reading.
     """
-    chair = score_chair(sheet.captions, exam.data.truth, world_vocabulary(), "fixed")
-    pope = score_pope(exam.questions, sheet.answers)
+    chair = score_chair(said.captions, exam.data.truth, world_vocabulary(), "fixed")
+    pope = score_pope(exam.questions, said.answers)
     scores = {name: chair[name] for name in METRICS[:-1]} | {METRICS[-1]: pope["strict"]["accuracy"]}
     ci = {name: chair["ci"][name] for name in METRICS[:-1]} | {METRICS[-1]: pope["ci"]["strict"]["accuracy"]}
     sizes = {"n": len(exam.data.scenes), "questions": pope["n"]}
     return {**sizes, "scores": scores, "ci": ci, "chair": chair, "pope": pope}
 
 
-def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]]:
+def compare(first: EvalAnswers, second: EvalAnswers, exam: Exam) -> dict[str, dict[str, Any]]:
     """The paired difference, second minus first, of every metric.
 
     Returns:
@@ -94,7 +94,7 @@ def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]
     """
     a, b = _caption_parts(first, exam), _caption_parts(second, exam)
     results = {name: ratio_test(a[name], b[name]) for name in METRICS[:-1]}
-    right = [_right(sheet, exam) for sheet in (first, second)]
+    right = [_right(said, exam) for said in (first, second)]
     pictures = [question.image_id for question in exam.questions]
     results[METRICS[-1]] = paired_difference(*right, groups=pictures)
     for name, result in results.items():
@@ -105,13 +105,13 @@ def compare(first: Sheet, second: Sheet, exam: Exam) -> dict[str, dict[str, Any]
     return results
 
 
-def _caption_parts(sheet: Sheet, exam: Exam) -> dict[str, Any]:
+def _caption_parts(said: EvalAnswers, exam: Exam) -> dict[str, Any]:
     """Each caption metric as numerator and denominator per caption."""
-    truth = [exam.data.truth[one.id] for one in sheet.captions]
-    return chair_parts([one.answer for one in sheet.captions], truth, world_vocabulary(), "fixed")
+    truth = [exam.data.truth[one.id] for one in said.captions]
+    return chair_parts([one.answer for one in said.captions], truth, world_vocabulary(), "fixed")
 
 
-def _right(sheet: Sheet, exam: Exam) -> np.ndarray:
+def _right(said: EvalAnswers, exam: Exam) -> np.ndarray:
     """Whether each POPE answer is right, by the strict reading."""
-    texts: Sequence[str] = join(exam.questions, sheet.answers)
+    texts: Sequence[str] = join(exam.questions, said.answers)
     return np.array([strict(text) == q.label for text, q in zip(texts, exam.questions, strict=True)], float)

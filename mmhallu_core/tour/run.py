@@ -15,7 +15,7 @@ from typing import Any
 import transformers
 
 from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE
-from mmhallu_core.evaluate.paired import Exam, Sheet, compare, grade, sit
+from mmhallu_core.evaluate.paired import EvalAnswers, Exam, compare, run_evaluation, score_answers
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
@@ -105,8 +105,8 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     def add(name: str, record: dict[str, Any]) -> None:
         """Takes in a stage's answers."""
         captions[name] = record["captions"]
-        sheets[name] = Sheet.from_dict(record["sheet"])
-        models[name] = grade(sheets[name], exam)
+        sheets[name] = EvalAnswers.from_dict(record["sheet"])
+        models[name] = score_answers(sheets[name], exam)
         if name != "base":
             differences[name] = compare(sheets["base"], sheets[name], exam)
 
@@ -177,12 +177,12 @@ def verdicts(differences: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _answers(model: Vlm, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:
-    """A model's captions of the tour's pictures, and its sheet of the exam."""
+    """A model's captions of the tour's pictures, and its answers to the exam."""
     if voice.plain:
         voice.say(f"   Asking {model.name} about {len(exam.data.scenes)} pictures.")
     images = [render(one.scene, 96).image for one in shown]
     captions = model.answer(images, [DESCRIBE] * len(images), CAPTION_TOKENS)
-    return {"captions": captions, "sheet": sit(model, exam, progress=not voice.plain).to_dict()}
+    return {"captions": captions, "sheet": run_evaluation(model, exam, progress=not voice.plain).to_dict()}
 
 
 def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:

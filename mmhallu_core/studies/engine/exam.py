@@ -25,7 +25,7 @@ from PIL import Image
 
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.benchmarks.med_tiny import SEED
 from mmhallu_core.evaluate.contrast.orders import asserts_a_difference, same_twice, swapped
@@ -33,7 +33,7 @@ from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import marks
-from mmhallu_core.evaluate.paired import Exam, sit
+from mmhallu_core.evaluate.paired import Exam, run_evaluation
 from mmhallu_core.evaluate.pope import join
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.speak import WHICH
@@ -65,7 +65,7 @@ def scenes_of(count: int) -> Exam:
 @functools.lru_cache(maxsize=2)
 def pairs_of(per_category: int) -> list[Question]:
     """MED-tiny, fewer of each category, from its own seed."""
-    return squares.questions(SEED, per_category)
+    return contrast_sets.questions(SEED, per_category)
 
 
 @functools.lru_cache(maxsize=2)
@@ -84,12 +84,12 @@ def routed_of(each: int) -> list[Routed]:
 def about_one(vlm: Vlm, scenes: int, progress: bool = True) -> dict[str, Any]:
     """Captions of some scenes, and the answers to six POPE questions about each."""
     exam = scenes_of(scenes)
-    sheet = sit(vlm, exam, progress)
+    said = run_evaluation(vlm, exam, progress)
     truth = exam.data.truth
     return {
-        "there": [len(truth[one.id]) for one in sheet.captions],
-        "captions": [marks(one.answer, truth[one.id], world_vocabulary()) for one in sheet.captions],
-        "pope": _pope(exam, join(exam.questions, sheet.answers)),
+        "there": [len(truth[one.id]) for one in said.captions],
+        "captions": [marks(one.answer, truth[one.id], world_vocabulary()) for one in said.captions],
+        "pope": _pope(exam, join(exam.questions, said.answers)),
     }
 
 
