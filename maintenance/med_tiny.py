@@ -18,7 +18,7 @@ from typing import Any
 
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.audit_model import no_image
 from mmhallu_core.evaluate.audit_yes_no import interval
@@ -43,14 +43,14 @@ LETTER, SENTENCE = 16, 40  # tokens of an answer
 
 def words(seed: str) -> dict[str, Any]:
     """The text-only rules."""
-    return audit(squares.questions(seed, PER_CATEGORY, pictures=False))
+    return audit(contrast_sets.questions(seed, PER_CATEGORY, pictures=False))
 
 
 def blind(seed: str, vlm: Vlm, n: int = PER_CATEGORY) -> dict[str, Any]:
     """The model with grey pictures: `letters`, and `likelihood` by sum and by mean, each with accuracy and interval."""
     grey = io.BytesIO()
-    blank((squares.SIZE, squares.SIZE)).save(grey, "PNG")
-    asked = squares.questions(seed, n, pictures=False)
+    blank((contrast_sets.SIZE, contrast_sets.SIZE)).save(grey, "PNG")
+    asked = contrast_sets.questions(seed, n, pictures=False)
     asked = [replace(one, images=(grey.getvalue(),) * 2) for one in asked]
     weighed = likelihood(vlm, asked, progress="likelihood without pictures")
     found: dict[str, Any] = {"letters": no_image(asked, vlm), "likelihood": {}}
@@ -62,7 +62,7 @@ def blind(seed: str, vlm: Vlm, n: int = PER_CATEGORY) -> dict[str, Any]:
 
 def looked(vlm: Vlm, n: int = PER_CATEGORY, seed: str = SEED) -> dict[str, Any]:
     """The model with the pictures: scores by letters and by likelihood, each in both orders, and one picture twice."""
-    asked, bench = squares.questions(seed, n), benchmark("med-tiny")
+    asked, bench = contrast_sets.questions(seed, n), benchmark("med-tiny")
     turned, same = swapped(asked), same_twice(asked)
     said = {"letters": (_answers(vlm, asked, LETTER), _answers(vlm, turned, LETTER))}
     weighed = [likelihood(vlm, rows, progress="likelihood") for rows in (asked, turned)]

@@ -67,7 +67,7 @@ def test_the_right_option_that_the_others_were_made_from_is_found():
     assert found["chance"] == 0.25 and found["n"] == 1
 
 
-def test_a_square_of_options_gives_nothing_away():
+def test_a_contrast_set_of_options_gives_nothing_away():
     """Two choices for one slot and two for another: all options are equally similar, so ties decide."""
     corners = [f"the dog turned from {a} to {b}" for a, b in itertools.product(("red", "blue"), ("grey", "pink"))]
     found = audit([item(n, corners, letter) for n, letter in enumerate("ABCD")])

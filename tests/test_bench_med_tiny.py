@@ -17,7 +17,7 @@ from test_twins import learned
 
 from maintenance.med_tiny import blind, looked
 from mmhallu_core.data.question import LETTERS
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED, SEED
@@ -37,13 +37,13 @@ pytestmark = pytest.mark.long
 BOTH = (SEED, pytest.param(SECOND_SEED, marks=pytest.mark.slow))
 MOST = 0.30
 
-cached = cache(squares.items)
+cached = cache(contrast_sets.items)
 
 
 @cache
 def worded(seed, n=PER_CATEGORY):
     """The questions of a seed without pictures."""
-    return [squares.as_question(item, str(number), pictures=False) for number, item in enumerate(cached(seed, n))]
+    return [contrast_sets.as_question(item, str(number), pictures=False) for number, item in enumerate(cached(seed, n))]
 
 
 # ---------------------------------------------------------------- true
@@ -133,7 +133,7 @@ def test_the_pictures_differ_by_one_edit_of_the_category():
 
 
 def test_each_category_has_every_form_of_its_edit_and_each_edit_can_be_seen():
-    drawn = squares.questions("med-tiny/test", 6)
+    drawn = contrast_sets.questions("med-tiny/test", 6)
     assert {one.about["operation"] for one in drawn} == {item.quartet.operation for item in cached("med-tiny/test", 12)}
     for one in drawn:
         before, after = (np.asarray(Image.open(io.BytesIO(picture)), dtype=int) for picture in one.images)
@@ -183,7 +183,7 @@ def test_each_word_is_as_often_in_right_options_as_in_wrong_ones():
 
 
 def test_one_picture_leaves_two_options():
-    """From a corner two ways lead, and to it two; Scene alone has no square, and there the average says it."""
+    """From a picture two ways lead, and to it two; Scene alone has no such set, and there the average says it."""
     for item in cached("med-tiny/test", 12):
         start, end = (strip(scene) for scene in item.scenes)
         leave = {n for n, pairs in enumerate(item.quartet.pairs) for pair in pairs if strip(pair[0]) == start}
@@ -205,24 +205,28 @@ def digest(questions):
 
 
 def test_same_seed_same_bytes():
-    some = squares.questions("med-tiny/test", 4)
-    assert digest(some) == digest(squares.questions("med-tiny/test", 4)) != digest(squares.questions("med-tiny/x", 4))
+    some = contrast_sets.questions("med-tiny/test", 4)
+    assert (
+        digest(some)
+        == digest(contrast_sets.questions("med-tiny/test", 4))
+        != digest(contrast_sets.questions("med-tiny/x", 4))
+    )
     assert len({one.id for one in some}) == len({one.picture for one in some}) == 44
     assert {one.about["picture"].split("/")[0] for one in some} == {"med-tiny"}
-    styled = squares.questions("med-tiny/test", 4, style="textured")
+    styled = contrast_sets.questions("med-tiny/test", 4, style="textured")
     assert [one.prompt for one in styled] == [one.prompt for one in some]
     assert all(a.images[0] != b.images[0] for a, b in zip(styled, some, strict=True))
     with pytest.raises(CannotRun, match="at least 4"):
-        squares.items("med-tiny/test", 3)
+        contrast_sets.items("med-tiny/test", 3)
 
 
 # ---------------------------------------------------------------- scored as med-bench
 
 
 def test_contract(monkeypatch):
-    some = squares.questions("med-tiny/test", 4)
+    some = contrast_sets.questions("med-tiny/test", 4)
     monkeypatch.setattr(
-        squares, "questions", lambda seed, n, style, name: [replace(q, id=f"{name}{q.id}") for q in some]
+        contrast_sets, "questions", lambda seed, n, style, name: [replace(q, id=f"{name}{q.id}") for q in some]
     )
     for name in ("med-tiny", "med-tiny-real", "med-tiny-swapped"):
         one = benchmark(name)
@@ -254,7 +258,7 @@ def test_both_orders_by_hand():
 
 
 def test_the_same_picture_twice():
-    drawn = squares.questions("med-tiny/test", 4)
+    drawn = contrast_sets.questions("med-tiny/test", 4)
     same = same_twice(drawn)
     assert all(one.images == (q.images[0], q.images[0]) for one, q in zip(same, drawn, strict=True))
     assert all(not one.options and one.prompt in DIFFERENCE_PROMPTS for one in same)

@@ -22,7 +22,7 @@ from mmhallu_core.edit.benchmark.build import Refused, balance, checked, write_b
 from mmhallu_core.edit.benchmark.contamination import contamination
 from mmhallu_core.edit.benchmark.lmms import METRICS, task_yaml
 from mmhallu_core.edit.benchmark.samples import directions, from_samples
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit, read_any
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks.med_tiny import read_items
@@ -37,12 +37,12 @@ pytestmark = pytest.mark.long
 
 @cache
 def some(n=4):
-    return squares.questions("med-tiny/test", n)
+    return contrast_sets.questions("med-tiny/test", n)
 
 
 def told(n):
     """Questions without pictures."""
-    return squares.questions("med-tiny/test", n, pictures=False)
+    return contrast_sets.questions("med-tiny/test", n, pictures=False)
 
 
 # ---------------------------------------------------------------- refused
@@ -148,8 +148,8 @@ def sample(name, category, seed, **changes):
     if len(names) == 1:
         back = {"reverse": {"category": names[0], "difference": difference(_back(edit, names[0])).text}}
     values = {
-        "id": name, "image": squares.png(edit.before), "edited_image": squares.png(edit.after), "category": category,
-        "edit_instruction": "Can you?", "caption": "One.", "edited_caption": "Other.",
+        "id": name, "image": contrast_sets.png(edit.before), "edited_image": contrast_sets.png(edit.after),
+        "category": category, "edit_instruction": "Can you?", "caption": "One.", "edited_caption": "Other.",
         "difference": difference(edit).text, "question": "What changed?", "answer": "It.",
         "provenance": {"source": {"scene": edit.before.id}, "editor": back},
     }  # fmt: skip
@@ -338,7 +338,7 @@ def test_the_command(tmp_path, training, monkeypatch):
     code, result = run("--out", tmp_path / "a", "--per-category", 4, "--against", training, "--json")
     shown = json.loads(result.stdout)
     assert code == 0 and shown["written"] and shown["questions"] == 44 and shown["source"]["seed"] == "med-tiny/0"
-    assert read_items(tmp_path / "a")[0].prompt == squares.questions("med-tiny/0", 4, pictures=False)[0].prompt
+    assert read_items(tmp_path / "a")[0].prompt == contrast_sets.questions("med-tiny/0", 4, pictures=False)[0].prompt
     folder = tmp_path / "samples"
     folder.mkdir()
     write_jsonl(folder / "samples.jsonl", samples())
@@ -357,7 +357,7 @@ def test_the_command(tmp_path, training, monkeypatch):
 @pytest.mark.slow
 def test_eleven_hundred_questions_in_well_under_a_minute():
     began = time.process_time()
-    assert len(squares.questions("med-tiny/0", 100)) == 1100
+    assert len(contrast_sets.questions("med-tiny/0", 100)) == 1100
     assert time.process_time() - began < 45
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark.build import write_benchmark
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate import likelihood as likelihoods
 from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood, run_likelihood
@@ -145,7 +145,7 @@ def test_a_bad_picture_costs_its_own_questions(load, tmp_path):
 
 
 def test_eval_by_letter_and_by_likelihood(tmp_path):
-    write_benchmark(squares.questions("med-tiny/test", 4), tmp_path / "bench", "med-tiny", {})
+    write_benchmark(contrast_sets.questions("med-tiny/test", 4), tmp_path / "bench", "med-tiny", {})
     for by in ("letter", "likelihood", "likelihood-mean"):
         words = ["eval", "med-tiny", "--questions", tmp_path / "bench", "--model", "tiny-llava", "--limit", 8]
         words += ["--out", tmp_path / by, "--by", by, "--json"]

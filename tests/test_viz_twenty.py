@@ -1,4 +1,4 @@
-"""The game of twenty questions, the square, the printed table: their words, their scores, and the keyboard."""
+"""The game of twenty questions, the contrast set, the printed table: their words, their scores, and the keyboard."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mmhallu_core.chapters.cannot_be_gamed_figures import orders_table, sentences, square_figure
+from mmhallu_core.chapters.cannot_be_gamed_figures import contrast_set_figure, orders_table, sentences
 from mmhallu_core.chapters.cannot_be_gamed_printed import printed_figure
 from mmhallu_core.chapters.cannot_be_gamed_twenty import LOOKED, YOU, Game, Round
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.contrast.one_picture import best_from_one, left_open
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
@@ -26,7 +26,7 @@ PLAYERS = ("a model", "a rule </script>")
 
 @pytest.fixture(scope="module")
 def items():
-    return squares.items("test-twenty", 4)
+    return contrast_sets.items("test-twenty", 4)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +134,11 @@ def test_it_is_played_by_keyboard_and_announced(game, chromium, tmp_path):
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
-# ---------------------------------------------------------------- one picture, the square, the tables
+# ---------------------------------------------------------------- one picture, the contrast set, the tables
 
 
 def test_from_one_picture_two_sentences_remain(items):
-    """Counted again from the scenes' own words, which the square does not use."""
+    """Counted again from the scenes' own words, which the contrast set does not use."""
     for item in items:
         for place in (0, 1):
             open_ = left_open(item, place)
@@ -158,9 +158,9 @@ def test_the_best_of_one_picture_is_a_half_but_for_places(items):
         assert everything == pytest.approx((10 * 0.5 + scene) / 11)
 
 
-def test_the_square_says_what_it_draws(items):
+def test_the_contrast_set_says_what_it_draws(items):
     item = next(one for one in items if one.category == "Attribute")
-    twin = square_figure(item)
+    twin = contrast_set_figure(item)
     assert "<image" in twin.html and all(text in twin.text for text in item.quartet.texts)
     for name, first, second in (("top left", 0, 0), ("bottom right", 1, 1)):
         words = next(line for line in twin.text.splitlines() if line.startswith(name))
@@ -170,7 +170,7 @@ def test_the_square_says_what_it_draws(items):
     (right,) = [line for line in sentences(item).text.splitlines() if line.endswith("yes")]
     assert item.quartet.texts[item.right] in right
     with pytest.raises(ValueError, match="no square"):
-        square_figure(next(one for one in items if one.category == "Scene"))
+        contrast_set_figure(next(one for one in items if one.category == "Scene"))
 
 
 def test_the_printed_table_counts_who_lies_below():

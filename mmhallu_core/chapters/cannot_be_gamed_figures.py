@@ -1,4 +1,4 @@
-"""MED-tiny shown: the square from which a question is made, and what a model scores in both orders of the pictures."""
+"""MED-tiny shown: the contrast set behind a question, and what a model scores in both orders of the pictures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from mmhallu_core.viz.style import INK, WIDTH
 from mmhallu_core.viz.twins import Twin, table, with_twin
 from mmhallu_core.world.render import render
 
-SIDE, GAP, TOP = 0.35, 0.25, 0.03  # of the square's drawing, in its width
+SIDE, GAP, TOP = 0.35, 0.25, 0.03  # of the contrast set's drawing, in its width
 DRAWN_AT = 160  # pixels of a corner
 ANSWERED = {"letters": "by letter", "likelihood_sum": "likeliest, by sum", "likelihood_mean": "likeliest, by mean"}
 COUNTED = {  # what is counted, and what a guess among four gets
@@ -25,18 +25,18 @@ COUNTED = {  # what is counted, and what a guess among four gets
 }
 
 
-def square_figure(item: Item) -> Twin:
-    """The four corners of a question's square, and the sentence that leads from each to its neighbours.
+def contrast_set_figure(item: Item) -> Twin:
+    """The four pictures of a question's contrast set, and the sentence that leads from each to its neighbours.
 
     Args:
-        item: of any category but Scene, whose questions are no squares.
+        item: of any category but Scene, whose contrast sets are no squares.
 
     Raises:
-        ValueError: when the question is no square.
+        ValueError: when the question's contrast set is no square.
     """
     pairs, texts = item.quartet.pairs, item.quartet.texts
     if any(len(some) != 2 for some in pairs):
-        raise ValueError(f"a question of {item.category} is no square")
+        raise ValueError(f"the contrast set of {item.category} is no square")
     corners = [[pairs[0][other][first] for other in (0, 1)] for first in (0, 1)]  # [first thing's state][second's]
     high = 2 * SIDE + GAP + TOP
     figure = Figure(figsize=(WIDTH, WIDTH * high))

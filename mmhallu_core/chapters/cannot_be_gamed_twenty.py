@@ -177,7 +177,7 @@ def twenty_questions(items: Sequence[Item], vlm: Vlm | None = None, n: int = 20)
     """The first questions of MED-tiny as a game against a model and two rules that do not look.
 
     Args:
-        items: of MED-tiny (`squares.items`), at least n.
+        items: of MED-tiny (`contrast.items`), at least n.
         vlm: the model that plays, by the option that it finds likeliest; tiny-llava when None.
         n: how many questions.
 

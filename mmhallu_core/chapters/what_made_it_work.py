@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.benchmarks.med_tiny import SEED
 from mmhallu_core.evaluate.contrast.one_picture import best_from_one
 from mmhallu_core.evaluate.matched_recall import Cuts, matched
@@ -117,7 +117,7 @@ def noise(records: Records) -> dict[str, Any]:
 
 def one_picture_bound(per_category: int = NUMBERS.per_category) -> dict[str, float]:
     """Category to the best share that anybody gets on MED-tiny who sees one picture, the one that tells more."""
-    items = squares.items(SEED, per_category)
+    items = contrast_sets.items(SEED, per_category)
     first, second = (best_from_one(items, place) for place in (0, 1))
     return {name: max(first[name], second[name]) for name in CATEGORIES}
 

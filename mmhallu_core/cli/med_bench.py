@@ -29,13 +29,13 @@ def bench(
     from mmhallu_core.data.training_file import read_samples
     from mmhallu_core.edit.benchmark.build import Refused, write_benchmark
     from mmhallu_core.edit.benchmark.samples import from_samples
-    from mmhallu_core.evaluate import contrast as squares
+    from mmhallu_core.evaluate import contrast as contrast_sets
     from mmhallu_core.evaluate.audit import apart
 
     folder = Path(".")
     if samples is None:
         about = {"source": source, "seed": f"{name}/{seed}", "per_category": per_category, "style": style}
-        questions = squares.questions(f"{name}/{seed}", per_category, style, name)
+        questions = contrast_sets.questions(f"{name}/{seed}", per_category, style, name)
     else:
         file = samples / "samples.jsonl" if samples.is_dir() else samples
         if not file.is_file():

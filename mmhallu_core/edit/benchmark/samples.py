@@ -1,6 +1,6 @@
 """Questions about pairs that exist already: edit samples, from photos or from Diorama.
 
-In `evaluate/squares` the sentences come first and the pictures are drawn to fit. Here the pictures are given, and one
+In `evaluate/contrast` the sentences come first and the pictures are drawn to fit. Here the pictures are given, and one
 sentence about them is true. So the wrong sentences must be such that nobody can tell which one the pictures were made
 for. They are other samples' sentences, drawn from the same category: each was as likely to be the true one.
 
@@ -40,7 +40,7 @@ def from_samples(samples: Sequence[EditSample], per_category: int, seed: int, na
         name: begins the questions' ids.
 
     Returns:
-        Questions in MED's form, see `squares.questions`; `about` also names the `sample`.
+        Questions in MED's form, see `contrast.questions`; `about` also names the `sample`.
 
     Raises:
         CannotRun: when a category has too few samples whose sentences differ; the message has the counts.

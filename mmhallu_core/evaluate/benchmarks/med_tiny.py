@@ -1,7 +1,7 @@
 """MED-tiny: eleven hundred questions about micro-edits in Diorama, a hundred for each of MED's categories.
 
 They are made anew, the same each time, whenever they are read. The seed was fixed before the first was drawn, and a
-second one is there to doubt it (`squares.questions("med-tiny/1")`). The form and both rules are those of `med-bench`;
+second one is there to doubt it (`contrast.questions("med-tiny/1")`). The form and both rules are those of `med-bench`;
 how the options are made is not (`evaluate/contrast/quartet.py`). Guessing gives a quarter. Who sees one picture of the
 two can drop the options that do not fit it: two are left, fewer in Scene, and the whole gives 52% at most. A score up
 to there may come from single pictures.
@@ -9,7 +9,7 @@ to there may come from single pictures.
 * `med-tiny`: the questions. Very small models know a difference before they know letters: `likelihood.py` asks which
   option a model finds likeliest.
 * `med-tiny-swapped`: the same with both pictures exchanged, so that the opposite option is right.
-  `squares/orders.py` scores both together.
+  `contrast/orders.py` scores both together.
 * `med-tiny-real`: the same drawn in another style, as MED-Real has other pictures. So the style is all that differs.
 * `med-tiny-same`: the first picture twice, a free answer. It should say that nothing changed.
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmhallu_core.data.question import Question, in_folder
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.benchmark import Benchmark, guessing
 from mmhallu_core.evaluate.benchmarks.med import official, strict
 from mmhallu_core.evaluate.contrast.orders import same_scores, same_twice, swapped
@@ -38,7 +38,7 @@ def reader(name: str, style: str = "flat") -> Callable[[Path | None], list[Quest
 
     def read(path: Path | None) -> list[Question]:
         if path is None:
-            return squares.questions(SEED, PER_CATEGORY, style, name)
+            return contrast_sets.questions(SEED, PER_CATEGORY, style, name)
         return read_items(Path(path))
 
     return read

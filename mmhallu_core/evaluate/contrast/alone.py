@@ -1,14 +1,14 @@
-"""Squares of two things that are each the only one of their kind: seven of MED's eleven categories.
+"""Contrast sets of two things, each the only one of its kind: seven of MED's eleven categories.
 
 A maker takes a scene of the world, or builds one, and finds two things in it that can both change in the same way. All
 four corners must be pictures in which everything is seen; else the maker returns None and is called again. It asks
-this of the whole square before anybody knows which corner will be shown, so a refusal tells nothing about the answer.
+this of the whole contrast set before anybody knows which corner will be shown, so refusing tells nothing of the answer.
 """
 
 import random
 from collections.abc import Callable, Iterable
 
-from mmhallu_core.evaluate.contrast.quartet import Quartet, said, square, there_and_back
+from mmhallu_core.evaluate.contrast.quartet import Quartet, contrast_set, said, there_and_back
 from mmhallu_core.evaluate.diorama.choices import GROUNDED
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, changed
 from mmhallu_core.world.edits_make import in_the_open, only_ones
@@ -35,13 +35,13 @@ def by_itself(scene: Scene) -> list[Thing]:
 def _two_that_change(
     scene: Scene, rng: random.Random, operation: str, what: str, values: tuple, able: Iterable[Thing], say: Callable
 ) -> Quartet | None:
-    """A square of two of the things that can have both values of a field; `say` makes both sentences of a thing."""
+    """A contrast set of two things that can have both values of a field; `say` makes both sentences of a thing."""
     able = list(able)
     if len(able) < 2:
         return None
     one, other = rng.sample(able, 2)
     corners = corners_of(lambda i, j: changed(changed(scene, one, what, values[i]), other, what, values[j]))
-    return corners and square(operation, corners, (say(one), say(other)), (one.kind, other.kind))
+    return corners and contrast_set(operation, corners, (say(one), say(other)), (one.kind, other.kind))
 
 
 def look(what: str, operation: str) -> Maker:
@@ -96,7 +96,7 @@ def negation(name: str, rng: random.Random) -> Quartet | None:
 
     texts = [(said("gone", a=thing.kind), said("add", b=thing.kind, new=thing.colour)) for thing in (one, other)]
     corners = corners_of(there)
-    return corners and square("take away or add", corners, texts, (one.kind, other.kind))
+    return corners and contrast_set("take away or add", corners, texts, (one.kind, other.kind))
 
 
 def exchange(name: str, rng: random.Random) -> Quartet | None:
@@ -122,7 +122,7 @@ def exchange(name: str, rng: random.Random) -> Quartet | None:
 
     texts = [(said("replace", a=old.kind, b=new.kind), said("replace", a=new.kind, b=old.kind)) for old, new in states]
     corners = corners_of(filled)
-    return corners and square("replace", corners, texts, tuple(thing.kind for pair in states for thing in pair))
+    return corners and contrast_set("replace", corners, texts, tuple(thing.kind for pair in states for thing in pair))
 
 
 def move(name: str, rng: random.Random) -> Quartet | None:
@@ -148,13 +148,13 @@ def move(name: str, rng: random.Random) -> Quartet | None:
     empty = Scene(f"scene-{name}", rng.choice(PLACES), ())
     corners = corners_of(lambda i, j: empty.plus(anchor).plus(states[0][i]).plus(states[1][j]))
     texts = [there_and_back("move", "left", "right", a=one.kind, b=anchor.kind) for one in movers]
-    return corners and square("move", corners, texts, (*(one.kind for one in movers), anchor.kind))
+    return corners and contrast_set("move", corners, texts, (*(one.kind for one in movers), anchor.kind))
 
 
 def place(name: str, rng: random.Random) -> Quartet:
     """Scene: the place changes between one that all four sentences name and two others.
 
-    A picture has one place and not two, so this is no square: of the two others, one picture gives the answer away.
+    A picture has one place and not two, so its four pictures are no square: of two of them, one gives the answer away.
     """
     scene, (hub, *others) = sample_scene(name), rng.sample(PLACES, 3)
     texts, pairs = [], []

@@ -1,4 +1,4 @@
-"""Squares of two groups of things, each group of one kind: Counting, Differentiation, Comparison and Universality.
+"""Contrast sets of two groups of things, each of one kind: Counting, Differentiation, Comparison and Universality.
 
 Scenes with two groups are rare in the world, so they are built. Both groups have as many members, so that the
 sentences about them differ by their kinds alone. See `alone.py` for what a maker does.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mmhallu_core.evaluate.contrast.alone import Maker, corners_of
-from mmhallu_core.evaluate.contrast.quartet import Quartet, said, square, there_and_back
+from mmhallu_core.evaluate.contrast.quartet import Quartet, contrast_set, said, there_and_back
 from mmhallu_core.evaluate.diorama.arranged import empty, put
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS
 from mmhallu_core.world.edits_make import in_the_open
@@ -52,7 +52,7 @@ def count(fewer: int) -> Maker:
         words = number_word(fewer), number_word(fewer + 1)
         texts = [there_and_back("count", *words, a=group[0].kind) for group in groups]
         corners = corners_of(there)
-        return corners and square("one more or one fewer", corners, texts, (one.kind, other.kind))
+        return corners and contrast_set("one more or one fewer", corners, texts, (one.kind, other.kind))
 
     return make
 
@@ -82,7 +82,7 @@ def stand_out(what: str, operation: str) -> Maker:
 
         texts = [there_and_back("one", *values, a=group[0].kind) for group in groups]
         corners = _painted(groups, scene, change)
-        return corners and square(operation, corners, texts, tuple(rest))
+        return corners and contrast_set(operation, corners, texts, tuple(rest))
 
     return make
 
@@ -109,7 +109,8 @@ def outgrow(name: str, rng: random.Random) -> Quartet | None:
         for group in groups
     ]
     corners = _painted(groups, scene, change)
-    return corners and square("enlarge one or shrink one", corners, texts, tuple(group[0].kind for group in groups))
+    kinds = tuple(group[0].kind for group in groups)
+    return corners and contrast_set("enlarge one or shrink one", corners, texts, kinds)
 
 
 def everyone(what: str, operation: str) -> Maker:
@@ -125,6 +126,6 @@ def everyone(what: str, operation: str) -> Maker:
         corners = _painted(groups, scene, lambda group, state: [one.but(**{what: values[state]}) for one in group])
         kinds = tuple(group[0].kind for group in groups)
         texts = [tuple(said("all", a=kind, new=value) for value in values[::-1]) for kind in kinds]
-        return corners and square(operation, corners, texts, kinds)
+        return corners and contrast_set(operation, corners, texts, kinds)
 
     return make

@@ -1,10 +1,10 @@
 """What can be scored on MED-tiny by looking at one of the two pictures only?
 
-A corner of a square shows how both things are before the change, or after it. It does not show which of them changes:
-two ways lead from every corner, and two lead to it, so two of the four sentences remain. Who picks one of them is right
-once in two times, and no model of the world helps. (`quartet.py` has the square.)
+A picture of a contrast set shows how both things are before the change, or after it. It does not show which of them
+changes: two ways lead from every picture, and two lead to it, so two of the four sentences remain. Who picks one of
+them is right once in two times, and no model of the world helps. (`quartet.py` draws the set.)
 
-The Scene category is no square and says so: a picture has one place. From the place that all four sentences name two
+The Scene category is another case: a picture has one place. From the place that all four sentences name two
 ways lead; from one of the two others there is only one, and it is the answer.
 """
 

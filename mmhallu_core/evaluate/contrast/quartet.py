@@ -1,7 +1,7 @@
 """Four sentences about two pictures, and how one of them becomes true.
 
-Take two things, each of which can be in one of two states: a dog and a cat, each red or blue. That makes four
-pictures, the corners of a square. From one corner to a neighbour one thing changes, and a sentence says so:
+Take two things, each of which can be in one of two states: a dog and a cat, each red or blue. That makes four pictures,
+a contrast set. From one corner of its drawing to a neighbour one thing changes, and a sentence says so:
 
     dog red, cat red     "The dog was red and is now blue."   ->   dog blue, cat red
            |                                                              |
@@ -53,10 +53,10 @@ class Quartet:
         return right, rng.choice(self.pairs[right])
 
 
-def square(
+def contrast_set(
     operation: str, corners: Sequence[Sequence[Scene]], texts: Sequence[Sequence[str]], kinds: Sequence[str]
 ) -> Quartet:
-    """A quartet from a square.
+    """A quartet from the four pictures of a contrast set.
 
     Args:
         operation: see `Quartet`.

@@ -1,7 +1,7 @@
 """BLINK's twin: the tasks about two pictures, here two pictures that differ by one edit, or not at all.
 
-* Difference: which of four sentences says what changed? The four are the corners of a square (this thing or that one,
-  changed one way or the other), so each is as like the others as any; a die says which corner the pictures show.
+* Difference: which of four sentences says what changed? The four are a contrast set (this thing or that one,
+  changed one way or the other), so each is as like the others as any; a die says which one the pictures show.
 * Which_Picture: of which picture does it hold? The edit made it true, or false; a die ordered the two.
 * Same_Or_Not: are the two the same?
 * One_Of_Two: a question about one of the two, while the other one has another answer among the options.

@@ -1,4 +1,4 @@
-"""Four sentences about what changed between two pictures: the corners of a square, one of them true.
+"""Four sentences about what changed between two pictures: a contrast set, one of them true.
 
 MED's released benchmark can be scored far above chance by choosing the option that is most like the others, because
 they were made from it. Here two things and two directions are drawn first ("the dog", "the cat"; from red to blue, from

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.editors.pixels import inpaint
-from mmhallu_core.evaluate import contrast as squares
+from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.benchmarks.med_tiny import REAL_STYLE, SEED
 from mmhallu_core.evaluate.contrast import Item
 from mmhallu_core.world.edits import Edit, edit_mask
@@ -38,14 +38,14 @@ def other_pairs(look: str, per_category: int) -> list[Question]:
         KeyError: for another kind.
     """
     if look == "real":
-        return squares.questions(SEED, per_category, REAL_STYLE, "real")
+        return contrast_sets.questions(SEED, per_category, REAL_STYLE, "real")
     if look == "inpainted":
-        items = [one for one in squares.items(SEED, FIVE * per_category) if one.category == "Negation"]
+        items = [one for one in contrast_sets.items(SEED, FIVE * per_category) if one.category == "Negation"]
         return [_inpainted(one, f"inpainted:{number:04d}") for number, one in enumerate(items)]
     if look == "two-step":
-        twice = [(one, _recoloured(one)) for one in squares.items(SEED, per_category)]
+        twice = [(one, _recoloured(one)) for one in contrast_sets.items(SEED, per_category)]
         return [
-            squares.as_question(replace(one, scenes=(one.scenes[0], after)), f"two-step:{number:04d}")
+            contrast_sets.as_question(replace(one, scenes=(one.scenes[0], after)), f"two-step:{number:04d}")
             for number, (one, after) in enumerate(twice)
             if after is not None
         ]
@@ -54,11 +54,11 @@ def other_pairs(look: str, per_category: int) -> list[Question]:
 
 def _inpainted(item: Item, name: str) -> Question:
     """A Negation whose emptier picture is the fuller one, painted over where the thing stands."""
-    question = squares.as_question(item, name)
+    question = contrast_sets.as_question(item, name)
     before, after = item.scenes
     full, empty = (before, after) if len(before.things) > len(after.things) else (after, before)
-    mask = edit_mask(Edit.between("Negation", "painted over", full, empty), squares.SIZE)
-    edited, _ = inpaint(np.asarray(render(full, squares.SIZE).image), mask)
+    mask = edit_mask(Edit.between("Negation", "painted over", full, empty), contrast_sets.SIZE)
+    edited, _ = inpaint(np.asarray(render(full, contrast_sets.SIZE).image), mask)
     file = io.BytesIO()
     Image.fromarray(edited).save(file, "PNG")
     pictures = (question.images[0], file.getvalue()) if full is before else (file.getvalue(), question.images[1])

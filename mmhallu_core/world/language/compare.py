@@ -1,8 +1,8 @@
 """Questions about two pictures, open and with lettered options.
 
 MED's released benchmark can be scored at 61 to 68% without looking at a picture: the right option resembles
-the others most, because they were made from it. Here the four options are the corners of a square: two
-choices for one slot, two for another. Every option then resembles the others equally, and each corner
+the others most, because they were made from it. Here the four options are a contrast set: two choices
+for one slot, two for another. Every option then resembles the others equally, and each of them
 is as likely to be the truth.
 """
 
@@ -74,29 +74,29 @@ def _corners(said: Statement, scene: Scene, rng: random.Random) -> list[Slots]:
     swap = {"old": slots.get("new", ""), "new": slots.get("old", "")}
     if form == "place":
         old, new = rng.sample([words for words, _ in PLACE_PHRASES.values() if words not in slots.values()], 2)
-        return _square({"old": old}, {"new": new})
+        return _others({"old": old}, {"new": new})
     if form == "replace":
         a, b = _other_kinds(scene, slots, rng, KINDS)[0], _absent_kind(scene, slots, rng)
         if rng.random() < 0.5:
-            return _square({"a": a}, {"b": b})
+            return _others({"a": a}, {"b": b})
         return [{"a": slots["b"], "b": slots["a"]}, {"a": a, "b": b}, {"a": b, "b": a}]
     if form == "add":
-        return _square({"b": _absent_kind(scene, slots, rng)}, {"new": _other_word(slots["new"], COLOURS, rng)})
+        return _others({"b": _absent_kind(scene, slots, rng)}, {"new": _other_word(slots["new"], COLOURS, rng)})
     if form == "pass":
         back = {"old_holder": slots["new_holder"], "new_holder": slots["old_holder"]}
-        return _square({"a": _other_kinds(scene, slots, rng, HOLDABLE)[0]}, back)
+        return _others({"a": _other_kinds(scene, slots, rng, HOLDABLE)[0]}, back)
     other = {"a": _other_kinds(scene, slots, rng, [kind for kind in KINDS if _can_be_said(form, kind, slots)])[0]}
     if form in ("attach", "detach"):
-        return _square(other, {"form": "detach" if form == "attach" else "attach"})
+        return _others(other, {"form": "detach" if form == "attach" else "attach"})
     if form == "outgrow":
-        return _square(other, {"new": "smaller" if slots["new"] == "larger" else "larger"})
+        return _others(other, {"new": "smaller" if slots["new"] == "larger" else "larger"})
     if form == "all":
-        return _square(other, {"new": _other_word(slots["new"], COLOURS if slots["new"] in COLOURS else PATTERNS, rng)})
-    return _square(other, swap)
+        return _others(other, {"new": _other_word(slots["new"], COLOURS if slots["new"] in COLOURS else PATTERNS, rng)})
+    return _others(other, swap)
 
 
-def _square(first: Slots, second: Slots) -> list[Slots]:
-    """The other three corners: one change, the other change, both."""
+def _others(first: Slots, second: Slots) -> list[Slots]:
+    """The other three options: one change, the other change, both."""
     return [first, second, first | second]
 
 
