@@ -16,7 +16,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from mmhallu_core.data.question import LETTERS
@@ -27,7 +26,7 @@ from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.viz.frames import Frames
 from mmhallu_core.viz.marked import in_words
-from mmhallu_core.viz.states import wrapped
+from mmhallu_core.viz.states import part, wrapped
 from mmhallu_core.viz.twins import table
 from mmhallu_core.world.scene import Scene
 
@@ -35,6 +34,7 @@ BLIND = {"the option most like the others": "most_similar_jaccard", "the longest
 YOU, LOOKED, LUCK = "you, from the words", "you, having looked", "a guess, on average"
 COLUMNS = ("who answers", "this time", "right so far")
 PLACES = ("First picture", "Second picture")
+CSS, JS = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("twenty.css", "twenty.js"))
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,10 @@ class Game:
         # data-lm-suppress-shortcuts: JupyterLab keeps some keys for its cells, but not inside an element that says this
         return (
             f'<div class="mm-player mm-twenty" role="group" aria-label="{title}" data-lm-suppress-shortcuts="true">'
-            f"<style>{_part('player.css')}{_part('twenty.css')}</style>"
+            f"<style>{part('player.css')}{CSS}</style>"
             f'<div class="mm-game">{scores}</div><p class="mm-note">{html.escape(self.note)}</p>'
-            f'<script type="application/json">{carried}</script><script>{_part("twenty.js")}</script></div>'
+            f'<script type="application/json">{carried}</script><script>{JS}</script></div>'
         )
-
-
-@cache
-def _part(name: str) -> str:
-    """A file that stands beside this one."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _number(letter: str, one: Round) -> int:
