@@ -388,7 +388,7 @@ def test_the_chapter_says_what_was_measured():
     for eta in plan.ETAS:  # "captions grow worse with habit, and comparison stays where it was"
         row = rows[f"eta {eta:g} - med"]
         assert leaves_zero(row, captions) == -1 and leaves_zero(row, pairs) == 0
-    others = [row for name, row in rows.items() if name.startswith(plan.LOOKS)]
+    others = [row for name, row in rows.items() if name.startswith(plan.EVAL_SETS)]
     assert len(others) == 6 and not any(leaves_zero(row, pairs) for row in others)  # "no interval leaves zero out"
     text = (PACKAGE.parent / "book" / "chapters" / "what-made-it-work.md").read_text(encoding="utf-8")
     for words in ("Here it was the clean captions", "the decoder that does what both do", "Here neither moves much"):

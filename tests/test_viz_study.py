@@ -141,7 +141,7 @@ def test_the_seeds_of_a_contrast_have_it_as_their_mean(found):
 
 
 def test_looks_at_other_pairs_are_drawn_for_one_outcome(nothing):
-    names = [name for name in plan.CONTRASTS if name.startswith(plan.LOOKS)]
+    names = [name for name in plan.CONTRASTS if name.startswith(plan.EVAL_SETS)]
     shown = viz.forest_figure(plan.STUDY, nothing, names, "Looks", ["med_tiny"])
     assert shown.text.count("MED-tiny, by likelihood  ") == len(names) == 6
 

@@ -39,7 +39,7 @@ MORE_BASES = ("tiny-llava-seed1", "tiny-llava-seed2")  # the base recipe from tw
 PRIMARY = ("chair_matched", "pope_adversarial_f1", "med_tiny")
 ETAS = (0.1, 0.2, 0.4, 0.8)  # shares of captions written from habit; the first training had 0.7
 LEFT_OUT = ("Counting", "Part Relation")  # one category of groups and one of a single thing, chosen beforehand
-LOOKS = ("real", "inpainted", "two-step")  # see `engine/other_pairs.py`
+EVAL_SETS = ("real", "inpainted", "two-step")  # see `engine/other_pairs.py`
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Run(engine.Run):
         eta: share of captions written from habit.
         left_out: categories without edits in training.
         clip: whether pairs pass MED's CLIP filter.
-        look: with which other pairs the run `of` is asked.
+        look: the eval set of other pairs that the model of the run `of` is asked about.
     """
 
     arm: str | None = None
@@ -137,8 +137,8 @@ def runs() -> list[Run]:
     known = {run.id: run for run in found}
     asked = [BASE, *(f"{arm}-{seed}" for seed in FEWER for arm in ("med", "clean"))]
     found += [
-        Run(f"{look}-{one}", "other pairs, without training", seed=known[one].seed, look=look, of=one)
-        for look in LOOKS
+        Run(f"{eval_set}-{one}", "other pairs, without training", seed=known[one].seed, look=eval_set, of=one)
+        for eval_set in EVAL_SETS
         for one in asked
     ]
     return found
@@ -183,7 +183,7 @@ def train(run: Run, vlm: Vlm, folder: Path, numbers: Numbers, tell: Tell) -> tup
 
 
 def ask(vlm: Vlm, run: Run, numbers: Numbers, progress: bool) -> dict[str, Any]:
-    """Asks a model everything, or with a `look` about other pairs alone."""
+    """Asks a model everything, or about the eval set `look` alone."""
     if run.look:
         asked = other_pairs(run.look, numbers.per_category)
         found = by_likelihood(vlm, asked, run.look if progress else None)
@@ -212,8 +212,8 @@ CONTRASTS = {
     "categories held out - med": ("med", "left-out"),
     "CLIP-filtered - med": ("med", "clip"),
     **{
-        f"{look}: med - {name}": (f"{look}-{other}", f"{look}-med")
-        for look in LOOKS
+        f"{eval_set}: med - {name}": (f"{eval_set}-{other}", f"{eval_set}-med")
+        for eval_set in EVAL_SETS
         for name, other in (("clean", "clean"), ("base", BASE))
     },
 }

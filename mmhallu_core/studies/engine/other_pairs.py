@@ -27,29 +27,29 @@ from mmhallu_core.world.vocabulary import COLOURS
 FIVE = 5  # inpainted questions come from one category, so there are five times as many of it
 
 
-def other_pairs(look: str, per_category: int) -> list[Question]:
+def other_pairs(eval_set: str, per_category: int) -> list[Question]:
     """Questions of one of the three kinds.
 
     Args:
-        look: "real", "inpainted" or "two-step".
+        eval_set: "real", "inpainted" or "two-step".
         per_category: of `real`; of `two-step` as many are drawn, and those with a thing to recolour are kept.
 
     Raises:
         KeyError: for another kind.
     """
-    if look == "real":
+    if eval_set == "real":
         return contrast_sets.questions(SEED, per_category, REAL_STYLE, "real")
-    if look == "inpainted":
+    if eval_set == "inpainted":
         items = [one for one in contrast_sets.items(SEED, FIVE * per_category) if one.category == "Negation"]
         return [_inpainted(one, f"inpainted:{number:04d}") for number, one in enumerate(items)]
-    if look == "two-step":
+    if eval_set == "two-step":
         twice = [(one, _recoloured(one)) for one in contrast_sets.items(SEED, per_category)]
         return [
             contrast_sets.as_question(replace(one, scenes=(one.scenes[0], after)), f"two-step:{number:04d}")
             for number, (one, after) in enumerate(twice)
             if after is not None
         ]
-    raise KeyError(look)
+    raise KeyError(eval_set)
 
 
 def _inpainted(item: Item, name: str) -> Question:
