@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmhallu_core.edit.engine import replies
-from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION, Found, Malformed, Plan
+from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION, EditPlan, Found, Malformed
 from mmhallu_core.types import CATEGORIES
 
 READERS = (
@@ -120,7 +120,7 @@ def plan_text(category="Attribute", photo="a dog on a beach", request="make the 
 
 def test_plans_are_read():
     read = replies.read_plan(plan_text("Spatial Relation"))
-    assert read == Plan("Spatial Relation", plan_text().partition("Prompt: ")[2])
+    assert read == EditPlan("Spatial Relation", plan_text().partition("Prompt: ")[2])
     assert replies.asked_in(read.instruction) == "make the dog red"
     assert replies.asked_in("make the dog red") == "make the dog red"
     assert replies.read_plan("Type: None") is None

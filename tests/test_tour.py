@@ -256,12 +256,12 @@ def test_a_stopped_tour_goes_on_and_a_finished_one_leaves_a_page(adapter, tmp_pa
     assert not (tmp_path / "tour.html").exists()
     capsys.readouterr()
 
-    evaluated = []
+    asked = []
     real = tour_run.run_evaluation
-    monkeypatch.setattr(tour_run, "run_evaluation", lambda *args, **options: evaluated.append(1) or real(*args, **options))
+    monkeypatch.setattr(tour_run, "run_evaluation", lambda *args, **options: asked.append(1) or real(*args, **options))
     result = run_tour(tmp_path, Voice(plain=True), plan)
     out, _ = capsys.readouterr()
-    assert out.startswith("Going on after: base.") and len(evaluated) == 2, "the first stage was done already"
+    assert out.startswith("Going on after: base.") and len(asked) == 2, "the first stage was done already"
     assert out.isascii() and not re.search(r"[\033\r|#=_*~^]{2}|\033|\r", out), "plain sentences only"
     assert "Training: 50 percent done." in out and "Training: 100 percent done." in out
     kept = json.loads((tmp_path / "tour.json").read_text(encoding="utf-8"))

@@ -96,11 +96,11 @@ class ImageTokens:
 
 
 # A family's plan: (processor, its output, number of the picture in the batch, size, is it alone in its prompt).
-Plan = Callable[[Any, Any, int, Size, bool], tuple[Grid, ...]]
+PicturePlan = Callable[[Any, Any, int, Size, bool], tuple[Grid, ...]]
 Positions = Callable[[Any, Any, Sequence[Sequence[Size]], Sequence[str] | None], list[list[ImageTokens]]]
 
 
-def positions_from(plan: Plan) -> Positions:
+def positions_from(plan: PicturePlan) -> Positions:
     """Makes a family's `image_positions` from its plan; see `locate`."""
 
     def image_positions(processor, inputs, sizes, names=None) -> list[list[ImageTokens]]:
@@ -110,7 +110,7 @@ def positions_from(plan: Plan) -> Positions:
 
 
 def locate(
-    plan: Plan, processor: Any, inputs: Any, sizes: Sequence[Sequence[Size]], names: Sequence[str] | None = None
+    plan: PicturePlan, processor: Any, inputs: Any, sizes: Sequence[Sequence[Size]], names: Sequence[str] | None = None
 ) -> list[list[ImageTokens]]:
     """Finds the image tokens of every picture of a batch.
 

@@ -18,7 +18,7 @@ from transformers import Cache
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.greedy import CACHE
 from mmhallu_core.models.score import Scored, answered, score
-from mmhallu_core.models.shared_prefix import Plan, plan_prompts
+from mmhallu_core.models.shared_prefix import SharedPrefixes, plan_prompts
 from mmhallu_core.models.vlm import Vlm
 
 
@@ -88,7 +88,7 @@ def _scored(
     return found
 
 
-def _tails(vlm: Vlm, shared: Plan, cache: Cache) -> Float[Tensor, "answers tokens"]:
+def _tails(vlm: Vlm, shared: SharedPrefixes, cache: Cache) -> Float[Tensor, "answers tokens"]:
     """For each answer the log-probability of each token of its tail but the first; what comes behind is filler."""
     device = shared.inputs["input_ids"].device
     rows = torch.tensor(shared.owners, device=device)

@@ -37,7 +37,7 @@ ALONG_TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_
 
 
 @dataclass(frozen=True)
-class Plan:
+class SharedPrefixes:
     """How some prompts share their beginnings.
 
     Attributes:
@@ -90,7 +90,7 @@ def answers(
     return [[next(found) for _ in some] for some in questions]
 
 
-def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], texts: list[str]) -> Plan | None:
+def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], texts: list[str]) -> SharedPrefixes | None:
     """Finds the prefix that all prompts share, and encodes it once for each set of pictures.
 
     Args:
@@ -109,7 +109,9 @@ def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], texts: li
     )
 
 
-def plan_prompts(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], prompts: list[str]) -> Plan | None:
+def plan_prompts(
+    vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], prompts: list[str]
+) -> SharedPrefixes | None:
     """The same for prompts that are in the model's chat form already, with answers behind them or without."""
     if vlm.family.image_positions is None or len(owners) <= len(groups) or not all(groups):
         return None
@@ -135,7 +137,7 @@ def plan_prompts(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], p
             filler = vlm.processor.tokenizer.pad_token_id if key == "input_ids" else 0
             inputs[key] = pad_sequence(kept, batch_first=True, padding_value=filler, padding_side="left")
     place = {owners[i]: number for number, i in enumerate(longest)}  # a set without a question has no row
-    return Plan(inputs, [place[owner] for owner in owners], tails)
+    return SharedPrefixes(inputs, [place[owner] for owner in owners], tails)
 
 
 def common_length(rows: Sequence[Sequence[int]]) -> int:
@@ -144,7 +146,7 @@ def common_length(rows: Sequence[Sequence[int]]) -> int:
     return next((i for i in range(most) if len({row[i] for row in rows}) > 1), most)
 
 
-def _go_on(vlm: Vlm, shared: Plan, max_new_tokens: int, batch_size: int) -> list[str]:
+def _go_on(vlm: Vlm, shared: SharedPrefixes, max_new_tokens: int, batch_size: int) -> list[str]:
     """Reads the prefixes, then answers the questions in batches of like length. Texts are in the plan's order."""
     read = generate(vlm.model, shared.inputs, 1, return_dict_in_generate=True)
     # M-RoPE: how far each row's next position is from its number of tokens. The model keeps it beside the cache.
@@ -164,7 +166,7 @@ def _go_on(vlm: Vlm, shared: Plan, max_new_tokens: int, batch_size: int) -> list
 
 
 def _answer_tails(
-    vlm: Vlm, shared: Plan, batch: list[int], rows: torch.Tensor, cache: Cache, max_new_tokens: int
+    vlm: Vlm, shared: SharedPrefixes, batch: list[int], rows: torch.Tensor, cache: Cache, max_new_tokens: int
 ) -> list[str]:
     """The answers to one batch of questions whose prefixes are in the cache, row by row."""
     filler = vlm.processor.tokenizer.pad_token_id

@@ -23,7 +23,7 @@ from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.viz.why import explained, judged, names_absent
 from mmhallu_core.viz.widgets_scene import Field, fields, titled, unusual_scenes
-from mmhallu_core.world.language import Question, describe, read
+from mmhallu_core.world.language import WorldQuestion, describe, read
 from mmhallu_core.world.language.lexicon import with_article
 from mmhallu_core.world.prior import TYPICAL, annotate
 from mmhallu_core.world.render import render
@@ -143,7 +143,7 @@ def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
     def live(player: Player):
         from mmhallu_core.viz.widgets_live import Builder
 
-        def tell(scene: Scene, question: Question) -> State:
+        def tell(scene: Scene, question: WorldQuestion) -> State:
             return told.get((scene, question)) or _tell(vlm, [(scene, question)])[0]
 
         return Builder(player, named, tell).box
@@ -165,7 +165,7 @@ def _named(scenes: Sequence[Scene]) -> dict[str, Scene]:
     return dict(zip(counted, scenes, strict=True))
 
 
-def _tell(vlm: Vlm, asked: Sequence[tuple[Scene, Question]]) -> list[State]:
+def _tell(vlm: Vlm, asked: Sequence[tuple[Scene, WorldQuestion]]) -> list[State]:
     """What the model says of scenes, and answers to a question about each; a scene is drawn and described once."""
     images = {scene: render(scene, SEEN_AT).image for scene, _ in asked}
     texts = vlm.answer(list(images.values()), [DESCRIBE] * len(images), CAPTION_TOKENS, 64)

@@ -11,10 +11,10 @@ from mmhallu_core.viz.live import Stage, framed
 from mmhallu_core.viz.player import Player
 from mmhallu_core.viz.states import State
 from mmhallu_core.viz.widgets_scene import Field, fields
-from mmhallu_core.world.language import Question
+from mmhallu_core.world.language import WorldQuestion
 from mmhallu_core.world.scene import Scene
 
-Tell = Callable[[Scene, Question], State]  # asks the model about a scene
+Tell = Callable[[Scene, WorldQuestion], State]  # asks the model about a scene
 WIDE = {"style": {"description_width": "initial"}, "layout": Layout(width="max-content", max_width="100%")}
 
 
@@ -52,7 +52,7 @@ class Builder:
         """Takes in what can be changed in the scene as it is now."""
         self.fields: dict[tuple[str, str], Field] = {field.key: field for field in fields(self.scene)}
 
-    def choose(self, key: tuple[str, str], question: Question | None = None) -> None:
+    def choose(self, key: tuple[str, str], question: WorldQuestion | None = None) -> None:
         """Takes one fact to change, lists its values, and asks a question: the one that belongs to it, or another."""
         field = self.fields[key]
         self.quiet = True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmhallu_core.world.edits_make import MOST_THINGS, new_id, with_changed
-from mmhallu_core.world.language import Question
+from mmhallu_core.world.language import WorldQuestion
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, number_word, part_phrase, with_article
 from mmhallu_core.world.language.questions import action, colour, counting, existence, pattern, size
 from mmhallu_core.world.language.questions import part as ask_part
@@ -38,7 +38,7 @@ class Field:
     label: str
     value: str
     values: dict[str, Scene]
-    question: Callable[[Scene], Question]
+    question: Callable[[Scene], WorldQuestion]
 
 
 def fields(scene: Scene) -> list[Field]:
@@ -57,7 +57,7 @@ def _of_thing(scene: Scene, thing: Thing) -> Iterator[Field]:
     if len(group) > 1:
         name += f" ({number_word(group.index(thing) + 1)} of {number_word(len(group))}, from the left)"
 
-    def field(what: str, value: str, others: dict[str, Thing], question: Callable[[Scene], Question]) -> Field:
+    def field(what: str, value: str, others: dict[str, Thing], question: Callable[[Scene], WorldQuestion]) -> Field:
         """A field whose scenes have the thing changed; where several are of its kind, only their number is asked."""
         values = {word: with_changed(scene, other) for word, other in others.items()}
         fitting = {word: after for word, after in values.items() if word == value or layout_ok(after.things)}

@@ -32,7 +32,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class EditPlan:
     """A planned edit: its category, and the whole request to an editor ("Hi, this is ... Can you ... ?")."""
 
     category: str
@@ -78,7 +78,7 @@ def read_category(text: str) -> str:
     return _BY_NAME[name]
 
 
-def read_plan(text: str) -> Plan | None:
+def read_plan(text: str) -> EditPlan | None:
     """A plan in two lines, "Type: ..." and "## Prompt: Hi, this is a photo of .... Can you ... and output the image?".
 
     Returns:
@@ -94,7 +94,7 @@ def read_plan(text: str) -> Plan | None:
         raise Malformed("it is not a line `Type: ...` and a line `## Prompt: Hi, this is a photo of ...`")
     if match["prompt"].casefold().count("can you ") != 1:
         raise Malformed("it asks for more than one edit")
-    return Plan(read_category(match["type"]), match["prompt"])
+    return EditPlan(read_category(match["type"]), match["prompt"])
 
 
 def asked_in(instruction: str) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from mmhallu_core.clients.client import Client
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.engine.jobs import CATEGORY_WORDS, EDITABLE, PLAN, PLAN_OBJECT, Job
-from mmhallu_core.edit.engine.replies import Plan
+from mmhallu_core.edit.engine.replies import EditPlan
 from mmhallu_core.edit.stages.annotate import Case, ask, asking, noted
 
 LAST = "Object"
@@ -61,7 +61,9 @@ def plan(client: Client) -> Stage:
     A draft may name its category beforehand, as Diorama's do, so that all categories come equally often.
     """
 
-    def asked(drafts: Sequence[Draft], offered: dict[str, tuple[str, ...]], job: Job) -> list[Plan | Rejected | None]:
+    def asked(
+        drafts: Sequence[Draft], offered: dict[str, tuple[str, ...]], job: Job
+    ) -> list[EditPlan | Rejected | None]:
         cases = [Case(draft, {"categories": words_of(offered[draft.id])}, (draft.image,)) for draft in drafts]
         return ask(client, job, cases, "plan", PlanReason)
 
@@ -76,7 +78,7 @@ def plan(client: Client) -> Stage:
     return stage
 
 
-def _planned(draft: Draft, said: Plan | Rejected | None, offered: tuple[str, ...]) -> Draft | Rejected:
+def _planned(draft: Draft, said: EditPlan | Rejected | None, offered: tuple[str, ...]) -> Draft | Rejected:
     if isinstance(said, Rejected):
         return said
     if said is None:

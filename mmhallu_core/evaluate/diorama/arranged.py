@@ -7,7 +7,7 @@ no room) another is made for the same answer. So the answers come out as often a
 import random
 from collections.abc import Mapping, Sequence
 
-from mmhallu_core.evaluate.diorama.making import Pool
+from mmhallu_core.evaluate.diorama.making import ScenePool
 from mmhallu_core.evaluate.diorama.yes_no import ON_THE_GROUND
 from mmhallu_core.world.edits_make import MOST_THINGS, new_id
 from mmhallu_core.world.layout import COLUMNS, carried_at, layout_ok, place_for
@@ -16,7 +16,7 @@ from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import KINDS, PLACES
 
 
-def with_number(pool: Pool, rng: random.Random, kind: str, n: int) -> Scene:
+def with_number(pool: ScenePool, rng: random.Random, kind: str, n: int) -> Scene:
     """A scene with n things of a kind, none of them carried: they are put into a scene that had none."""
     while True:
         start = pool.find(rng, lambda scene: not scene.of_kind(kind) and len(scene.things) <= MOST_THINGS - n)

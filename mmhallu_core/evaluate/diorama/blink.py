@@ -12,7 +12,7 @@ import random
 from mmhallu_core.evaluate.diorama import choices
 from mmhallu_core.evaluate.diorama.choices import Choice, drawn, ranks
 from mmhallu_core.evaluate.diorama.differences import FORMS, difference
-from mmhallu_core.evaluate.diorama.making import Pool, Undrawn, evenly, fair_labels, pool, the
+from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, evenly, fair_labels, pool, the
 from mmhallu_core.evaluate.diorama.pairs import ANY, YES_NO, flips
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, changed, with_value
 from mmhallu_core.world.language.questions import colour as ask_colour
@@ -32,13 +32,13 @@ def drafts(n: int, seed: int) -> list[Undrawn]:
     return choices.with_letters(made, rng)
 
 
-def differences(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
+def differences(pool: ScenePool, rng: random.Random, n: int) -> list[Choice]:
     """What is different between the two?"""
     rows = zip(evenly(FORMS, n, rng), ranks(n, rng), strict=True)
     return [difference(pool, rng, form, rank) for form, rank in rows]
 
 
-def which_picture(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
+def which_picture(pool: ScenePool, rng: random.Random, n: int) -> list[Choice]:
     """In which image is the dog red?"""
     made = []
     for category, rank in zip(evenly(YES_NO, n, rng), ranks(n, rng), strict=True):
@@ -54,7 +54,7 @@ def which_picture(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
     return made
 
 
-def same_or_not(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
+def same_or_not(pool: ScenePool, rng: random.Random, n: int) -> list[Choice]:
     """Are the two the same?"""
     made = []
     for category, same in zip(evenly(ANY, n, rng), fair_labels([SAME] * n, rng), strict=True):
@@ -64,7 +64,7 @@ def same_or_not(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
     return made
 
 
-def one_of_two(pool: Pool, rng: random.Random, n: int) -> list[Choice]:
+def one_of_two(pool: ScenePool, rng: random.Random, n: int) -> list[Choice]:
     """What colour is the dog, in one of two pictures in which it has two colours?"""
     made = []
     for kind, rank in zip(evenly(tuple(KINDS), n, rng), ranks(n, rng), strict=True):

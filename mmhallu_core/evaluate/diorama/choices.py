@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.diorama.arranged import holder, standing, with_number
-from mmhallu_core.evaluate.diorama.making import Pool, Undrawn, evenly, free, lettered, the
+from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, evenly, free, lettered, the
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, with_value
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, SIDE_PHRASES, number_word, with_article
 from mmhallu_core.world.language.questions import action as ask_action
@@ -73,28 +73,28 @@ def ranks(n: int, rng: random.Random) -> list[int]:
     return evenly(range(12), n, rng)
 
 
-def place(pool: Pool, rng: random.Random, rank: int) -> Choice:
+def place(pool: ScenePool, rng: random.Random, rank: int) -> Choice:
     """Asks "Where was this picture taken?"."""
     options, right = drawn(PLACES, rng, rank, lambda name: PLACE_PHRASES[name][1])
     scene = pool.find(rng, lambda scene: scene.place == options[right])
     return Choice(ask_place(scene).text, tuple(PLACE_PHRASES[name][1] for name in options), right, (scene,))
 
 
-def look(pool: Pool, rng: random.Random, kind: str, rank: int, what: str) -> Choice:
+def look(pool: ScenePool, rng: random.Random, kind: str, rank: int, what: str) -> Choice:
     """Asks "What colour is the dog?", or for its pattern or size."""
     options, right = drawn(LOOKS[what], rng, rank)
     scene = with_value(pool, rng, kind, what, options[right])
     return Choice(OPEN[what](scene, the(scene, kind)).text, tuple(options), right, (scene,), kind)
 
 
-def action(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def action(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What is the man doing?", of a kind of `yes_no.ACTORS`."""
     options, right = drawn(ON_THE_GROUND[kind], rng, rank)
     scene = with_value(pool, rng, kind, "pose", options[right])
     return Choice(ask_action(scene, the(scene, kind)).text, tuple(options), right, (scene,), kind)
 
 
-def where(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def where(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "Where is the dog?"."""
     options, right = drawn(tuple(SIDE_PHRASES), rng, rank, SIDE_PHRASES.__getitem__)
     scene = pool.find(rng, lambda scene: (thing := free(scene, kind)) is not None and side(thing) == options[right])
@@ -102,7 +102,7 @@ def where(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice(ask_where(scene, the(scene, kind)).text, words, right, (scene,), kind)
 
 
-def number(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def number(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "How many dogs are there in the image?"."""
     options, right = drawn(NUMBERS, rng, rank, in_words)
     scene = with_number(pool, rng, kind, options[right])
@@ -115,7 +115,7 @@ def in_words(n: int) -> str:
     return number_word(n) if n else "none"
 
 
-def presence(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def presence(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What can you see in the image?"; one of the options is there, the kind or another."""
     options = rng.sample([kind, *rng.sample([name for name in KINDS if name != kind], MOST - 1)], MOST)
     right = by_length([with_article(name) for name in options], rank)
@@ -124,7 +124,7 @@ def presence(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice("What can you see in the image?", words, right, (scene,), kind)
 
 
-def beside(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def beside(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What is to the left of the car?", or right, behind, in front; all options are there, one of them so."""
     options = rng.sample([name for name in GROUNDED if name != kind], MOST)
     right = by_length(options, rank)
@@ -142,7 +142,7 @@ def beside(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice(f"What is {words} the {kind}?", tuple(options), right, (scene,), kind)
 
 
-def holding(pool: Pool, rng: random.Random, kind: str, rank: int) -> Choice:
+def holding(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What is the man holding?"; all options are there, one of them in his hand."""
     options, right = drawn(HELD, rng, rank)
     others = [name for number, name in enumerate(options) if number != right]

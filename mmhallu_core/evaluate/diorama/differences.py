@@ -8,7 +8,7 @@ blue to red), and it is settled which of the four happened. Then the two picture
 import random
 
 from mmhallu_core.evaluate.diorama.choices import MOST, Choice, by_length, drawn
-from mmhallu_core.evaluate.diorama.making import Pool
+from mmhallu_core.evaluate.diorama.making import ScenePool
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, changeable, changed
 from mmhallu_core.world.edits_make import only_ones
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS
@@ -21,7 +21,7 @@ from mmhallu_core.world.vocabulary import KINDS, PLACES
 FORMS = ("colour", "pattern", "size", "pose", "part", "place", "gone")
 
 
-def difference(pool: Pool, rng: random.Random, form: str, rank: int) -> Choice:
+def difference(pool: ScenePool, rng: random.Random, form: str, rank: int) -> Choice:
     """Asks "What is different between the two images?"; `form` is one of FORMS."""
     if form == "place":
         return _place(pool, rng, rank)
@@ -40,7 +40,7 @@ def said(form: str, slots: Slots) -> str:
     return "".join(write(form, slots).pieces)
 
 
-def _look(pool: Pool, rng: random.Random, what: str, rank: int) -> Choice:
+def _look(pool: ScenePool, rng: random.Random, what: str, rank: int) -> Choice:
     """One of two things changes its colour, pattern, size, pose or part, in one of two directions."""
     old, new = (False, True) if what == "part" else (None, None)
     if what in LOOKS:
@@ -77,7 +77,7 @@ def _able(scene: Scene, what: str, *values: str | bool) -> list[Thing]:
     return found
 
 
-def _place(pool: Pool, rng: random.Random, rank: int) -> Choice:
+def _place(pool: ScenePool, rng: random.Random, rank: int) -> Choice:
     """The same things somewhere else: two places where they may have been, two where they may be now."""
     names = rng.sample(PLACES, MOST)
     corners = [(old, new) for old in names[:2] for new in names[2:]]
@@ -87,7 +87,7 @@ def _place(pool: Pool, rng: random.Random, rank: int) -> Choice:
     return _choice(texts, right, tuple(Scene(scene.id, place, scene.things) for place in corners[right]), rng)
 
 
-def _gone(pool: Pool, rng: random.Random, rank: int) -> Choice:
+def _gone(pool: ScenePool, rng: random.Random, rank: int) -> Choice:
     """One of four things is taken away."""
 
     def removable(scene: Scene) -> list[Thing]:

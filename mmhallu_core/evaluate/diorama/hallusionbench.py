@@ -12,7 +12,7 @@ the twin does not, because without a figure nothing is true in Diorama. Its VS f
 
 import random
 
-from mmhallu_core.evaluate.diorama.making import Pool, Undrawn, evenly, fair_labels, pool
+from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, evenly, fair_labels, pool
 from mmhallu_core.evaluate.diorama.pairs import YES_NO, Flip, flips, words
 from mmhallu_core.types import slug
 from mmhallu_core.world.language.questions import existence as ask_existence
@@ -53,7 +53,7 @@ def drafts(n: int, seed: int) -> list[Undrawn]:
     return made
 
 
-def _with_control(scenes: Pool, rng: random.Random, category: str, kind: str, there: bool) -> Flip:
+def _with_control(scenes: ScenePool, rng: random.Random, category: str, kind: str, there: bool) -> Flip:
     """A flip in which another kind is there, or not, in both pictures."""
     while True:
         flip = flips(scenes, rng, category, say_yes_or_no=True)

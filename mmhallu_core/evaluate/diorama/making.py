@@ -127,7 +127,7 @@ def lettered(text: str, options: Sequence[str], right: int, letter: int) -> tupl
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ScenePool:
     """Scenes as the world makes them, to choose from: umbrellas stand at the beach, as everywhere in Diorama."""
 
     scenes: tuple[Scene, ...]
@@ -147,9 +147,9 @@ class Pool:
 
 
 @lru_cache(maxsize=4)
-def pool(seed: int) -> Pool:
+def pool(seed: int) -> ScenePool:
     """The scenes of a seed; no split of `evaluate.diorama` and no training shares one."""
-    return Pool(tuple(sample_scene(f"twin/{seed}/{number}") for number in range(POOL)))
+    return ScenePool(tuple(sample_scene(f"twin/{seed}/{number}") for number in range(POOL)))
 
 
 def the(scene: Scene, kind: str) -> Thing | None:

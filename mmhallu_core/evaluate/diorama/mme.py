@@ -10,7 +10,7 @@ import random
 from mmhallu_core.evaluate.diorama.arranged import gathered, standing
 from mmhallu_core.evaluate.diorama.making import Undrawn, evenly, fair_labels, the
 from mmhallu_core.evaluate.diorama.yes_no import HOLDS, changed
-from mmhallu_core.world.language.questions import Question as WorldQuestion
+from mmhallu_core.world.language.questions import WorldQuestion
 from mmhallu_core.world.language.questions import attribute as ask_attribute
 from mmhallu_core.world.language.questions import existence as ask_existence
 from mmhallu_core.world.language.questions import more as ask_more

@@ -8,7 +8,7 @@ import random
 
 from mmhallu_core.evaluate.diorama import choices
 from mmhallu_core.evaluate.diorama.choices import Choice
-from mmhallu_core.evaluate.diorama.making import Pool, Undrawn, pool
+from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, pool
 from mmhallu_core.evaluate.diorama.yes_no import ACTORS, LOOKS
 from mmhallu_core.world.vocabulary import KINDS
 
@@ -29,7 +29,7 @@ def drafts(n: int, seed: int) -> list[Undrawn]:
     return choices.with_letters(rng.sample(made, n), rng)
 
 
-def _draw(scenes: Pool, rng: random.Random, finer: str, rank: int) -> Choice:
+def _draw(scenes: ScenePool, rng: random.Random, finer: str, rank: int) -> Choice:
     if finer == "image scene and topic":
         return choices.place(scenes, rng, rank)
     if finer == "attribute":

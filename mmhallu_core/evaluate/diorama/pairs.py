@@ -8,10 +8,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmhallu_core.evaluate.diorama.making import Pool
+from mmhallu_core.evaluate.diorama.making import ScenePool
 from mmhallu_core.world.edits import Edit, propose
 from mmhallu_core.world.language.difference import changed_field
-from mmhallu_core.world.language.questions import Question as WorldQuestion
+from mmhallu_core.world.language.questions import WorldQuestion
 from mmhallu_core.world.language.questions import action as ask_action
 from mmhallu_core.world.language.questions import attribute as ask_attribute
 from mmhallu_core.world.language.questions import colour as ask_colour
@@ -46,7 +46,7 @@ class Flip:
         return before, Scene(f"{after.id}-edited", after.place, after.things)
 
 
-def flips(pool: Pool, rng: random.Random, category: str, say_yes_or_no: bool) -> Flip:
+def flips(pool: ScenePool, rng: random.Random, category: str, say_yes_or_no: bool) -> Flip:
     """A flip of an edit category, in a random scene that allows one.
 
     Args:

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 
-from mmhallu_core.evaluate.diorama.making import Pool, free, the
+from mmhallu_core.evaluate.diorama.making import ScenePool, free, the
 from mmhallu_core.world.edits_make import in_the_open
-from mmhallu_core.world.language.questions import Question as WorldQuestion
+from mmhallu_core.world.language.questions import WorldQuestion
 from mmhallu_core.world.language.questions import attribute as ask_attribute
 from mmhallu_core.world.language.questions import existence as ask_existence
 from mmhallu_core.world.language.questions import more as ask_more
@@ -23,7 +23,7 @@ from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZES
 
 Asked = tuple[Scene, WorldQuestion]
-Maker = Callable[[Pool, random.Random, str, bool], Asked]
+Maker = Callable[[ScenePool, random.Random, str, bool], Asked]
 
 LOOKS = {"colour": COLOURS, "pattern": PATTERNS, "size": tuple(SIZES)}
 HOLDS = {"left of": is_left_of, "behind": is_behind}
@@ -32,13 +32,13 @@ ACTORS = tuple(name for name, poses in ON_THE_GROUND.items() if len(poses) > 1)
 WITH_PARTS = tuple(name for name, kind in KINDS.items() if kind.part)
 
 
-def existence(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
+def existence(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Is there a dog in the image?"."""
     scene = pool.find(rng, lambda scene: bool(scene.of_kind(kind)) == truth)
     return scene, ask_existence(scene, kind)
 
 
-def look(pool: Pool, rng: random.Random, kind: str, truth: bool, fields: tuple[str, ...] = tuple(LOOKS)) -> Asked:
+def look(pool: ScenePool, rng: random.Random, kind: str, truth: bool, fields: tuple[str, ...] = tuple(LOOKS)) -> Asked:
     """Asks "Is the dog red?"; the dog is then painted red, or in any other colour."""
     what = rng.choice(fields)
     asked = rng.choice(LOOKS[what])
@@ -47,7 +47,7 @@ def look(pool: Pool, rng: random.Random, kind: str, truth: bool, fields: tuple[s
     return scene, ask_attribute(scene, the(scene, kind), what, asked)
 
 
-def action(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
+def action(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Is the man running?", of a kind of ACTORS."""
     poses = ON_THE_GROUND[kind]
     asked = rng.choice(poses)
@@ -56,13 +56,13 @@ def action(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
     return scene, ask_attribute(scene, the(scene, kind), "pose", asked)
 
 
-def part(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
+def part(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Does the dog have a tail?", of a kind of WITH_PARTS."""
     scene = with_value(pool, rng, kind, "part", truth)
     return scene, ask_part(scene, the(scene, kind))
 
 
-def more(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
+def more(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Are there more dogs than cats?"; for "no" there are more cats."""
     other = rng.choice([name for name in KINDS if name != kind])
     few, many = (other, kind) if truth else (kind, other)
@@ -71,7 +71,7 @@ def more(pool: Pool, rng: random.Random, kind: str, truth: bool) -> Asked:
 
 
 def relation(
-    pool: Pool, rng: random.Random, kind: str, truth: bool, predicates: tuple[str, ...] = tuple(HOLDS)
+    pool: ScenePool, rng: random.Random, kind: str, truth: bool, predicates: tuple[str, ...] = tuple(HOLDS)
 ) -> Asked:
     """Asks "Is the dog to the left of the car?"; for "no" the car is to the left of the dog.
 
@@ -92,7 +92,7 @@ def relation(
 
 
 @lru_cache(maxsize=4)
-def related(pool: Pool) -> dict[tuple[str, str, str], list[Scene]]:
+def related(pool: ScenePool) -> dict[tuple[str, str, str], list[Scene]]:
     """(kind, predicate, kind) to the scenes where it holds of two things, each the only one of its kind and free."""
     table: dict[tuple[str, str, str], list[Scene]] = defaultdict(list)
     for scene in pool.scenes:
@@ -108,7 +108,7 @@ def related(pool: Pool) -> dict[tuple[str, str, str], list[Scene]]:
 # ---------------------------------------------------------------- scenes with a wanted look
 
 
-def with_value(pool: Pool, rng: random.Random, kind: str, what: str, value: str | bool) -> Scene:
+def with_value(pool: ScenePool, rng: random.Random, kind: str, what: str, value: str | bool) -> Scene:
     """A scene whose only thing of a kind has a wanted colour, pattern, size, pose or part."""
 
     def ready(scene: Scene) -> bool:

@@ -31,7 +31,7 @@ from mmhallu_core.train.pretrain.speak import caption_turn
 from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
-from mmhallu_core.world.language import Question, describe, questions
+from mmhallu_core.world.language import WorldQuestion, describe, questions
 from mmhallu_core.world.language.turned import turned_round
 from mmhallu_core.world.prior import ETA, PRIOR, annotate
 from mmhallu_core.world.render import render
@@ -188,7 +188,7 @@ def _drawn(edit: Edit) -> tuple[Image.Image, Image.Image]:
     return render(edit.before).image, render(edit.after).image
 
 
-def _turn(question: Question) -> Turn:
+def _turn(question: WorldQuestion) -> Turn:
     return Turn(question.text, question.answer, QUESTION)
 
 

@@ -35,7 +35,7 @@ CANONICAL_SHARE = 0.5  # how often a paraphrased caption keeps the canonical wor
 
 
 @dataclass(frozen=True)
-class Mention:
+class NounSpan:
     """A noun in a text: the things it speaks of, their kind, and its characters [start, end)."""
 
     thing_ids: tuple[str, ...]
@@ -50,7 +50,7 @@ class Description:
 
     text: str
     facts: tuple[Fact, ...]
-    mentions: tuple[Mention, ...]
+    mentions: tuple[NounSpan, ...]
 
 
 class Writer:
@@ -60,7 +60,7 @@ class Writer:
         self.pieces: list[str] = []
         self.length = 0
         self.facts: list[Fact] = []
-        self.mentions: list[Mention] = []
+        self.mentions: list[NounSpan] = []
 
     def add(self, text: str) -> None:
         """Appends text without a noun."""
@@ -69,7 +69,7 @@ class Writer:
 
     def noun(self, word: str, kind: str, ids: tuple[str, ...]) -> None:
         """Appends a noun and notes where it stands."""
-        self.mentions.append(Mention(ids, kind, self.length, self.length + len(word)))
+        self.mentions.append(NounSpan(ids, kind, self.length, self.length + len(word)))
         self.add(word)
 
     def capital(self, since: int) -> None:

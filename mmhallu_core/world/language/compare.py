@@ -11,7 +11,7 @@ import random
 from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.difference import Statement, difference, statement_of
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES
-from mmhallu_core.world.language.questions import LETTERS, WITH_A_LETTER, Question
+from mmhallu_core.world.language.questions import LETTERS, WITH_A_LETTER, WorldQuestion
 from mmhallu_core.world.language.statement import Slots, write
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import COLOURS, HOLDABLE, KINDS, PATTERNS
@@ -29,7 +29,7 @@ DIFFERENCE_PROMPTS = (
 )
 
 
-def difference_questions(edit: Edit, rng: random.Random) -> tuple[Question, Question]:
+def difference_questions(edit: Edit, rng: random.Random) -> tuple[WorldQuestion, WorldQuestion]:
     """The same question about an edit twice: open, and with four lettered options."""
     prompt = DIFFERENCE_PROMPTS[0] if rng.random() < 0.5 else rng.choice(DIFFERENCE_PROMPTS)
     answer = difference(edit, rng).text
@@ -39,8 +39,8 @@ def difference_questions(edit: Edit, rng: random.Random) -> tuple[Question, Ques
     lines = [prompt, *(f"{letter}. {words}" for letter, words in zip(LETTERS, options, strict=True)), WITH_A_LETTER]
     letter = LETTERS[options.index(right)]
     return (
-        Question("difference", prompt, answer, spoken=answer),
-        Question("difference", "\n".join(lines), letter, tuple(options), spoken=right),
+        WorldQuestion("difference", prompt, answer, spoken=answer),
+        WorldQuestion("difference", "\n".join(lines), letter, tuple(options), spoken=right),
     )
 
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from mmhallu_core.world.edits import Edit
-from mmhallu_core.world.language.caption import CANONICAL_SHARE, Mention
+from mmhallu_core.world.language.caption import CANONICAL_SHARE, NounSpan
 from mmhallu_core.world.language.lexicon import PLACE_PHRASES, number_word
 from mmhallu_core.world.language.statement import FORMS, Slots, write
 from mmhallu_core.world.scene import Fact, Scene, Thing, is_left_of
@@ -34,7 +34,7 @@ class Difference:
     category: str | None
     facts: tuple[Fact, ...] = ()
     removed: tuple[Fact, ...] = ()
-    mentions: tuple[Mention, ...] = ()
+    mentions: tuple[NounSpan, ...] = ()
 
 
 @dataclass(frozen=True)

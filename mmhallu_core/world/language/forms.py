@@ -1,6 +1,6 @@
 """The sentence forms of captions and answers, to be read: each takes a sentence whole, or notes nothing."""
 
-from mmhallu_core.world.language.caption import Mention
+from mmhallu_core.world.language.caption import NounSpan
 from mmhallu_core.world.language.grammar import Cursor, Noun, Token, adjectives, noun_list, noun_phrase, predicate
 from mmhallu_core.world.language.lexicon import KIND_OF, PARTS, PLACE_PHRASES
 from mmhallu_core.world.language.notes import Notes, said
@@ -86,7 +86,7 @@ def more(notes: Notes, tokens: list[Token]) -> bool:
     kinds = [KIND_OF[token.word] for token in (first, second)]
     (notes.denied if denied else notes.facts).add(Fact("counting", kinds[0], "more than", object=kinds[1]))
     for token, kind in zip((first, second), kinds, strict=True):
-        notes.mentions.append(Mention((), kind, token.start, token.end))
+        notes.mentions.append(NounSpan((), kind, token.start, token.end))
     return True
 
 

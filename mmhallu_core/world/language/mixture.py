@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from mmhallu_core.world.language import questions as ask
-from mmhallu_core.world.language.questions import Question, in_a_sentence, lettered
+from mmhallu_core.world.language.questions import WorldQuestion, in_a_sentence, lettered
 from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZES
 
@@ -23,7 +23,7 @@ def questions(
     kinds: tuple[str, ...] | None = None,
     absent_kinds: list[str] | None = None,
     paraphrase: bool = True,
-) -> list[Question]:
+) -> list[WorldQuestion]:
     """At most n different questions about a scene (fewer only when the scene allows no more).
 
     Args:
@@ -43,7 +43,7 @@ def questions(
     absent = [kind for kind in (absent_kinds or KINDS) if kind not in present] or [k for k in KINDS if k not in present]
     single = [thing for thing in scene if sum(other.kind == thing.kind for other in scene) == 1]
     weights = [WEIGHTS[name] for name in names]
-    found: dict[str, Question] = {}
+    found: dict[str, WorldQuestion] = {}
     for _ in range(8 * n):
         name = rng.choices(names, weights)[0]
         question = _ask(name, scene, rng, present, absent, single, rng if paraphrase else None)
@@ -68,7 +68,7 @@ def _ask(
     absent: list[str],
     single: list[Thing],
     wording: random.Random | None,
-) -> Question | None:
+) -> WorldQuestion | None:
     """One question of a kind, or None when this draw gives none; yes and no are drawn first, so they balance."""
     yes = rng.random() < 0.5
     if name == "place":

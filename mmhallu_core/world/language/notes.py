@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mmhallu_core.world.language.caption import Mention
+from mmhallu_core.world.language.caption import NounSpan
 from mmhallu_core.world.language.grammar import Noun
 from mmhallu_core.world.scene import Fact
 
@@ -24,7 +24,7 @@ class Notes:
         self.facts: set[Fact] = set()
         self.denied: set[Fact] = set()
         self.removed: set[Fact] = set()
-        self.mentions: list[Mention] = []
+        self.mentions: list[NounSpan] = []
         self.unread: list[str] = []
         self.category: str | None = None
         self.no_difference = False
@@ -45,7 +45,7 @@ class Notes:
 
     def mention(self, noun: Noun, things: list[Thing]) -> None:
         """Notes where a noun stands."""
-        self.mentions.append(Mention(tuple(thing.id for thing in things), noun.kind, noun.start, noun.end))
+        self.mentions.append(NounSpan(tuple(thing.id for thing in things), noun.kind, noun.start, noun.end))
 
     def say(self, noun: Noun, thing: Thing) -> None:
         """Asserts of a thing all that a noun phrase says beside its kind."""

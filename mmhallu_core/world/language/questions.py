@@ -1,6 +1,6 @@
 """Questions about one picture, with answers that follow from its scene.
 
-Each maker builds one `Question`; `mixture.py` draws from them. Without an rng a maker uses the canonical wording.
+Each maker builds one `WorldQuestion`; `mixture.py` draws from them. Without an rng a maker uses the canonical wording.
 The wordings of existence questions follow POPE. Answers trust the scene given: for an annotator who
 imagines things, pass the scene as the annotator sees it.
 """
@@ -38,7 +38,7 @@ RELATIONS = {"left of": ("to the left of", "to the right of"), "behind": ("behin
 
 
 @dataclass(frozen=True)
-class Question:
+class WorldQuestion:
     """A question, its answer, and what it asks about.
 
     Attributes:
@@ -75,17 +75,17 @@ def _object_fact(scene: Scene, kind: str) -> Fact:
     return Fact("object", group[0].id, "is", value=kind) if group else Fact("negation", kind, "absent")
 
 
-def existence(scene: Scene, kind: str, rng: random.Random | None = None) -> Question:
+def existence(scene: Scene, kind: str, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "Is there a dog in the image?"."""
     truth, a = bool(scene.of_kind(kind)), with_article(kind)
     text = f"Is there {a} in the image?"
     if rng is not None and rng.random() < 0.5:
         text = rng.choice(EXISTENCE_FORMS).format(a=a, where=rng.choice(IMAGE_WORDS))
     spoken = f"Yes, there is {a} in the image." if truth else f"No, there is no {kind} in the image."
-    return Question("existence", text, yes_no(truth), fact=_object_fact(scene, kind), spoken=spoken)
+    return WorldQuestion("existence", text, yes_no(truth), fact=_object_fact(scene, kind), spoken=spoken)
 
 
-def counting(scene: Scene, kind: str, rng: random.Random | None = None) -> Question:
+def counting(scene: Scene, kind: str, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "How many dogs are there in the image?"."""
     n, many = len(scene.of_kind(kind)), plural(kind)
     text = _pick(
@@ -94,10 +94,10 @@ def counting(scene: Scene, kind: str, rng: random.Random | None = None) -> Quest
     )
     spoken = f"There {'is' if n == 1 else 'are'} {number_word(n) if n else 'no'} {plural(kind, n)} in the image."
     fact = Fact("counting", kind, "number", value=str(n)) if n else Fact("negation", kind, "absent")
-    return Question("counting", text, sentence(number_word(n)) if n else "None.", fact=fact, spoken=spoken)
+    return WorldQuestion("counting", text, sentence(number_word(n)) if n else "None.", fact=fact, spoken=spoken)
 
 
-def colour(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def colour(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "What colour is the dog?"; for people, of their clothes."""
     text = f"What colour is the {thing.kind}?"
     if thing.kind in PEOPLE:
@@ -106,58 +106,59 @@ def colour(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Ques
         text = f"Which colour does the {thing.kind} have?"
     fact = Fact("attribute", thing.id, "colour", value=thing.colour)
     spoken = f"The {thing.kind} is {'in ' if thing.kind in PEOPLE else ''}{thing.colour}."
-    return Question("colour", text, sentence(thing.colour), fact=fact, spoken=spoken)
+    return WorldQuestion("colour", text, sentence(thing.colour), fact=fact, spoken=spoken)
 
 
-def pattern(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def pattern(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "What pattern does the dog have?"."""
     text = _pick(rng, (f"What pattern does the {thing.kind} have?", f"Is the {thing.kind} plain, striped or dotted?"))
     fact = Fact("attribute", thing.id, "pattern", value=thing.pattern)
-    return Question("pattern", text, sentence(thing.pattern), fact=fact, spoken=f"The {thing.kind} is {thing.pattern}.")
+    spoken = f"The {thing.kind} is {thing.pattern}."
+    return WorldQuestion("pattern", text, sentence(thing.pattern), fact=fact, spoken=spoken)
 
 
-def size(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def size(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "What size is the dog?"."""
     text = _pick(rng, (f"What size is the {thing.kind}?", f"Is the {thing.kind} small, medium or large?"))
     fact = Fact("attribute", thing.id, "size", value=thing.size)
-    return Question("size", text, sentence(thing.size), fact=fact, spoken=f"The {thing.kind} is {thing.size}.")
+    return WorldQuestion("size", text, sentence(thing.size), fact=fact, spoken=f"The {thing.kind} is {thing.size}.")
 
 
-def where(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def where(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "Where is the dog?"."""
     fact = side_fact(thing)
     text = _pick(rng, WHERE_FORMS).format(thing.kind)
     words = SIDE_PHRASES[fact.value]
-    return Question("where", text, sentence(words), fact=fact, spoken=f"The {thing.kind} is {words}.")
+    return WorldQuestion("where", text, sentence(words), fact=fact, spoken=f"The {thing.kind} is {words}.")
 
 
-def action(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def action(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "What is the man doing?", for a thing that has a pose."""
     text = _pick(rng, (f"What is the {thing.kind} doing?", f"What does the {thing.kind} do?"))
     fact = Fact("action_relation", thing.id, "pose", value=thing.pose)
-    return Question("action", text, sentence(thing.pose), fact=fact, spoken=f"The {thing.kind} is {thing.pose}.")
+    return WorldQuestion("action", text, sentence(thing.pose), fact=fact, spoken=f"The {thing.kind} is {thing.pose}.")
 
 
-def place(scene: Scene, rng: random.Random | None = None) -> Question:
+def place(scene: Scene, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "Where was this picture taken?"."""
     words = PLACE_PHRASES[scene.place][1]
     fact = Fact("scene", "scene", "place", value=scene.place)
-    return Question(
+    return WorldQuestion(
         "place", _pick(rng, PLACE_FORMS), sentence(words), fact=fact, spoken=f"The picture was taken {words}."
     )
 
 
-def part(scene: Scene, thing: Thing, rng: random.Random | None = None) -> Question:
+def part(scene: Scene, thing: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "Does the dog have a tail?", for a kind with a part."""
     name = KINDS[thing.kind].part
     words = part_phrase(name)
     text = _pick(rng, (f"Does the {thing.kind} have {words}?", f"Can you see the {name} of the {thing.kind}?"))
     spoken = f"Yes, the {thing.kind} has {words}." if thing.part else f"No, the {thing.kind} does not have {words}."
     fact = Fact("part_relation", thing.id, "has" if thing.part else "lacks", value=name)
-    return Question("part", text, yes_no(thing.part), fact=fact, spoken=spoken)
+    return WorldQuestion("part", text, yes_no(thing.part), fact=fact, spoken=spoken)
 
 
-def relation(scene: Scene, a: Thing, predicate: str, b: Thing, rng: random.Random | None = None) -> Question:
+def relation(scene: Scene, a: Thing, predicate: str, b: Thing, rng: random.Random | None = None) -> WorldQuestion:
     """Asks "Is the dog to the left of the car?"; sometimes asked from the other end.
 
     `predicate` is "left of" or "behind"; the other end says "to the right of" or "in front of".
@@ -167,26 +168,26 @@ def relation(scene: Scene, a: Thing, predicate: str, b: Thing, rng: random.Rando
     first, second, words = (b, a, RELATIONS[predicate][1]) if inverse else (a, b, RELATIONS[predicate][0])
     spoken = f"{'Yes' if truth else 'No'}, the {first.kind} is {'' if truth else 'not '}{words} the {second.kind}."
     fact = Fact("spatial_relation", a.id, predicate, object=b.id)
-    return Question(
+    return WorldQuestion(
         "relation", f"Is the {first.kind} {words} the {second.kind}?", yes_no(truth), fact=fact, spoken=spoken
     )
 
 
-def attribute(scene: Scene, thing: Thing, what: str, value: str) -> Question:
+def attribute(scene: Scene, thing: Thing, what: str, value: str) -> WorldQuestion:
     """Asks "Is the dog red?"; `what` is colour, pattern, size or pose."""
     truth = getattr(thing, what) == value
     words = f"in {value}" if what == "colour" and thing.kind in PEOPLE else value
     spoken = f"{'Yes' if truth else 'No'}, the {thing.kind} is {'' if truth else 'not '}{words}."
     fact = Fact("action_relation" if what == "pose" else "attribute", thing.id, what, value=value)
-    return Question("attribute", f"Is the {thing.kind} {words}?", yes_no(truth), fact=fact, spoken=spoken)
+    return WorldQuestion("attribute", f"Is the {thing.kind} {words}?", yes_no(truth), fact=fact, spoken=spoken)
 
 
-def more(scene: Scene, kind: str, other: str) -> Question:
+def more(scene: Scene, kind: str, other: str) -> WorldQuestion:
     """Asks "Are there more dogs than cats?"."""
     truth = len(scene.of_kind(kind)) > len(scene.of_kind(other))
     words = f"more {plural(kind)} than {plural(other)}"
     spoken = f"Yes, there are {words}." if truth else f"No, there are not {words}."
-    return Question(
+    return WorldQuestion(
         "more",
         f"Are there {words}?",
         yes_no(truth),
@@ -198,12 +199,12 @@ def more(scene: Scene, kind: str, other: str) -> Question:
 # ---------------------------------------------------------------- other forms of a question
 
 
-def in_a_sentence(question: Question) -> Question:
+def in_a_sentence(question: WorldQuestion) -> WorldQuestion:
     """The same question, to be answered in a sentence."""
     return replace(question, text=question.text + IN_A_SENTENCE, answer=question.spoken)
 
 
-def alternatives(question: Question) -> list[str]:
+def alternatives(question: WorldQuestion) -> list[str]:
     """Every answer that the question could have, as words without capital and full stop."""
     pools = {
         "counting": ["none", "one", "two", "three", "four", "five"],
@@ -218,7 +219,7 @@ def alternatives(question: Question) -> list[str]:
     return pools.get(question.kind, ["yes", "no"])
 
 
-def lettered(question: Question, rng: random.Random) -> Question:
+def lettered(question: WorldQuestion, rng: random.Random) -> WorldQuestion:
     """The same question with two to four lettered options, the right one at any letter equally often."""
     right = question.answer[0].lower() + question.answer[1:].rstrip(".")
     wrong = [words for words in alternatives(question) if words != right]

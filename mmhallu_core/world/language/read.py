@@ -7,7 +7,7 @@ does not understand. Things get ids in order of mention ("m1", "m2", ...); `matc
 from dataclasses import dataclass
 
 from mmhallu_core.world.language import forms
-from mmhallu_core.world.language.caption import Mention
+from mmhallu_core.world.language.caption import NounSpan
 from mmhallu_core.world.language.grammar import sentences
 from mmhallu_core.world.language.notes import Notes
 from mmhallu_core.world.language.read_difference import difference_form
@@ -32,7 +32,7 @@ class Reading:
     """
 
     facts: tuple[Fact, ...]
-    mentions: tuple[Mention, ...]
+    mentions: tuple[NounSpan, ...]
     unread: tuple[str, ...] = ()
     denied: tuple[Fact, ...] = ()
     removed: tuple[Fact, ...] = ()
