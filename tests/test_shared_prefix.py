@@ -131,7 +131,7 @@ def test_what_cannot_be_shared_is_answered_all_the_same(tiny_llava, monkeypatch)
 
 
 def test_a_question_that_holds_the_sign_for_a_picture_is_refused(tiny_llava):
-    with pytest.raises(CannotRun, match="1 pictures, and <image> stands 2 times"):
+    with pytest.raises(CannotRun, match="1 pictures, but the prompt contains the image placeholder <image> 2 times"):
         answers(tiny_llava, ONE[:1], [("Is there a dog?", "What is <image>?")], 2)
 
 

@@ -62,13 +62,13 @@ def evaluate(
     calls: Annotated[int | None, typer.Option(min=0, max=MOST, help="Calls to the server at most in this run.")] = None,
     questions: Questions = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the benchmark's pictures.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Ask only the first so many questions.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="Ask only the first N questions.")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST, help="Questions a forward pass, 48 or 16 by --by; halved when memory runs out."),
+        typer.Option(min=1, max=MOST, help="Batch size; 48 or 16 by --by; halved when memory runs out."),
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end; 120 if not given.")
+        int | None, typer.Option(min=1, max=MOST, help="Maximum new tokens of an answer; 120 if not given.")
     ] = None,
     by: Annotated[
         Literal["letter", "likelihood", "likelihood-mean"],

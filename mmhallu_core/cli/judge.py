@@ -29,7 +29,7 @@ def judge(
     workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Calls in flight at a time.")] = 4,
     max_tokens: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST, help="Where to cut a reply; a judge that thinks first needs some thousands."),
+        typer.Option(min=1, max=MOST, help="Maximum tokens of a reply; a judge that thinks first needs thousands."),
     ] = None,
     limit_field: Annotated[
         Literal["max_tokens", "max_completion_tokens"], typer.Option(help="The server's name for that limit.")

@@ -47,9 +47,7 @@ def doctor(as_json: AsJson = False) -> None:
 def ask(
     words: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Pictures, then one question.")],
     model: Annotated[str, typer.Option(help="A shipped model, or the folder of a model or an adapter.")] = "",
-    max_new_tokens: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Where to cut an answer that does not end.")
-    ] = 100,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum new tokens of an answer.")] = 100,
     fit: Fit = "processor",
     keep_generation_config: KeepGeneration = False,
     as_json: AsJson = False,

@@ -71,13 +71,13 @@ def train_sft(
     card: Annotated[
         int | None, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB; 80 if not given.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="One epoch when not given.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Optimizer steps; one epoch if not given.")] = None,
     lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
     micro_batch: Annotated[
-        int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size, of a process.")
+        int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size per process.")
     ] = None,
     accumulation: Annotated[
-        int | None, typer.Option(min=1, max=MOST, help="Micro-batches for each optimizer step.")
+        int | None, typer.Option(min=1, max=MOST, help="Gradient accumulation: micro-batches per optimizer step.")
     ] = None,
     vision_tower: Annotated[How | None, typer.Option(help="How it is trained; the preset says, if not given.")] = None,
     decoder: Annotated[How, typer.Option(help="How the language model is trained.")] = "lora",
@@ -91,12 +91,12 @@ def train_sft(
         float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.25 if not given.")
     ] = None,
     dtype: Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights.")] = None,
-    checkpointing: Annotated[bool | None, typer.Option(help="Less memory, a third more time.")] = None,
+    checkpointing: Annotated[bool | None, typer.Option(help="Gradient checkpointing: less memory, slower.")] = None,
     packing: Annotated[
         bool | None, typer.Option(help="All questions about the same pictures in one sequence: faster; tiny-llava.")
     ] = None,
     seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
-    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every so many optimizer steps.")] = 100,
+    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every N optimizer steps.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -44,7 +44,7 @@ class LocalClient:
     def _reply(self, request: Request, images: list[Image.Image], prompt: str) -> Reply:
         try:
             inputs = self.vlm.encode([images], [self.vlm.prompt(prompt, len(images))], names=[request.id])
-        except CannotRun as error:  # too long, or the sign for a picture stands in the text
+        except CannotRun as error:  # too long, or the prompt contains the image placeholder
             raise CallFailed(BAD_REQUEST, str(error)) from error
         tokens = generate(self.vlm.model, inputs, request.max_tokens)[0]
         asked, ends = inputs["input_ids"].shape[1], self.vlm.model.generation_config.eos_token_id

@@ -103,7 +103,7 @@ class Vlm:
         return family_of(self.model)
 
     def prompt(self, question: str, images: int = 1, answer: str | None = None) -> str:
-        """The model's chat form of one question about some pictures; with `answer`, of both turns of the talk."""
+        """The model's chat form of a question about some pictures; with `answer`, of both turns of the conversation."""
         content = [{"type": "image"}] * images + [{"type": "text", "text": question}]
         turns = [{"role": "user", "content": content}]
         if answer is not None:
@@ -157,7 +157,7 @@ class Vlm:
 
         Raises:
             ValueError: when there are not as many pictures as prompts.
-            CannotRun: when a text holds the sign for a picture, or image tokens fell to the cut, or a prompt is
+            CannotRun: when a prompt contains the image placeholder, or image tokens fell to the cut, or a prompt is
                 longer than the model reads; the message names the sample.
         """
         groups = picture_groups(images, len(prompts))
@@ -165,10 +165,10 @@ class Vlm:
         if self.family.cuts:
             say_cut(self.name, self.processor.image_processor, [one for group in groups for one in group])
         for name, group, text in zip(names, groups, prompts, strict=True):
-            marks = text.count(self.processor.image_token)
-            if marks != len(group):
-                mark = self.processor.image_token
-                raise CannotRun(f"sample {name}: {len(group)} pictures, and {mark} stands {marks} times in its prompt")
+            mark = self.processor.image_token
+            if (marks := text.count(mark)) != len(group):
+                found = f"the prompt contains the image placeholder {mark} {marks} times"
+                raise CannotRun(f"sample {name}: {len(group)} pictures, but {found}")
         options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
         options |= self.special_tokens(prompts)
         if max_tokens is not None:
