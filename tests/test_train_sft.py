@@ -399,7 +399,7 @@ def test_both_forms_of_conversations_are_read(tmp_path):
         ('{"images": ["b.png"], "question": "?", "answer": "A."}', "line 2: `images[0]`: there is no picture at b.png"),
         (
             '{"images": ["a.png"], "question": "<image><image>?", "answer": "A."}',
-            "1 pictures, but the image placeholder <image> comes 2 times",
+            "1 pictures, but 2 times the image placeholder <image>",
         ),
         ('{"images": ["a.png"], "question": "?", "answer": "<image>"}', "line 2: an answer holds <image>"),
         ('{"messages": [{"role": "system", "content": "x"}], "images": []}', "message 1 must be of the user"),
