@@ -346,10 +346,12 @@ def test_a_model_is_asked_about_grey_pictures_of_the_same_size(tmp_path):
     class Blind(Vlm):
         """A model that knows words and no pictures; it remembers what it was asked."""
 
+        opens_thought = False
+
         def __init__(self):
             self.name, self.asked = "blind", []
 
-        def answer(self, images, questions, max_new_tokens):
+        def say(self, images, questions, max_new_tokens):
             self.asked += [
                 (text, [(one.size, one.getcolors()) for one in those])
                 for those, text in zip(images, questions, strict=True)

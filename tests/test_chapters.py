@@ -127,7 +127,8 @@ def test_cells_use_what_the_library_has(chapter):
             path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
             known = path.read_text(encoding="utf-8")
             for alias in node.names:
-                module = (path.parent / f"{alias.name}.py").is_file() if path.name == "__init__.py" else False
+                inside = path.parent / alias.name
+                module = path.name == "__init__.py" and (inside.is_dir() or inside.with_suffix(".py").is_file())
                 pattern = rf"^(?:def|class) {alias.name}\b|^{alias.name}\b.*=|^from .* import .*\b{alias.name}\b"
                 assert module or re.search(pattern, known, re.M), f"{node.module} has no {alias.name}"
 
@@ -226,7 +227,7 @@ def test_without_a_control_the_dial_is_not_measured(monkeypatch, tmp_path):
     kept = {"scores": {"scenes": 7}}
     (tmp_path / "tiny-llava").mkdir()
     (tmp_path / "tiny-llava" / "base.json").write_text(json.dumps(kept), encoding="utf-8")
-    monkeypatch.setattr(count_it, "RESULTS", tmp_path)
+    monkeypatch.setattr("mmhallu_core.recorded.results_folder", lambda: tmp_path)
     monkeypatch.setattr(store, "PACKAGE", tmp_path)
     assert count_it.dial()[0] == {"dial on": kept["scores"]} and count_it.dial()[1].startswith("NOT MEASURED")
     (tmp_path / "tiny-llava" / "control.json").write_text(json.dumps(kept), encoding="utf-8")

@@ -108,7 +108,7 @@ def _one_more(scene: Scene) -> Field:
         if kind not in old and (placed := place_for(random_look(new_id(scene), kind, rng), list(scene), rng)):
             values[with_article(kind)] = scene.plus(placed)
 
-    def question(after: Scene) -> Question:
+    def question(after: Scene) -> WorldQuestion:
         """Asks for the thing that came; while nothing has come, for what usually is there and is not."""
         return existence(after, next((kind for kind in after.kinds() if kind not in old), missing))
 
