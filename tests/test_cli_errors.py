@@ -132,6 +132,7 @@ def broken(monkeypatch, tmp_path):
 @pytest.mark.parametrize("error, said", [
     (CannotRun("there is no tea; make some"), "there is no tea; make some"),
     (FileNotFoundError(2, "No such file or directory", "a.txt"), "cannot use a.txt: No such file or directory"),
+    (OSError("path 'a.parquet' is a directory"), "path 'a.parquet' is a directory"),
     (OSError(28, "No space left on device", "a/b"), "the disk of a/b is full. Make room"),
     (OSError(28, "No space left on device"), "the disk is full. Make room"),
 ])  # fmt: skip

@@ -81,7 +81,7 @@ def file(dice: random.Random, rows: list, name: str = "f.jsonl") -> str:
     """Writes records to a file here; sometimes it is a folder, or is not there."""
     path = Path(name)
     if path.is_dir():
-        path.rmdir()
+        shutil.rmtree(path)
     path.unlink(missing_ok=True)
     if dice.random() < 0.02:
         path.mkdir()
@@ -218,7 +218,8 @@ def test_none_ends_in_a_traceback(group, place, loaded_once):
     for number in range(COUNTS[group]):
         dice = random.Random(f"{group}/{number}")
         words = MAKERS[group](dice)
-        as_json = dice.random() < 0.5 and "--json" not in words
+        takes_it = words and words[-1].startswith("--")  # an option at the end would take it for its value
+        as_json = dice.random() < 0.5 and "--json" not in words and not takes_it
         try:
             code, out, err = run(*words, *(["--json"] if as_json else []))
         except BaseException as error:
@@ -233,7 +234,7 @@ def test_none_ends_in_a_traceback(group, place, loaded_once):
     )
     assert not failures, f"{len(failures)} of {COUNTS[group]}\n{shown}"
     done, refused = codes[0], codes[1] + codes[2]
-    assert min(done, refused) > COUNTS[group] / 20, f"all too good, or all too bad: {codes}"
+    assert min(done, refused) > COUNTS[group] / 50, f"all too good, or all too bad: {codes}"
     print(group, codes)
 
 

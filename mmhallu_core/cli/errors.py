@@ -105,7 +105,7 @@ def _sentence(error: Exception, options: dict[str, Any]) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"cannot use {error.filename}: {error.strerror or type(error).__name__}"
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and str(error):  # some libraries raise it with words alone
         return str(error)
     kind = type(error).__name__
     first = _hidden((str(error).strip().splitlines() or [""])[0])[:200]

@@ -82,6 +82,7 @@ def generate(
 
     Raises:
         NotFinite: when the model gives numbers that are none.
+        CannotRun: when the model refuses what its processor made, as when their files are of two models.
     """
     former = model.generation_config
     if keep:
@@ -93,6 +94,13 @@ def generate(
     more["logits_processor"] = LogitsProcessorList([_Finite(), *more.get("logits_processor", ())])
     try:
         return model.generate(**inputs, do_sample=False, use_cache=True, max_new_tokens=max_new_tokens, **more)
+    except ValueError as error:
+        if isinstance(error, CannotRun):
+            raise
+        raise CannotRun(
+            f"the model cannot read what its processor made of the question ({error}); its files do not belong "
+            "together: get them again"
+        ) from error
     finally:
         model.generation_config = former
 
