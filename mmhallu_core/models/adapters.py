@@ -76,7 +76,7 @@ def put_on(model: PreTrainedModel, folder: Path, before: Collection[Path] = ()) 
         raise CannotRun(f"the adapter in {folder} does not fit this model: {error}") from error
     except SafetensorError as error:
         raise CannotRun(f"{file} is damaged ({error}); get or train it again") from error
-    except (ValueError, TypeError, RuntimeError, AttributeError) as error:  # peft, of settings that it cannot use
+    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:  # peft, of odd settings
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CannotRun(f"peft {peft.__version__} cannot use the adapter in {folder}: {reason}") from error
 
