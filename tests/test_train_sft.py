@@ -350,7 +350,8 @@ def test_presets_and_options_that_do_not_fit_are_clear_errors(folders, tmp_path)
         (["--plan"], "a plan needs --data"),
     ):
         result = call(*words)
-        assert result.exit_code == 2 and message in result.output, result.output
+        said = " ".join(result.output.replace("│", " ").split())  # typer breaks lines where the terminal ends
+        assert result.exit_code == 2 and message in said, result.output
     vlm = Vlm.load(folders("llava"), "cpu")
     with pytest.raises(CannotRun, match="is for Qwen2-VL-7B; .* is of llava"):
         spec_of(Sft(preset="qwen2_vl"), vlm, 10)
