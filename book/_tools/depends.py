@@ -73,13 +73,24 @@ def imports(tree: ast.AST, package: str) -> set[str]:
     return {name for name in names if name.split(".")[0] == LIBRARY}
 
 
+@cache
+def public(root: Path) -> dict[str, str]:
+    """The names that the library's own `__init__` loads when they are asked for, and the modules that have them."""
+    tree = parsed((root / LIBRARY / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PUBLIC":
+            return ast.literal_eval(node.value)
+    return {}
+
+
 def modules(name: str, root: Path) -> list[Path]:
     """The files that importing a dotted name executes: each package on the way, then the module.
 
     The last part may be a function; then the file it stands in is the last one.
     """
     files, folder = [], root
-    for part in name.split("."):
+    first, _, rest = name.partition(".")
+    for part in (first, *public(root).get(rest, rest).split(".")):
         if (folder / part / "__init__.py").is_file():
             folder = folder / part
             files.append(folder / "__init__.py")
@@ -98,7 +109,8 @@ def next_modules(file: Path, root: Path) -> set[Path]:
     package = ".".join(file.relative_to(root).parent.parts)
     following = {path for name in imports(tree, package) for path in modules(name, root)}
     used = {getattr(node, key, None) for node in ast.walk(tree) for key in ("id", "attr", "name")}
-    return following | set(file.parent.rglob("*.py")) if BY_NAME & used else following
+    by_name = BY_NAME & used and file != root / LIBRARY / "__init__.py"  # whose names `public` knows
+    return following | set(file.parent.rglob("*.py")) if by_name else following
 
 
 def reached(page: Path, root: Path = ROOT) -> set[Path]:

@@ -78,8 +78,9 @@ class Vlm:
         try:
             model, processor = load_parts(base, device, dtype, device_map, attention)
         except CannotRun as error:
-            said = f"{name} is an adapter, and its base model does not load: {error}" if own else str(error)
-            raise CannotRun(said) from error
+            if not own:
+                raise
+            raise CannotRun(f"{name} is an adapter, and its base model does not load: {error}") from error
         family_of(model)
         vlm = cls(base, model, processor)
         for folder in own:
