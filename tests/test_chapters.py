@@ -259,3 +259,18 @@ def test_photos_computed_now_equal_the_record(photos):
 def rounded(value):
     """A JSON value with numbers cut to nine digits: two machines may differ in the last of sixteen."""
     return json.loads(json.dumps(value), parse_float=lambda digits: round(float(digits), 9))
+
+
+def test_the_first_pair_of_build_micro_edits_changes_one_look_of_one_thing():
+    """The numbers stand in the chapter; a change of colour would change the colour of a part with it."""
+    from mmhallu_core.edit.world import WorldSource
+
+    text = (ROOT / "book" / "chapters" / "build-micro-edits.md").read_text(encoding="utf-8")
+    seed, drafts, number = map(int, re.search(r"SEED, DRAFTS, NUMBER = (\d+), (\d+), (\d+)", text).groups())
+    edit = WorldSource(seed, drafts).edit(number)
+    before, after = ({thing.id: thing for thing in scene} for scene in (edit.before, edit.after))
+    assert edit.before.place == edit.after.place and before.keys() == after.keys()
+    (changed,) = (name for name in before if before[name] != after[name])
+    looks = ("kind", "colour", "pattern", "size", "pose", "part")
+    differ = [look for look in looks if getattr(before[changed], look) != getattr(after[changed], look)]
+    assert differ == ["pattern"]
