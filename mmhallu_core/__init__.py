@@ -20,9 +20,6 @@ Importing this package is cheap: it loads no torch. What most people need can be
 `from mmhallu_core import Vlm`; `PUBLIC` lists it, and a name is loaded when it is first asked for.
 """
 
-from importlib import import_module
-from typing import Any
-
 __version__ = "0.1.0"
 
 # The public surface: a name to the file that has it. Everything else may move between two versions.
@@ -52,8 +49,10 @@ PUBLIC = {
 __all__ = [*PUBLIC]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):
     """Loads a name of the public surface."""
+    from importlib import import_module  # here: importing this package shall cost next to nothing
+
     if name not in PUBLIC:
         raise AttributeError(f"mmhallu_core has no public name {name!r}; there are {', '.join(PUBLIC)}")
     return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)

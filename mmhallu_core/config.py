@@ -16,8 +16,6 @@ the result on; it never asks which profile it got. So the same cells run on a la
 import os
 from dataclasses import dataclass
 
-from mmhallu_core.types import CannotRun
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -58,6 +56,8 @@ def profile(name: str | None = None) -> Profile:
     wanted = name or os.environ.get("MMHALLU_PROFILE") or "tiny"
     if wanted not in PROFILES:
         asked = "give --profile one of" if name else "set MMHALLU_PROFILE to one of"
+        from mmhallu_core.types import CannotRun  # here, not above: everything imports this file
+
         raise CannotRun(f"there is no profile {wanted!r}; {asked}: {', '.join(PROFILES)}")
     return PROFILES[wanted]
 
@@ -72,6 +72,8 @@ def device(name: str | None = None) -> str:
         CannotRun: The device is unknown, or this machine lacks it.
     """
     import torch  # here, not above: this module must stay cheap to import
+
+    from mmhallu_core.types import CannotRun
 
     wanted = name or os.environ.get("MMHALLU_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = wanted.partition(":")
