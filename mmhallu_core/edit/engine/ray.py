@@ -21,7 +21,7 @@ from mmhallu_core.types import CannotRun
 
 
 class Told(Exception):
-    """What went wrong in an actor, as `engine_local.report` has it: plain values travel, exceptions may not."""
+    """What went wrong in an actor, as `local.report` has it: plain values travel, exceptions may not."""
 
 
 class RayWorker:

@@ -17,7 +17,7 @@ killed. Nothing in memory grows with the number of drafts, but for a number for 
 
 A chunk counts when its line is in the journal and its files are there; one whose picture was deleted is made again.
 What a killed process had in work is done again, except calls whose reply was in a journal: those are not repeated. See
-`work.py` for a chunk, `calls.py` for calls, `engine_local.py` and `engine_ray.py` for who does the work.
+`work.py` for a chunk, `calls.py` for calls, `local.py` and `ray.py` for who does the work.
 """
 
 import errno
