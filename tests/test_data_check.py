@@ -110,6 +110,9 @@ DEFECTS = {
         (put(provenance={"editor": None}), "bad_value"),
         (put(provenance={"editor": {"reverse": "x"}}), "bad_value"),
         (put(provenance={"editor": {"reverse": {"difference": 3}}}), "bad_value"),
+        (put(provenance={"editor": {"turned": "x"}}), "bad_value"),
+        (put(provenance={"editor": {"turned": [["Is there a cup?", "Yes."]]}}), "bad_value"),
+        (put(provenance={"editor": {"turned": [["Is there a cup?", "Yes.", " "]]}}), "bad_value"),
         (put(provenance={"source": "my camera"}), "bad_value"),
         (put(edited_image="pictures/wide.png"), "unequal_pair"),
         (lambda values: {**values, "edited_imgae": values.pop("edited_image")}, "unknown_key"),
@@ -261,6 +264,7 @@ LIKELY = st.sampled_from([
     "pictures/0.png", "pictures/4.png", "pictures/wide.png", "pictures/cut.png", "pictures/9.png", "A", "", None, [],
     {"mask": "pictures/wide.png"}, {"mask": "pictures/cut.png"}, {"mask": 3}, {"reverse": {"difference": "Back."}},
     {"reverse": {}}, {"editor": {"reverse": {"difference": "Back."}}}, {"editor": []}, ["one", "two"], {},
+    {"editor": {"turned": [["Is there a cup?", "Yes.", "No."]]}}, {"editor": {"turned": [3]}},
     [{"role": "user", "content": "?"}, {"role": "assistant", "content": "A."}], "<image>What?", "<image><image>What?",
     ["pictures/1.png"],
 ])  # fmt: skip

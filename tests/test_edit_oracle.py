@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import pickle
 import random
 from collections import Counter
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmhallu_core.clients.client import Request
-from mmhallu_core.edit import truth
+from mmhallu_core.edit import pipeline, truth
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.engine import jobs
 from mmhallu_core.edit.engine.replies import Malformed, asked_in
@@ -25,7 +26,9 @@ from mmhallu_core.edit.stages import align, choose, judges, teach
 from mmhallu_core.edit.stages.annotate import AGAIN
 from mmhallu_core.edit.stages.instructions import INSTRUCTIONS, meaning_of, read_instruction, read_statement
 from mmhallu_core.edit.world import WorldSource, find_edit, world_editor
-from mmhallu_core.types import CATEGORIES, CannotRun
+from mmhallu_core.methods.med.examples import facts_of_edit, facts_of_sample, shown_of
+from mmhallu_core.train.pretrain.speak import WHICH
+from mmhallu_core.types import CATEGORIES, CannotRun, EditSample
 from mmhallu_core.world.edits import sample_edit
 from mmhallu_core.world.language import describe, difference, match, read
 from mmhallu_core.world.language.statement import FORMS
@@ -112,6 +115,24 @@ def test_the_way_back_is_the_difference_of_swapped_pictures(finished):
             swapped = truth.edit_between(edit.after, edit.before)
             assert back == {"category": swapped.category, "difference": difference(swapped).text}
     assert told > N / 2
+
+
+def test_training_gets_the_questions_that_the_edit_turns_round(finished):
+    """What the pipeline writes of an edit teaches the same questions as the edit itself."""
+    routed = Counter()
+    for i, draft in enumerate(finished):
+        sample = EditSample.from_dict(json.loads(json.dumps(pipeline.finish(draft).to_dict())))
+        facts = facts_of_sample(sample)
+        assert facts.turned == facts_of_edit(SOURCE.edit(i)).turned
+        for which, turns in shown_of(facts, random.Random(i), same=0.0):
+            for turn in turns:
+                answers = {f"{question} {WHICH[0]}": (one, two) for question, one, two in facts.turned}.get(
+                    turn.question
+                )
+                if answers:
+                    assert turn.answer == answers[which[0]]
+                    routed[draft.category] += 1
+    assert set(routed) == set(CATEGORIES) - {"Differentiation", "Comparison", "Universality"}  # one among several
 
 
 def test_the_questions_vary_and_depend_on_the_id_alone(finished):

@@ -107,9 +107,7 @@ def test_without_packing_each_question_is_an_example(tmp_path):
 
     assert questions(packed) == questions(single)
     assert all(len(one.conversations) == 1 for one in map(single, range(len(single))))
-    assert [chat.turns[0][1] for chat in single.chats()] == [
-        single(i).turns[0].answer for i in range(len(single))
-    ]
+    assert [chat.turns[0][1] for chat in single.chats()] == [single(i).turns[0].answer for i in range(len(single))]
 
 
 def test_without_words_for_the_way_back_pictures_stay_in_order(tmp_path):

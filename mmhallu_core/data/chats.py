@@ -70,9 +70,7 @@ def chat_of(values: dict[str, Any], name: str) -> Chat:
     if not any(marks):
         turns[0] = (IMAGE * len(images) + turns[0][0], turns[0][1])
         marks[0] = len(images)
-    require(
-        sum(marks) == len(images), f"{len(images)} pictures, but {sum(marks)} times the image placeholder {IMAGE}"
-    )
+    require(sum(marks) == len(images), f"{len(images)} pictures, but {sum(marks)} times the image placeholder {IMAGE}")
     require(sum(marks) == marks[0], "a picture stands after the first answer; only those before it can be trained on")
     return Chat(name, tuple(images), tuple((q.strip(), a.strip()) for q, a in turns))
 

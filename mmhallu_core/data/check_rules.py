@@ -149,7 +149,7 @@ def _edit(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
 
 
 def _provenance(said: Any, pictures: Pictures) -> Iterator[Fault]:
-    """Faults of what training and the benchmark read of `provenance`: the mask, and the difference the way back."""
+    """Faults of what training and the benchmark read of `provenance`: mask, way back, and questions turned round."""
     if not isinstance(said, dict):
         return  # a fault of its own
     if "mask" in said:
@@ -161,6 +161,12 @@ def _provenance(said: Any, pictures: Pictures) -> Iterator[Fault]:
     editor = said.get("editor")
     backs = {"provenance.editor.reverse": editor.get("reverse")} if isinstance(editor, dict) else {}
     backs["provenance.reverse"] = said.get("reverse")
+    turned = editor.get("turned", []) if isinstance(editor, dict) else []
+    if not isinstance(turned, list) or not all(
+        isinstance(one, list) and len(one) == 3 and all(isinstance(text, str) and text.strip() for text in one)
+        for one in turned
+    ):
+        yield "bad_value", "`provenance.editor.turned` must be a list of [question, answer before, answer after]"
     for name, back in backs.items():
         if isinstance(back, dict) and not (isinstance(back.get("difference"), str) and back["difference"].strip()):
             yield "bad_value", f"`{name}.difference` must be a text with something in it"

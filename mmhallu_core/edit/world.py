@@ -24,6 +24,7 @@ from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, edit_mask, row_for, sample_edit
 from mmhallu_core.world.edits_make import MAKERS
 from mmhallu_core.world.language.caption import describe
+from mmhallu_core.world.language.turned import turned_round
 from mmhallu_core.world.layout import layout_ok
 from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
@@ -118,7 +119,7 @@ def _edited(draft: Draft, size: int, style: str) -> Draft | Rejected:
     return noted(
         draft,
         "editor",
-        {"kind": "world", "form": asked.form, **_way_back(edit)},
+        {"kind": "world", "form": asked.form, "turned": _turned(edit), **_way_back(edit)},
         edited_image=picture_with_truth(render(edit.after, size, style).image, edit.after),
         mask=png(Image.fromarray(edit_mask(edit, size, style).astype(np.uint8) * 255)),
     )
@@ -149,6 +150,11 @@ def _way_back(edit: Edit) -> dict[str, Any]:
     edit of the eleven, as when two dogs of different colours became alike."""
     back = edit_between(edit.after, edit.before)
     return {} if back is None else {"reverse": {"category": back.category, "difference": meaning_of(back).statement()}}
+
+
+def _turned(edit: Edit) -> list[list[str]]:
+    """The questions that the edit turns round, each with its answer before and after; training asks them."""
+    return [[before.text, before.answer, after.answer] for before, after in turned_round(edit)]
 
 
 def without_truth(draft: Draft) -> Draft:
