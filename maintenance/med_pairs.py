@@ -22,7 +22,7 @@ from mmhallu_core.train.records import Turn
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, difference, no_difference
-from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene

@@ -6,9 +6,8 @@ facts do not say it.
 
 import re
 
-from mmhallu_core.world.language.lexicon import KIND_OF, NUMBER_OF, PLACE_PHRASES
 from mmhallu_core.world.scene import Scene, facts
-from mmhallu_core.world.vocabulary import COLOURS, PATTERNS, SIZES
+from mmhallu_core.world.vocabulary import COLOURS, KIND_OF, NUMBER_OF, PATTERNS, PLACE_PHRASES, SIZES
 
 A = r"(?:an? )?"
 PLACES = {words: place for place, phrases in PLACE_PHRASES.items() for words in phrases}

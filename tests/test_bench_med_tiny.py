@@ -29,9 +29,8 @@ from mmhallu_core.store import results_folder
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.edits import classify
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS
-from mmhallu_core.world.language.lexicon import KIND_OF, NUMBER_OF, PLACE_PHRASES
 from mmhallu_core.world.scene import facts
-from mmhallu_core.world.vocabulary import SIZES
+from mmhallu_core.world.vocabulary import KIND_OF, NUMBER_OF, PLACE_PHRASES, SIZES
 
 pytestmark = pytest.mark.long
 BOTH = (SEED, pytest.param(SECOND_SEED, marks=pytest.mark.slow))

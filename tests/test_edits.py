@@ -14,10 +14,9 @@ import pytest
 from mmhallu_core.world.edits import CATEGORIES, TABLE, classify, edit_mask, propose, row_for, sample_edit, slug
 from mmhallu_core.world.edits_make import MAKERS
 from mmhallu_core.world.language import difference
-from mmhallu_core.world.layout import layout_ok
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
-from mmhallu_core.world.scene import Scene, Thing, facts, is_left_of, thing_facts
+from mmhallu_core.world.scene import Scene, Thing, facts, is_left_of, layout_ok, thing_facts
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PLACES, SIZES
 
 MANY = 500

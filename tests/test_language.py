@@ -21,11 +21,10 @@ from mmhallu_core.world.language import (
     read,
 )
 from mmhallu_core.world.language.caption import DETAILS, side_fact
-from mmhallu_core.world.language.lexicon import KIND_OF, NUMBER_OF, PLACE_PHRASES
 from mmhallu_core.world.language.mixture import WEIGHTS
 from mmhallu_core.world.prior import annotate, sample_scene
 from mmhallu_core.world.scene import Fact, Scene, Thing, facts
-from mmhallu_core.world.vocabulary import KINDS
+from mmhallu_core.world.vocabulary import KIND_OF, KINDS, NUMBER_OF, PLACE_PHRASES
 
 SCENES = [sample_scene(f"language-{i}") for i in range(1000)]
 WORDS = [*KIND_OF, *NUMBER_OF, *"a an the is are red striped in on left without tail holding and , : . ; was".split()]

@@ -21,11 +21,10 @@ from mmhallu_core.viz.widgets import HABITS, caption_marker, prior_dial, scene_b
 from mmhallu_core.viz.widgets_scene import fields, titled, unusual_scenes
 from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language import describe
-from mmhallu_core.world.language.match import known_facts
-from mmhallu_core.world.layout import layout_ok
+from mmhallu_core.world.language.read import known_facts
 from mmhallu_core.world.prior import TYPICAL, annotate, sample_scene
 from mmhallu_core.world.render import render
-from mmhallu_core.world.scene import Scene, Thing, facts
+from mmhallu_core.world.scene import Scene, Thing, facts, layout_ok
 from mmhallu_core.world.vocabulary import PLACES
 
 pytestmark = pytest.mark.long

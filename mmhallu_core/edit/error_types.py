@@ -16,10 +16,9 @@ from enum import StrEnum
 
 from mmhallu_core.edit.stages.instructions import Meaning
 from mmhallu_core.types import CATEGORIES
-from mmhallu_core.world.language.lexicon import with_article
 from mmhallu_core.world.prior import HABIT_COLOUR, imagined_kind
 from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS
+from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, with_article
 
 
 class ErrorType(StrEnum):

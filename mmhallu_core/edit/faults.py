@@ -10,8 +10,7 @@ from mmhallu_core.edit.draft import Draft
 from mmhallu_core.edit.stages.instructions import meaning_of, read_statement
 from mmhallu_core.edit.truth import edit_between, scene_in
 from mmhallu_core.types import CannotRun
-from mmhallu_core.world.language.match import known_facts, match
-from mmhallu_core.world.language.read import read
+from mmhallu_core.world.language.read import known_facts, match, read
 from mmhallu_core.world.scene import Scene
 
 

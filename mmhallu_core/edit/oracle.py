@@ -36,8 +36,8 @@ from mmhallu_core.edit.truth import edit_between, planned_in, scene_in
 from mmhallu_core.edit.world_words import caption_about, caption_like
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.edits import propose
-from mmhallu_core.world.language.lexicon import KIND_OF
 from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.vocabulary import KIND_OF
 
 # What the lenient judge does not look at: the words for how it was before, and numbers that go without saying.
 DETAILS = {"look": ("old",), "one": ("old",), "pose": ("old",), "place": ("old",), "count": ("old",), "move": ("old",),

@@ -24,11 +24,10 @@ from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, edit_mask, row_for, sample_edit
 from mmhallu_core.world.edits_make import MAKERS
 from mmhallu_core.world.language.caption import describe
-from mmhallu_core.world.language.turned import turned_round
-from mmhallu_core.world.layout import layout_ok
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
-from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.scene import Scene, layout_ok
 
 CANDIDATES = 400  # edited scenes that the editor looks at before it gives up
 

@@ -10,9 +10,8 @@ import re
 
 from mmhallu_core.edit.stages.instructions import Meaning
 from mmhallu_core.world.language.caption import describe
-from mmhallu_core.world.language.lexicon import ADJECTIVES, part_phrase
 from mmhallu_core.world.scene import Scene, Thing, is_left_of
-from mmhallu_core.world.vocabulary import KINDS
+from mmhallu_core.world.vocabulary import ADJECTIVES, KINDS, part_phrase
 
 _BESIDE = re.compile(r"The (\w+) is to the (?:left|right) of the (\w+)\.")
 _LOOKS = re.compile(r"The (\w+) is (\w+)\.")

@@ -13,7 +13,7 @@ from mmhallu_core.train.pretrain.speak import SAME, SHORT, two_image_turns
 from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
 from mmhallu_core.world.edits import CATEGORIES, Edit, sample_edit
 from mmhallu_core.world.language import describe
-from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.render import render
 
 VIEWS = 3  # examples made of one edit: before, after, both

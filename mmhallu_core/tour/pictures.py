@@ -10,10 +10,9 @@ from mmhallu_core.evaluate.chair import chair_mentions
 from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.viz.marked import marked
 from mmhallu_core.viz.twins import Twin
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES, with_article
 from mmhallu_core.world.prior import TYPICAL, sample_scene
 from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import PLACES
+from mmhallu_core.world.vocabulary import PLACE_PHRASES, PLACES, with_article
 
 FIRST = "beach"
 LEAST = 3  # things in a scene; a beach with a single ball on it shows little

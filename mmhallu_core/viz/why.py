@@ -14,7 +14,10 @@ from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.viz.marked import WRONG
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.world.language import Reading, match, read
-from mmhallu_core.world.language.lexicon import (
+from mmhallu_core.world.language.read import known_facts
+from mmhallu_core.world.prior import TYPICAL
+from mmhallu_core.world.scene import Fact, Scene, Thing, side
+from mmhallu_core.world.vocabulary import (
     PEOPLE,
     PLACE_PHRASES,
     SIDE_PHRASES,
@@ -22,9 +25,6 @@ from mmhallu_core.world.language.lexicon import (
     number_word,
     part_phrase,
 )
-from mmhallu_core.world.language.match import known_facts
-from mmhallu_core.world.prior import TYPICAL
-from mmhallu_core.world.scene import Fact, Scene, Thing, side
 
 PLACES = {
     "street": "streets", "beach": "beaches", "field": "fields", "room": "rooms", "snow": "snowy places",

@@ -24,10 +24,10 @@ from mmhallu_core.viz.twins import Twin
 from mmhallu_core.viz.why import explained, judged, names_absent
 from mmhallu_core.viz.widgets_scene import Field, fields, titled, unusual_scenes
 from mmhallu_core.world.language import WorldQuestion, describe, read
-from mmhallu_core.world.language.lexicon import with_article
 from mmhallu_core.world.prior import TYPICAL, annotate
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.vocabulary import with_article
 
 SEEN_AT = 96  # pixels: what tiny-llava sees
 LOOKED_AT = 24  # scenes among which the dial's is found

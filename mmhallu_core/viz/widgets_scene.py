@@ -10,14 +10,23 @@ from dataclasses import dataclass
 
 from mmhallu_core.world.edits_make import MOST_THINGS, new_id, with_changed
 from mmhallu_core.world.language import WorldQuestion
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES, number_word, part_phrase, with_article
 from mmhallu_core.world.language.questions import action, colour, counting, existence, pattern, size
 from mmhallu_core.world.language.questions import part as ask_part
 from mmhallu_core.world.language.questions import place as ask_place
-from mmhallu_core.world.layout import carried_at, flies, layout_ok, place_for
 from mmhallu_core.world.prior import TYPICAL, random_look, sample_scene
-from mmhallu_core.world.scene import Scene, Thing
-from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PEOPLE, PLACES, SIZES
+from mmhallu_core.world.scene import Scene, Thing, carried_at, flies, layout_ok, place_for
+from mmhallu_core.world.vocabulary import (
+    COLOURS,
+    KINDS,
+    PATTERNS,
+    PEOPLE,
+    PLACE_PHRASES,
+    PLACES,
+    SIZES,
+    number_word,
+    part_phrase,
+    with_article,
+)
 
 LOOKS = {"colour": (COLOURS, colour), "size": (tuple(SIZES), size), "pattern": (PATTERNS, pattern)}
 

@@ -5,25 +5,7 @@ A dog has a snout and hanging ears, a cat a round face and pointed ears, a horse
 
 from typing import NamedTuple
 
-from mmhallu_core.world.shapes import (
-    ACCENT,
-    BEAK,
-    DARK,
-    INK,
-    LIGHT,
-    MAIN,
-    METAL,
-    WHITE,
-    Layer,
-    Points,
-    bend,
-    ellipse,
-    inked,
-    limb,
-    plain,
-    polygon,
-    smooth,
-)
+from mmhallu_core.world.shapes import Layer, Points, bend, ellipse, inked, limb, path, plain, polygon, smooth
 
 
 class Legs(NamedTuple):
@@ -39,7 +21,7 @@ def _legs(pose: str, back: float, front: float, top: float, wide: float, reach: 
     if pose == "lying":
         folded = [limb((front - 0.05, wide / 2), (front + reach, wide / 2), wide)]
         folded += [limb((back - 0.02, wide / 2 + 0.03), (back + reach * 0.9, wide / 2), wide * 1.3, wide)]
-        return Legs([], [], [inked(MAIN, *folded)])
+        return Legs([], [], [inked("main", *folded)])
     far, near = [], []
     for hip, direction in ((back, -1), (front, 1)):
         if pose == "running":
@@ -53,7 +35,7 @@ def _legs(pose: str, back: float, front: float, top: float, wide: float, reach: 
         else:
             far += [limb((hip + 0.07, top), (hip + 0.09, wide / 2), wide)]
             near += [limb((hip - 0.03, top), (hip - 0.03, wide / 2), wide * 1.1, wide)]
-    return Legs([inked(DARK, *far)], near, [])
+    return Legs([inked("dark", *far)], near, [])
 
 
 def dog(pose: str, part: bool) -> list[Layer]:
@@ -62,13 +44,13 @@ def dog(pose: str, part: bool) -> list[Layer]:
     body = 0.47 + low
     legs = _legs(pose, -0.30, 0.20, body - 0.06, 0.12, 0.30)
     head = (0.36, 0.76 + low * 0.85)
-    tail = [inked(MAIN, *bend((-0.34, body + 0.08), (-0.50, body + 0.22), (-0.54, body + 0.46), wide=0.13, tip=0.08))]
+    tail = [inked("main", *bend((-0.34, body + 0.08), (-0.50, body + 0.22), (-0.54, body + 0.46), wide=0.13, tip=0.08))]
     u, v = head
     return [
         *(tail if part else []),
         *legs.far,
         inked(
-            MAIN,
+            "main",
             *legs.near,
             limb((-0.27, body), (0.20, body + 0.02), 0.34, 0.36),
             *bend((0.20, body + 0.08), head, wide=0.26, tip=0.2),
@@ -76,19 +58,13 @@ def dog(pose: str, part: bool) -> list[Layer]:
             limb((u + 0.05, v - 0.05), (u + 0.19, v - 0.07), 0.19, 0.13),
         ),
         *legs.folded,
-        inked(LIGHT, limb((u + 0.12, v - 0.085), (u + 0.19, v - 0.085), 0.11, 0.09)),
-        inked(INK, ellipse(u + 0.235, v - 0.035, 0.045, 0.04)),
+        inked("light", limb((u + 0.12, v - 0.085), (u + 0.19, v - 0.085), 0.11, 0.09)),
+        inked("ink", ellipse(u + 0.235, v - 0.035, 0.045, 0.04)),
         inked(
-            DARK,
-            smooth(
-                (u - 0.10, v + 0.13),
-                (u + 0.0, v + 0.12),
-                (u - 0.01, v - 0.10),
-                (u - 0.10, v - 0.20),
-                (u - 0.18, v - 0.08),
-            ),
+            "dark",
+            smooth(*path("-0.1,0.13 0,0.12 -0.01,-0.1 -0.1,-0.2 -0.18,-0.08", u, v)),
         ),
-        plain(INK, ellipse(u + 0.075, v + 0.05, 0.03, 0.04)),
+        plain("ink", ellipse(u + 0.075, v + 0.05, 0.03, 0.04)),
     ]
 
 
@@ -98,13 +74,7 @@ def cat(pose: str, part: bool) -> list[Layer]:
     body = 0.40 + low
     legs = _legs(pose, -0.25, 0.14, body - 0.05, 0.10, 0.27)
     u, v = 0.28, 0.66 + low * 0.9
-    curl = (
-        (-0.30, body + 0.02),
-        (-0.46, body + 0.14),
-        (-0.47, body + 0.36),
-        (-0.36, body + 0.50),
-        (-0.27, body + 0.44),
-    )
+    curl = path("-0.3,0.02 -0.46,0.14 -0.47,0.36 -0.36,0.5 -0.27,0.44", 0.0, body)
     ears = [polygon((u + s * 0.19, v + 0.07), (u + s * 0.185, v + 0.33), (u + s * 0.01, v + 0.17)) for s in (-1, 1)]
     inner = [polygon((u + s * 0.165, v + 0.12), (u + s * 0.165, v + 0.26), (u + s * 0.07, v + 0.17)) for s in (-1, 1)]
     whiskers = [
@@ -116,20 +86,20 @@ def cat(pose: str, part: bool) -> list[Layer]:
         )
     ]
     return [
-        *([inked(MAIN, *bend(*curl, wide=0.11, tip=0.09))] if part else []),
+        *([inked("main", *bend(*curl, wide=0.11, tip=0.09))] if part else []),
         *legs.far,
         inked(
-            MAIN,
+            "main",
             *legs.near,
             limb((-0.22, body), (0.14, body + 0.01), 0.29, 0.27),
             limb((0.14, body), (u, v - 0.05), 0.22),
         ),
         *legs.folded,
-        inked(MAIN, ellipse(u, v, 0.205, 0.185), *ears),
-        plain(ACCENT, *inner),
-        plain(WHITE, ellipse(u - 0.045, v - 0.07, 0.06, 0.05), ellipse(u + 0.045, v - 0.07, 0.06, 0.05)),
-        plain(INK, *whiskers, ellipse(u - 0.085, v + 0.03, 0.03, 0.045), ellipse(u + 0.085, v + 0.03, 0.03, 0.045)),
-        plain(BEAK, polygon((u - 0.035, v - 0.03), (u + 0.035, v - 0.03), (u, v - 0.075))),
+        inked("main", ellipse(u, v, 0.205, 0.185), *ears),
+        plain("accent", *inner),
+        plain("white", ellipse(u - 0.045, v - 0.07, 0.06, 0.05), ellipse(u + 0.045, v - 0.07, 0.06, 0.05)),
+        plain("ink", *whiskers, ellipse(u - 0.085, v + 0.03, 0.03, 0.045), ellipse(u + 0.085, v + 0.03, 0.03, 0.045)),
+        plain("beak", polygon((u - 0.035, v - 0.03), (u + 0.035, v - 0.03), (u, v - 0.075))),
     ]
 
 
@@ -146,37 +116,23 @@ def horse(pose: str, part: bool) -> list[Layer]:
     )
     saddle = [
         inked(
-            ACCENT,
-            smooth(
-                (-0.21, body + 0.17),
-                (0.07, body + 0.17),
-                (0.07, body - 0.09),
-                (-0.07, body - 0.13),
-                (-0.21, body - 0.09),
-                steps=4,
-            ),
+            "accent",
+            smooth(*path("-0.21,0.17 0.07,0.17 0.07,-0.09 -0.07,-0.13 -0.21,-0.09", 0.0, body), steps=4),
         ),
         inked(
-            DARK,
-            smooth(
-                (-0.21, body + 0.23),
-                (-0.14, body + 0.15),
-                (0.0, body + 0.15),
-                (0.08, body + 0.26),
-                (0.0, body + 0.21),
-                (-0.12, body + 0.20),
-            ),
+            "dark",
+            smooth(*path("-0.21,0.23 -0.14,0.15 0,0.15 0.08,0.26 0,0.21 -0.12,0.2", 0.0, body)),
         ),
-        inked(METAL, limb((-0.06, body + 0.05), (-0.06, body - 0.13), 0.03), ellipse(-0.06, body - 0.16, 0.045)),
+        inked("metal", limb((-0.06, body + 0.05), (-0.06, body - 0.13), 0.03), ellipse(-0.06, body - 0.16, 0.045)),
     ]
     return [
         inked(
-            DARK,
+            "dark",
             *bend((-0.37, body + 0.10), (-0.50, body + 0.02), (-0.52, max(0.05, body - 0.22)), wide=0.11, tip=0.06),
         ),
         *legs.far,
         inked(
-            MAIN,
+            "main",
             *legs.near,
             limb((-0.26, body), (0.16, body), 0.28, 0.29),
             *neck,
@@ -184,10 +140,10 @@ def horse(pose: str, part: bool) -> list[Layer]:
             polygon((u - 0.07, v + 0.05), (u - 0.05, v + 0.17), (u + 0.02, v + 0.06)),
         ),
         *legs.folded,
-        inked(DARK, mane),
+        inked("dark", mane),
         *(saddle if part else []),
-        plain(LIGHT, ellipse(u + 0.14, v - 0.14, 0.05, 0.045)),
-        plain(INK, ellipse(u + 0.02, v + 0.0, 0.02, 0.028), ellipse(u + 0.165, v - 0.125, 0.012)),
+        plain("light", ellipse(u + 0.14, v - 0.14, 0.05, 0.045)),
+        plain("ink", ellipse(u + 0.02, v + 0.0, 0.02, 0.028), ellipse(u + 0.165, v - 0.125, 0.012)),
     ]
 
 
@@ -196,36 +152,36 @@ def bird(pose: str, part: bool) -> list[Layer]:
     u, v = (0.24, 0.66) if pose == "standing" else (0.32, 0.56)
     crest = [
         inked(
-            ACCENT,
+            "accent",
             limb((u - 0.02, v + 0.12), (u - 0.16, v + 0.36), 0.11, 0.06),
             limb((u, v + 0.12), (u + 0.0, v + 0.40), 0.11, 0.06),
             limb((u + 0.03, v + 0.12), (u + 0.15, v + 0.34), 0.11, 0.06),
         ),
     ]
     face = [
-        inked(BEAK, polygon((u + 0.12, v + 0.07), (u + 0.36, v - 0.02), (u + 0.12, v - 0.09))),
-        plain(WHITE, ellipse(u + 0.05, v + 0.04, 0.055)),
-        plain(INK, ellipse(u + 0.065, v + 0.04, 0.032)),
+        inked("beak", polygon((u + 0.12, v + 0.07), (u + 0.36, v - 0.02), (u + 0.12, v - 0.09))),
+        plain("white", ellipse(u + 0.05, v + 0.04, 0.055)),
+        plain("ink", ellipse(u + 0.065, v + 0.04, 0.032)),
     ]
     if pose == "standing":
         return [
             plain(
-                BEAK,
+                "beak",
                 *bend((-0.02, 0.25), (-0.02, 0.03), (0.08, 0.02), wide=0.045),
                 *bend((0.10, 0.25), (0.10, 0.03), (0.20, 0.02), wide=0.045),
             ),
-            inked(DARK, polygon((-0.25, 0.50), (-0.60, 0.42), (-0.54, 0.26), (-0.18, 0.28))),
+            inked("dark", polygon((-0.25, 0.50), (-0.60, 0.42), (-0.54, 0.26), (-0.18, 0.28))),
             *(crest if part else []),
-            inked(MAIN, ellipse(0.0, 0.42, 0.33, 0.23, 18.0), ellipse(u, v, 0.18)),
-            plain(LIGHT, ellipse(0.14, 0.36, 0.14, 0.11, 30.0)),
-            inked(DARK, smooth((0.08, 0.52), (0.02, 0.34), (-0.20, 0.28), (-0.36, 0.34), (-0.18, 0.54))),
+            inked("main", ellipse(0.0, 0.42, 0.33, 0.23, 18.0), ellipse(u, v, 0.18)),
+            plain("light", ellipse(0.14, 0.36, 0.14, 0.11, 30.0)),
+            inked("dark", smooth((0.08, 0.52), (0.02, 0.34), (-0.20, 0.28), (-0.36, 0.34), (-0.18, 0.54))),
             *face,
         ]
     return [
-        inked(DARK, smooth((0.10, 0.50), (0.14, 0.85), (0.02, 1.0), (-0.14, 0.82), (-0.10, 0.50))),
-        inked(DARK, polygon((-0.22, 0.52), (-0.60, 0.60), (-0.58, 0.36), (-0.22, 0.38))),
+        inked("dark", smooth((0.10, 0.50), (0.14, 0.85), (0.02, 1.0), (-0.14, 0.82), (-0.10, 0.50))),
+        inked("dark", polygon((-0.22, 0.52), (-0.60, 0.60), (-0.58, 0.36), (-0.22, 0.38))),
         *(crest if part else []),
-        inked(MAIN, ellipse(0.0, 0.45, 0.34, 0.17, 8.0), ellipse(u, v, 0.17)),
-        inked(MAIN, smooth((0.06, 0.48), (-0.12, 0.86), (-0.34, 1.02), (-0.40, 0.82), (-0.18, 0.40), (-0.02, 0.38))),
+        inked("main", ellipse(0.0, 0.45, 0.34, 0.17, 8.0), ellipse(u, v, 0.17)),
+        inked("main", smooth((0.06, 0.48), (-0.12, 0.86), (-0.34, 1.02), (-0.40, 0.82), (-0.18, 0.40), (-0.02, 0.38))),
         *face,
     ]

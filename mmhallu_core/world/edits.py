@@ -14,10 +14,9 @@ from jaxtyping import Bool
 from mmhallu_core.world.edits_change import Change
 from mmhallu_core.world.edits_make import MAKERS, MOST_THINGS, new_id
 from mmhallu_core.world.edits_table import TABLE, Row
-from mmhallu_core.world.layout import layout_ok, place_for
 from mmhallu_core.world.prior import PRIOR, random_look, sample_scene
 from mmhallu_core.world.render import background_mask, silhouette
-from mmhallu_core.world.scene import Fact, Scene, facts
+from mmhallu_core.world.scene import Fact, Scene, facts, layout_ok, place_for
 from mmhallu_core.world.vocabulary import PEOPLE
 
 CATEGORIES = tuple(row.category for row in TABLE)

@@ -7,9 +7,8 @@ visible. Things that come get a new id; things that change keep theirs.
 import random
 from collections.abc import Callable, Iterator
 
-from mmhallu_core.world.layout import carried_at, flies, place_for
 from mmhallu_core.world.prior import random_look
-from mmhallu_core.world.scene import Scene, Thing, is_left_of
+from mmhallu_core.world.scene import Scene, Thing, carried_at, flies, is_left_of, place_for
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PEOPLE, PLACES, SIZES
 
 Maker = Callable[[Scene, random.Random], Iterator[Scene]]

@@ -10,11 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmhallu_core.world.shapes import ellipse, smooth
-from mmhallu_core.world.styles import PAPER, style_named
-from mmhallu_core.world.texture import ONE, grain, pencilled, seeded, slope
+from mmhallu_core.world.styles import ONE, PAPER, RGB, grain, pencilled, seeded, slope, style_named
 
 SUB = 4
-RGB = tuple[int, int, int]
 
 # Sky at the top and at the horizon, ground at the horizon and at the bottom.
 TONES: dict[str, tuple[RGB, RGB, RGB, RGB]] = {

@@ -10,8 +10,7 @@ Two dials make a model trained here hallucinate for the reasons that the MED pap
 
 import random
 
-from mmhallu_core.world.layout import carried_at, layout_ok, place_for
-from mmhallu_core.world.scene import Scene, Thing, in_drawing_order
+from mmhallu_core.world.scene import Scene, Thing, carried_at, in_drawing_order, layout_ok, place_for
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PEOPLE, PLACES
 
 PRIOR = 1.0

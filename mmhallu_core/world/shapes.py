@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Roles, in the order of the rows of a palette (see `styles.palette`). NOTHING must be 0.
+# Roles, in the order of the rows of a palette (see `styles.palette`); "nothing" is 0.
 ROLES = (
-    "NOTHING", "INK", "MAIN", "DARK", "LIGHT", "PATTERN", "ACCENT", "SKIN", "HAIR", "WHITE",
-    "METAL", "TYRE", "GLASS", "WOOD", "LEAF", "GLOW", "BEAK", "SHADOW", "HATCH",
+    "nothing", "ink", "main", "dark", "light", "pattern", "accent", "skin", "hair", "white",
+    "metal", "tyre", "glass", "wood", "leaf", "glow", "beak", "shadow", "hatch",
 )  # fmt: skip
-(
-    NOTHING, INK, MAIN, DARK, LIGHT, PATTERN, ACCENT, SKIN, HAIR, WHITE,
-    METAL, TYRE, GLASS, WOOD, LEAF, GLOW, BEAK, SHADOW, HATCH,
-) = range(len(ROLES))  # fmt: skip
+ROLE = {name: number for number, name in enumerate(ROLES)}
 
 Points = np.ndarray  # float [points, 2], a closed outline as (u, v)
 
@@ -31,17 +28,17 @@ class Layer:
     Because ink comes first, outlines of one layer that overlap melt into one form without inner lines.
     """
 
-    role: int
+    role: str
     outlines: tuple[Points, ...]
     ink: bool = True
 
 
-def inked(role: int, *outlines: Points) -> Layer:
+def inked(role: str, *outlines: Points) -> Layer:
     """A layer with a thin dark line around it."""
     return Layer(role, outlines)
 
 
-def plain(role: int, *outlines: Points) -> Layer:
+def plain(role: str, *outlines: Points) -> Layer:
     """A layer without a line around it: eyes, highlights, thin lines."""
     return Layer(role, outlines, ink=False)
 
@@ -69,6 +66,12 @@ def turned(points: Points, degrees: float, about: tuple[float, float] = (0.0, 0.
 def polygon(*corners: tuple[float, float]) -> Points:
     """Straight edges between corners."""
     return np.array(corners, dtype=float)
+
+
+def path(text: str, u: float = 0.0, v: float = 0.0) -> list[tuple[float, float]]:
+    """The corners that a text such as "-0.5,0.5 0,0.9" lists (SVG's `points`), counted from (u, v)."""
+    pairs = (corner.split(",") for corner in text.split())
+    return [(u + float(one), v + float(other)) for one, other in pairs]
 
 
 def box(u0: float, v0: float, u1: float, v1: float, radius: float = 0.0) -> Points:

@@ -13,8 +13,18 @@ from PIL import Image, ImageDraw
 
 from mmhallu_core.world import shapes
 from mmhallu_core.world.draw import drawing
-from mmhallu_core.world.styles import FULL_WEIGHT, SHADOW_WEIGHT, palette, style_named
-from mmhallu_core.world.texture import ONE, grain, seeded, slope, wobbled
+from mmhallu_core.world.shapes import ROLE
+from mmhallu_core.world.styles import (
+    FULL_WEIGHT,
+    ONE,
+    SHADOW_WEIGHT,
+    grain,
+    palette,
+    seeded,
+    slope,
+    style_named,
+    wobbled,
+)
 from mmhallu_core.world.vocabulary import KINDS
 
 SUB = 4  # sub-pixels per pixel along each axis
@@ -78,7 +88,7 @@ class Look:
 
 def _shadow(kind: str, pose: str | None) -> shapes.Layer:
     half = KINDS[kind].aspect * (0.42 if pose else 0.46)
-    return shapes.plain(shapes.SHADOW, shapes.ellipse(0.02, 0.005, half, 0.045 / KINDS[kind].height * 0.38))
+    return shapes.plain("shadow", shapes.ellipse(0.02, 0.005, half, 0.045 / KINDS[kind].height * 0.38))
 
 
 def _stencil(pattern: str, height: int, width: int, origin: tuple[float, float], period: float) -> np.ndarray:
@@ -105,13 +115,13 @@ def _painted(look: Look) -> list[tuple[int, shapes.Points]]:
     painted = []
     for layer in layers:
         outlines, again = layer.outlines, ()
-        if style.wobble and layer.role != shapes.SHADOW:
+        if style.wobble and layer.role != "shadow":
             again = [wobbled(outline, 1.4 * style.wobble, rng) * flip for outline in outlines]  # a second, looser line
             outlines = [wobbled(outline, style.wobble, rng) for outline in outlines]
         outlines = [outline * flip for outline in outlines]
         if layer.ink:
-            painted += [(shapes.INK, shapes.grown(outline, ink)) for outline in (*again, *outlines)]
-        painted += [(layer.role, outline) for outline in outlines]
+            painted += [(ROLE["ink"], shapes.grown(outline, ink)) for outline in (*again, *outlines)]
+        painted += [(ROLE[layer.role], outline) for outline in outlines]
     return painted
 
 
@@ -131,13 +141,13 @@ def rasterized(look: Look) -> Coverage:
         usual = KINDS[look.kind].height * look.picture * SUB
         period = PERIOD * look.picture * SUB * min(1.15, max(0.85, look.height / usual))
         inside = _stencil(look.pattern, *index.shape, anchor, period)
-        index[(index == shapes.MAIN) & inside] = shapes.PATTERN
+        index[(index == ROLE["main"]) & inside] = ROLE["pattern"]
     if style_named(look.style).hatch:
         inside = _stencil("hatched", *index.shape, anchor, HATCH_PERIOD * look.picture * SUB)
-        index[(index == shapes.MAIN) & inside] = shapes.HATCH
-    roles = tuple(int(role) for role in np.flatnonzero(np.bincount(index.ravel(), minlength=len(shapes.ROLES))) if role)
+        index[(index == ROLE["main"]) & inside] = ROLE["hatch"]
+    roles = tuple(int(role) for role in np.flatnonzero(np.bincount(index.ravel(), minlength=len(ROLE))) if role)
     counts = np.stack([_counted(index == role) for role in roles], axis=-1)
-    shadow = np.array(roles) == shapes.SHADOW
+    shadow = np.array(roles) == ROLE["shadow"]
     shares = counts * np.where(shadow, SHADOW_WEIGHT, FULL_WEIGHT).astype(np.uint8)
     solid = counts[..., ~shadow].sum(-1) * 2 >= SUB * SUB
     return Coverage(left, top, shares.sum(-1, dtype=np.uint8), solid, roles, shares)

@@ -1,17 +1,23 @@
-"""Colours, and the three ways of drawing: flat, textured, sketch.
+"""Colours, and the three ways of drawing: flat, textured, sketch; then grain, light, wobble and pencil.
 
-A style never moves anything: it changes how outlines, fills and paper look. Models are trained on "flat";
-the other two ask whether what they learned was about things or about this way of drawing.
+A style never moves anything: it changes how outlines, fills and paper look. Models are trained on "flat"; the other
+two ask whether what they learned was about things or about this way of drawing. All randomness comes from a seed of
+the caller: a thing's from its own id, a background's from its place. So a texture belongs to what carries it, and an
+edit elsewhere never changes it.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from PIL import Image
 
-from mmhallu_core.world import shapes
+from mmhallu_core.world.shapes import ROLES, Points, rotated
 
 RGB = tuple[int, int, int]
+ONE = 256  # light of this strength leaves a colour as it is
+PENCIL = np.array((92, 88, 96))
 
 COLOUR: dict[str, RGB] = {
     "red": (214, 44, 50),
@@ -39,17 +45,17 @@ ACCENT: dict[str, RGB] = {
 }
 SKIN = ((255, 219, 186), (236, 188, 146), (190, 130, 88), (128, 84, 58))
 HAIR = ((104, 66, 40), (58, 42, 38), (48, 36, 36), (34, 28, 32))
-FIXED: dict[int, RGB] = {
-    shapes.INK: (44, 38, 50),
-    shapes.WHITE: (255, 253, 246),
-    shapes.METAL: (160, 164, 174),
-    shapes.TYRE: (62, 60, 70),
-    shapes.GLASS: (188, 226, 242),
-    shapes.WOOD: (146, 98, 60),
-    shapes.LEAF: (84, 170, 84),
-    shapes.GLOW: (255, 230, 120),
-    shapes.BEAK: (240, 158, 56),
-    shapes.SHADOW: (30, 26, 46),
+FIXED: dict[str, RGB] = {
+    "ink": (44, 38, 50),
+    "white": (255, 253, 246),
+    "metal": (160, 164, 174),
+    "tyre": (62, 60, 70),
+    "glass": (188, 226, 242),
+    "wood": (146, 98, 60),
+    "leaf": (84, 170, 84),
+    "glow": (255, 230, 120),
+    "beak": (240, 158, 56),
+    "shadow": (30, 26, 46),
 }
 VARIANTS = len(SKIN)
 SHADOW_WEIGHT = 1  # a shadow covers a quarter: 1 where everything else weighs FULL_WEIGHT
@@ -115,15 +121,56 @@ def palette(colour: str, variant: int, style: str) -> np.ndarray:
     """
     main = COLOUR[colour]
     table = dict(FIXED)
-    table[shapes.MAIN] = main
-    table[shapes.DARK] = DARKER.get(colour) or mixed(main, (30, 20, 50), 0.30)
-    table[shapes.LIGHT] = {"black": (104, 104, 116)}.get(colour) or mixed(main, (255, 255, 250), 0.50)
-    table[shapes.PATTERN] = ON_TOP.get(colour) or mixed(main, (255, 255, 250), 0.82)
-    table[shapes.HATCH] = {"black": (78, 78, 88)}.get(colour) or mixed(main, (30, 20, 50), 0.16)
-    table[shapes.ACCENT] = ACCENT[colour]
-    table[shapes.SKIN], table[shapes.HAIR] = SKIN[variant], HAIR[variant]
+    table["main"] = main
+    table["dark"] = DARKER.get(colour) or mixed(main, (30, 20, 50), 0.30)
+    table["light"] = {"black": (104, 104, 116)}.get(colour) or mixed(main, (255, 255, 250), 0.50)
+    table["pattern"] = ON_TOP.get(colour) or mixed(main, (255, 255, 250), 0.82)
+    table["hatch"] = {"black": (78, 78, 88)}.get(colour) or mixed(main, (30, 20, 50), 0.16)
+    table["accent"] = ACCENT[colour]
+    table["skin"], table["hair"] = SKIN[variant], HAIR[variant]
     paper = style_named(style).paper
-    table[shapes.NOTHING] = (0, 0, 0)
-    through = {role: 0.0 if role in (shapes.INK, shapes.SHADOW, shapes.NOTHING) else paper for role in table}
-    rows = [mixed(table[role], PAPER, through[role]) for role in range(len(shapes.ROLES))]
+    table["nothing"] = (0, 0, 0)
+    through = {role: 0.0 if role in ("ink", "shadow", "nothing") else paper for role in table}
+    rows = [mixed(table[role], PAPER, through[role]) for role in ROLES]
     return np.array(rows, dtype=np.int32)
+
+
+def seeded(*names: object) -> np.random.Generator:
+    """A generator for these names, the same on every machine."""
+    return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
+
+
+def grain(height: int, width: int, strength: float, cell: float, rng: np.random.Generator) -> np.ndarray:
+    """Uneven light: fine noise plus soft blotches about `cell` pixels wide; int32 [height, width] around ONE."""
+    fine = rng.uniform(-1, 1, (height, width))
+    rough = rng.uniform(-1, 1, (max(2, round(height / cell) + 1), max(2, round(width / cell) + 1))).astype(np.float32)
+    soft = np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
+    return np.rint(ONE * (1 + strength * (0.35 * fine + 0.65 * soft))).astype(np.int32)
+
+
+def slope(height: int, width: int, strength: float) -> np.ndarray:
+    """Light from the upper left: int32 [height, width], brighter than ONE there and darker at the lower right."""
+    down, across = np.ogrid[0:height, 0:width]
+    share = (0.65 * down / max(1, height - 1)) + 0.35 * across / max(1, width - 1)
+    return np.rint(ONE * (1 + strength * (0.4 - share))).astype(np.int32)
+
+
+def wobbled(outline: Points, amount: float, rng: np.random.Generator) -> Points:
+    """An outline as a hand draws it: long edges are divided, then every point strays by at most `amount`."""
+    ahead = rotated(outline, 1) - outline
+    parts = np.maximum(1, np.ceil(np.hypot(ahead[:, 0], ahead[:, 1]) / 0.06)).astype(int)
+    start = np.repeat(np.arange(len(outline)), parts)
+    step = np.concatenate([np.arange(n) / n for n in parts])
+    dense = outline[start] + ahead[start] * step[:, None]
+    turn = np.linspace(0, 2 * np.pi, len(dense), endpoint=False)[:, None]
+    phase, share = rng.uniform(0, 2 * np.pi, (3, 1, 2)), (0.45, 0.33, 0.22)
+    stray = sum(share[k] * np.sin((k + 2) * turn + phase[k]) for k in range(3))
+    return dense + amount * stray
+
+
+def pencilled(picture: np.ndarray, line: int) -> np.ndarray:
+    """Draws along the edges of a picture: int [height, width, 3] in and out; `line` is the width in pixels."""
+    edge = np.zeros(picture.shape[:2], dtype=bool)
+    edge[line:] |= np.abs(picture[line:] - picture[:-line]).max(-1) > 9
+    edge[:, line:] |= np.abs(picture[:, line:] - picture[:, :-line]).max(-1) > 9
+    return np.where(edge[..., None], (picture + 2 * PENCIL) // 3, picture)

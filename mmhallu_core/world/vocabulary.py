@@ -1,7 +1,8 @@
-"""What can stand in Diorama: places, kinds, and the words for how they look.
+"""What can stand in Diorama, and the words for it: places, kinds, looks, articles, numbers, parts and actions.
 
 Everything else in the world (drawing, edits, sentences, the prior) reads these tables,
-so adding a kind means one entry here, one drawing in `draw.py` and nothing more.
+so adding a kind means one entry here, one drawing in `draw.py` and nothing more. Writing and reading share the words,
+so whatever can be written can be read back.
 Heights are fractions of the picture's height for a medium thing; aspect is width / height.
 """
 
@@ -65,3 +66,69 @@ KINDS: dict[str, Kind] = {
 
 PEOPLE = tuple(name for name, kind in KINDS.items() if kind.group == "people")
 HOLDABLE = tuple(name for name, kind in KINDS.items() if kind.held)
+
+# ---------------------------------------------------------------- the words
+
+UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+).split()
+NUMBER_OF = {word: n for n, word in enumerate(UNITS)} | {"no": 0, "none": 0}
+
+# place: (as a thing, as a location)
+PLACE_PHRASES = {
+    "street": ("a street", "on a street"),
+    "beach": ("a beach", "on a beach"),
+    "field": ("a field", "in a field"),
+    "room": ("a room", "in a room"),
+    "snow": ("a snowy place", "in the snow"),
+    "night": ("a dark place", "at night"),
+}
+
+SIDE_PHRASES = {"left": "on the left", "middle": "in the middle", "right": "on the right"}
+VERB_ING = {"holds": "holding", "wears": "wearing"}
+
+MASS_PARTS = ("fruit",)  # parts said without an article
+ADJECTIVES = (
+    {colour: "colour" for colour in COLOURS}
+    | {pattern: "pattern" for pattern in PATTERNS}
+    | {size: "size" for size in SIZES}
+)
+KIND_OF = {name: name for name in KINDS} | {kind.plural: name for name, kind in KINDS.items()}
+PARTS = {kind.part for kind in KINDS.values() if kind.part}
+POSES = {pose for kind in KINDS.values() for pose in kind.poses}
+
+
+def article(words: str) -> str:
+    """Says "a" or "an", by the first letter of what follows."""
+    return "an" if words[0] in "aeiou" else "a"
+
+
+def with_article(words: str) -> str:
+    """The words after their indefinite article."""
+    return f"{article(words)} {words}"
+
+
+def number_word(n: int) -> str:
+    """A number in words up to twenty, then in digits."""
+    return UNITS[n] if n < len(UNITS) else str(n)
+
+
+def plural(kind: str, n: int = 2) -> str:
+    """The kind's noun for n of them."""
+    return kind if n == 1 else KINDS[kind].plural
+
+
+def part_phrase(part: str) -> str:
+    """A part after "without" or "has": "a tail", "an antenna", "fruit"."""
+    return part if part in MASS_PARTS else with_article(part)
+
+
+def join(items: list[str]) -> str:
+    """Joins as in "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def sentence(words: str) -> str:
+    """The words with a capital and a full stop."""
+    return words[0].upper() + words[1:] + "."

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.difference import statement_of
 from mmhallu_core.world.language.grammar import number, sentences
-from mmhallu_core.world.language.lexicon import KIND_OF, PLACE_PHRASES, join, number_word, plural, with_article
 from mmhallu_core.world.language.read_difference import NOUNS, PATTERNS, pattern_of
 from mmhallu_core.world.language.statement import FORMS, Slots, fill, write
 from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import KINDS
+from mmhallu_core.world.vocabulary import KIND_OF, KINDS, PLACE_PHRASES, join, number_word, plural, with_article
 
 # The same slots as in FORMS; the words after "Can you".
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {

@@ -12,11 +12,9 @@ from mmhallu_core.evaluate.contrast.quartet import Quartet, contrast_set, said, 
 from mmhallu_core.evaluate.diorama.choices import GROUNDED
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, changed
 from mmhallu_core.world.edits_make import in_the_open, only_ones
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES
-from mmhallu_core.world.layout import BACK, COLUMNS, FRONT, JITTER, flies, layout_ok
 from mmhallu_core.world.prior import random_look, sample_scene
-from mmhallu_core.world.scene import Scene, Thing, is_left_of
-from mmhallu_core.world.vocabulary import KINDS, PLACES
+from mmhallu_core.world.scene import BACK, COLUMNS, FRONT, JITTER, Scene, Thing, flies, is_left_of, layout_ok
+from mmhallu_core.world.vocabulary import KINDS, PLACE_PHRASES, PLACES
 
 Maker = Callable[[str, random.Random], Quartet | None]
 

@@ -13,9 +13,8 @@ from mmhallu_core.evaluate.contrast.quartet import Quartet, contrast_set, said, 
 from mmhallu_core.evaluate.diorama.arranged import empty, put
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS
 from mmhallu_core.world.edits_make import in_the_open
-from mmhallu_core.world.language.lexicon import number_word
 from mmhallu_core.world.scene import Scene, Thing
-from mmhallu_core.world.vocabulary import KINDS
+from mmhallu_core.world.vocabulary import KINDS, number_word
 
 
 def two_groups(name: str, rng: random.Random, members: int, kinds: Sequence[str] = tuple(KINDS)) -> Scene | None:

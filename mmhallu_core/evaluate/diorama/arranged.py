@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from mmhallu_core.evaluate.diorama.making import ScenePool
 from mmhallu_core.evaluate.diorama.yes_no import ON_THE_GROUND
 from mmhallu_core.world.edits_make import MOST_THINGS, new_id
-from mmhallu_core.world.layout import COLUMNS, carried_at, layout_ok, place_for
 from mmhallu_core.world.prior import random_look
-from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.scene import COLUMNS, Scene, carried_at, layout_ok, place_for
 from mmhallu_core.world.vocabulary import KINDS, PLACES
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from mmhallu_core.evaluate.diorama.arranged import holder, standing, with_number
 from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, evenly, free, lettered, the
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, with_value
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES, SIDE_PHRASES, number_word, with_article
 from mmhallu_core.world.language.questions import action as ask_action
 from mmhallu_core.world.language.questions import colour as ask_colour
 from mmhallu_core.world.language.questions import counting as ask_counting
@@ -22,9 +21,8 @@ from mmhallu_core.world.language.questions import pattern as ask_pattern
 from mmhallu_core.world.language.questions import place as ask_place
 from mmhallu_core.world.language.questions import size as ask_size
 from mmhallu_core.world.language.questions import where as ask_where
-from mmhallu_core.world.layout import BACK, COLUMNS, FRONT
-from mmhallu_core.world.scene import Scene, side
-from mmhallu_core.world.vocabulary import KINDS, PLACES
+from mmhallu_core.world.scene import BACK, COLUMNS, FRONT, Scene, side
+from mmhallu_core.world.vocabulary import KINDS, PLACE_PHRASES, PLACES, SIDE_PHRASES, number_word, with_article
 
 MOST = 4  # options
 NUMBERS = range(5)

@@ -12,11 +12,9 @@ from mmhallu_core.evaluate.diorama.making import ScenePool
 from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, changeable, changed
 from mmhallu_core.world.edits_make import only_ones
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES
 from mmhallu_core.world.language.statement import Slots, write
-from mmhallu_core.world.layout import layout_ok
-from mmhallu_core.world.scene import Scene, Thing
-from mmhallu_core.world.vocabulary import KINDS, PLACES
+from mmhallu_core.world.scene import Scene, Thing, layout_ok
+from mmhallu_core.world.vocabulary import KINDS, PLACE_PHRASES, PLACES
 
 FORMS = ("colour", "pattern", "size", "pose", "part", "place", "gone")
 

@@ -15,8 +15,7 @@ from mmhallu_core.world.language.questions import attribute as ask_attribute
 from mmhallu_core.world.language.questions import existence as ask_existence
 from mmhallu_core.world.language.questions import more as ask_more
 from mmhallu_core.world.language.questions import relation as ask_relation
-from mmhallu_core.world.layout import BACK, COLUMNS, FRONT
-from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.scene import BACK, COLUMNS, FRONT, Scene
 from mmhallu_core.world.vocabulary import COLOURS, KINDS
 
 Asked = tuple[Scene, WorldQuestion, WorldQuestion]

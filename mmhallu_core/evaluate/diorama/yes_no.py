@@ -18,8 +18,7 @@ from mmhallu_core.world.language.questions import existence as ask_existence
 from mmhallu_core.world.language.questions import more as ask_more
 from mmhallu_core.world.language.questions import part as ask_part
 from mmhallu_core.world.language.questions import relation as ask_relation
-from mmhallu_core.world.layout import layout_ok
-from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of
+from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of, layout_ok
 from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZES
 
 Asked = tuple[Scene, WorldQuestion]

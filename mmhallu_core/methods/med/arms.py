@@ -32,7 +32,7 @@ from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
 from mmhallu_core.world.language import WorldQuestion, describe, questions
-from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import ETA, PRIOR, annotate
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene

@@ -32,7 +32,7 @@ from mmhallu_core.train.records import TrainingExample, Turn, separate
 from mmhallu_core.types import EditSample
 from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, describe, difference, no_difference
-from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import annotate
 
 SAME = 0.25  # share of the examples with two pictures that show one twice; with a tenth, a difference is always said

@@ -39,7 +39,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import sample_edit
-from mmhallu_core.world.language.turned import turned_round
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.render import render
 
 SCENES = "med/exam"  # names the scenes of captions and POPE

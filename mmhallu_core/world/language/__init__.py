@@ -4,10 +4,9 @@ from mmhallu_core.world.language.caption import Description, NounSpan, describe
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS, difference_options, difference_questions
 from mmhallu_core.world.language.corpus import corpus
 from mmhallu_core.world.language.difference import Difference, difference, no_difference
-from mmhallu_core.world.language.match import match
 from mmhallu_core.world.language.mixture import questions
 from mmhallu_core.world.language.questions import WorldQuestion, in_a_sentence, lettered
-from mmhallu_core.world.language.read import Reading, read
+from mmhallu_core.world.language.read import Reading, match, read
 
 __all__ = [
     "DIFFERENCE_PROMPTS",

@@ -9,7 +9,9 @@ compare the facts with the scene's.
 import random
 from dataclasses import dataclass
 
-from mmhallu_core.world.language.lexicon import (
+from mmhallu_core.world.scene import Fact, Scene, Thing, is_behind, is_left_of, side
+from mmhallu_core.world.vocabulary import (
+    KINDS,
     PEOPLE,
     PLACE_PHRASES,
     SIDE_PHRASES,
@@ -19,8 +21,6 @@ from mmhallu_core.world.language.lexicon import (
     part_phrase,
     plural,
 )
-from mmhallu_core.world.scene import Fact, Scene, Thing, is_behind, is_left_of, side
-from mmhallu_core.world.vocabulary import KINDS
 
 DETAILS = ("brief", "normal", "full")
 PLACE_FORMS = (

@@ -10,11 +10,10 @@ import random
 
 from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.difference import Statement, difference, statement_of
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES
 from mmhallu_core.world.language.questions import LETTERS, WITH_A_LETTER, WorldQuestion
 from mmhallu_core.world.language.statement import Slots, write
 from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import COLOURS, HOLDABLE, KINDS, PATTERNS
+from mmhallu_core.world.vocabulary import COLOURS, HOLDABLE, KINDS, PATTERNS, PLACE_PHRASES
 
 DIFFERENCE_PROMPTS = (
     "What is different between the two images?",

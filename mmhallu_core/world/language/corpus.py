@@ -12,11 +12,10 @@ from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language.caption import DETAILS, describe
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS, difference_questions
 from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
-from mmhallu_core.world.language.lexicon import UNITS, with_article
 from mmhallu_core.world.language.mixture import questions
 from mmhallu_core.world.language.questions import LETTERS
 from mmhallu_core.world.prior import sample_scene
-from mmhallu_core.world.vocabulary import COLOURS, KINDS
+from mmhallu_core.world.vocabulary import COLOURS, KINDS, UNITS, with_article
 
 INSTRUCTIONS = (
     # asking for a caption

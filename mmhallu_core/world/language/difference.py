@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from mmhallu_core.world.edits import Edit
 from mmhallu_core.world.language.caption import CANONICAL_SHARE, NounSpan
-from mmhallu_core.world.language.lexicon import PLACE_PHRASES, number_word
 from mmhallu_core.world.language.statement import FORMS, Slots, write
 from mmhallu_core.world.scene import Fact, Scene, Thing, is_left_of
-from mmhallu_core.world.vocabulary import KINDS, SIZES
+from mmhallu_core.world.vocabulary import KINDS, PLACE_PHRASES, SIZES, number_word
 
 NO_DIFFERENCE = (
     "There is no difference.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mmhallu_core.world.language.lexicon import ADJECTIVES, KIND_OF, NUMBER_OF, PARTS, POSES, SIDE_PHRASES, VERB_ING
+from mmhallu_core.world.vocabulary import ADJECTIVES, KIND_OF, NUMBER_OF, PARTS, POSES, SIDE_PHRASES, VERB_ING
 
 SENTENCE = re.compile(r"[^.!?\n]+")
 TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[^\s]", re.IGNORECASE | re.ASCII)

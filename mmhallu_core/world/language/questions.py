@@ -9,18 +9,22 @@ import random
 from dataclasses import dataclass, replace
 
 from mmhallu_core.world.language.caption import side_fact
-from mmhallu_core.world.language.lexicon import (
+from mmhallu_core.world.scene import Fact, Scene, Thing, is_behind, is_left_of
+from mmhallu_core.world.vocabulary import (
+    COLOURS,
+    KINDS,
+    PATTERNS,
     PEOPLE,
     PLACE_PHRASES,
+    PLACES,
     SIDE_PHRASES,
+    SIZES,
     number_word,
     part_phrase,
     plural,
     sentence,
     with_article,
 )
-from mmhallu_core.world.scene import Fact, Scene, Thing, is_behind, is_left_of
-from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, PLACES, SIZES
 
 LETTERS = "ABCD"
 IN_A_SENTENCE = " Answer in a sentence."

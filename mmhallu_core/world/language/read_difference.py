@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable
 
 from mmhallu_core.world.language.difference import NO_DIFFERENCE
+from mmhallu_core.world.language.forms import Notes, Thing
 from mmhallu_core.world.language.grammar import TOKEN, Noun, Token, number
-from mmhallu_core.world.language.lexicon import ADJECTIVES, KIND_OF, NUMBER_OF, PARTS, PLACE_PHRASES, POSES
-from mmhallu_core.world.language.notes import Notes, Thing
 from mmhallu_core.world.language.statement import FORMS, SLOT
 from mmhallu_core.world.scene import Fact
-from mmhallu_core.world.vocabulary import COLOURS, KINDS
+from mmhallu_core.world.vocabulary import ADJECTIVES, COLOURS, KIND_OF, KINDS, NUMBER_OF, PARTS, PLACE_PHRASES, POSES
 
 NOUNS = ("a", "b", "old_holder", "new_holder")
 PLACE_OF = {phrase: place for place, (phrase, _) in PLACE_PHRASES.items()}

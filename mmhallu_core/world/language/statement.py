@@ -9,23 +9,16 @@ The names after the colon are explained in `_fill`. `read_difference` reads with
 import re
 
 from mmhallu_core.world.language.caption import Writer
-from mmhallu_core.world.language.lexicon import PEOPLE, article, number_word, part_phrase, plural
-from mmhallu_core.world.vocabulary import COLOURS, KINDS
+from mmhallu_core.world.vocabulary import COLOURS, KINDS, PEOPLE, article, number_word, part_phrase, plural
 
 Slots = dict[str, str]
 
+CHANGES = (" was {old} and is now {new}.", " changed from {old} to {new}.", ", once {old}, is now {new}.")
 # form: (category, templates); the first template is the canonical one
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "replace": ("Object", ("The {a} became {b:an}.", "The {a} turned into {b:an}.", "The {a} was replaced by {b:an}.")),
     "add": ("Object", ("{b:look} was added.", "{b:look} appeared.", "{b:look} is new.")),
-    "look": (
-        "Attribute",
-        (
-            "The {a} was {old} and is now {new}.",
-            "The {a} changed from {old} to {new}.",
-            "The {a}, once {old}, is now {new}.",
-        ),
-    ),
+    "look": ("Attribute", tuple(f"The {{a}}{tail}" for tail in CHANGES)),
     "place": (
         "Scene",
         (
@@ -41,14 +34,7 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "The {a} was to the {old} of the {b} and is now to the {new} of {b:it}.",
         ),
     ),
-    "pose": (
-        "Action Relation",
-        (
-            "The {a} was {old} and is now {new}.",
-            "The {a} changed from {old} to {new}.",
-            "The {a}, once {old}, is now {new}.",
-        ),
-    ),
+    "pose": ("Action Relation", tuple(f"The {{a}}{tail}" for tail in CHANGES)),
     "pass": (
         "Action Relation",
         (
@@ -66,14 +52,7 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
             "There {new:are} {new} {a:new} now and there {old:were} {old} before.",
         ),
     ),
-    "one": (
-        "Differentiation",
-        (
-            "One of the {a:s} was {old} and is now {new}.",
-            "One of the {a:s} changed from {old} to {new}.",
-            "One of the {a:s}, once {old}, is now {new}.",
-        ),
-    ),
+    "one": ("Differentiation", tuple(f"One of the {{a:s}}{tail}" for tail in CHANGES)),
     "outgrow": (
         "Comparison",
         (
