@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from maintenance.med_table_printed import COLUMNS, LOST, TABLE, TEXT
-from mmhallu_core.data.multiple_choice import FILES, multiple_choice
+from mmhallu_core.data.question import FILES, read_multiple_choice
 from mmhallu_core.store import data_file, json_sha256, sha256
 from mmhallu_core.types import slug
 
@@ -36,7 +36,7 @@ Counts = dict[str, int]
 
 def released() -> Counts:
     """Questions a category in the released file, in the order of the table's columns."""
-    found = Counter(slug(item.category or "") for item in multiple_choice("med-bench"))
+    found = Counter(slug(item.category or "") for item in read_multiple_choice(data_file(FILES["med-bench"])))
     return {column: found[column] for column in COLUMNS}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from bench_contract import answered, check
 
-from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import picture
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.types import Answer, CannotRun, RecordError

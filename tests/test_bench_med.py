@@ -67,7 +67,7 @@ def files(tmp_path):
 
 
 def items_of(name, path):
-    from mmhallu_core.data.multiple_choice import FILES
+    from mmhallu_core.data.question import FILES
     from mmhallu_core.store import data_file
 
     return json.loads((path or data_file(FILES[name])).read_text(encoding="utf-8"))

@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.data.answers import read_answers
-from mmhallu_core.data.check import ADVICE, NOTES, check_file
+from mmhallu_core.data.check import ADVICE, NOTES, check_file, read_training_file
 from mmhallu_core.data.check_rules import EXAMPLES, KINDS, RECORDS, TRAINED
 from mmhallu_core.data.exports import to_datasets, to_llamafactory
-from mmhallu_core.data.training_file import read_training_file
 from mmhallu_core.methods.med.examples import ConversationExamples, EditExamples
 from mmhallu_core.types import CATEGORIES, CannotRun, RecordError, read_jsonl
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from mmhallu_core.cli import app
 from mmhallu_core.data import exports
 from mmhallu_core.data.chats import Chat
+from mmhallu_core.data.check import read_training_file
 from mmhallu_core.data.exports import to_datasets, to_llamafactory
-from mmhallu_core.data.training_file import read_training_file
 from mmhallu_core.types import CannotRun, EditSample, write_jsonl
 
 

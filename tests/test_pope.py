@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quick_cli import run
 
-from mmhallu_core.data.coco import coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions, read_questions, relabelled
+from mmhallu_core.data.vocabulary import coco_objects
 from mmhallu_core.evaluate.answers import YES_NO, strict
 from mmhallu_core.evaluate.pope import (
     METRICS,

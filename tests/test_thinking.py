@@ -15,8 +15,7 @@ from quick_cli import run
 from mmhallu_core.clients.client import CallFailed, Reply, Request
 from mmhallu_core.clients.judge import HALLUSION, Case, first_replies, judge
 from mmhallu_core.clients.local import LocalClient
-from mmhallu_core.data.answers import read_answers, thinking
-from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.data.answers import read_answers, split_thought, thinking
 from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.greedy import text_of

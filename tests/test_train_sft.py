@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.data.chats import Chat
-from mmhallu_core.data.training_file import read_training_file
+from mmhallu_core.data.check import read_training_file
 from mmhallu_core.methods.med.sft import Sft, fine_tune, plan_run, spec_of
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build

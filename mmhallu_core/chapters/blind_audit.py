@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.multiple_choice import FILES
 from mmhallu_core.data.pope import SPLITS
-from mmhallu_core.data.question import Question
+from mmhallu_core.data.question import FILES, Question
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks import med, pope
 from mmhallu_core.recorded import computed_or_recorded

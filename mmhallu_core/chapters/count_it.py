@@ -19,8 +19,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from mmhallu_core.data.answers import read_answers
-from mmhallu_core.data.coco import coco_image_id, coco_objects
-from mmhallu_core.data.vocabulary import coco_vocabulary
+from mmhallu_core.data.vocabulary import coco_image_id, coco_objects, coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
 from mmhallu_core.recorded import recorded

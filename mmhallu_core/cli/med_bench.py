@@ -26,7 +26,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Write a benchmark. Exit code 1 and no folder when a rule that sees no picture beats chance by 5 points."""
-    from mmhallu_core.data.training_file import read_samples
+    from mmhallu_core.data.check import read_samples
     from mmhallu_core.edit.benchmark.build import Refused, write_benchmark
     from mmhallu_core.edit.benchmark.samples import from_samples
     from mmhallu_core.evaluate import contrast as contrast_sets

@@ -64,8 +64,8 @@ def ask(
     import transformers
 
     from mmhallu_core.config import profile
+    from mmhallu_core.data.answers import split_thought
     from mmhallu_core.data.decode import decode
-    from mmhallu_core.data.thinking import split_thought
     from mmhallu_core.models.fit import fitted
     from mmhallu_core.models.vlm import Vlm
 

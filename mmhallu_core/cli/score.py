@@ -122,8 +122,7 @@ def score_chair_command(
     from dataclasses import replace
 
     from mmhallu_core.data.answers import read_captions
-    from mmhallu_core.data.coco import coco_image_id, coco_objects, read_truth
-    from mmhallu_core.data.vocabulary import coco_vocabulary
+    from mmhallu_core.data.vocabulary import coco_image_id, coco_objects, coco_vocabulary, read_truth
     from mmhallu_core.evaluate.chair import score_chair
 
     captions = read_captions(answers, answer_key)

@@ -37,8 +37,8 @@ def data_export(
 ) -> None:
     """Training data for LLaMA-Factory (what `train sft` would train on in one epoch), or for Hugging Face datasets."""
     from mmhallu_core.data.chats import Chat
+    from mmhallu_core.data.check import read_training_file
     from mmhallu_core.data.exports import to_datasets, to_llamafactory
-    from mmhallu_core.data.training_file import read_training_file
 
     here = form == "llamafactory"
     only("--seed", seed, here, "with --as llamafactory: datasets get the records as they are")

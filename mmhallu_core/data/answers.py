@@ -11,13 +11,15 @@ with two columns that could be the answer is refused, until somebody says which 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.types import Answer, RecordError, require
 
+OPEN, CLOSE = "<think>", "</think>"
+TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 ID_KEYS = ("id", "question_id", "image_id", "image")
 IMAGE_KEYS = ("image_id", "image")
 # The last two are the names in the result files of HallusionBench and MMHal-Bench.
@@ -173,3 +175,27 @@ def thinking(answers: Iterable[Answer]) -> dict[str, Any]:
     thought = [one for one in answers if one.thought is not None]
     cut = sum(not one.answer.strip() for one in thought)
     return {"thinking": {"thought": len(thought), "cut": cut}} if thought else {}
+
+
+def split_thought(text: str) -> tuple[str, str | None]:
+    """The answer in a text, and what was thought beside it; None, and the text as it is, where there is no tag.
+
+    Some models reason first, between `<think>` and `</think>`. Their reasoning names yes and no, and every object that
+    they consider, so a scorer that reads it counts what was never claimed. A text that ends before its closing tag has
+    no answer at all: most often it was cut at a limit.
+
+    A closing tag without an opening one ends a thought that began with the text: many chat templates write the opening
+    tag themselves, and only what follows it comes out of the model. A thought without a closing tag goes on to the end.
+    """
+    answer, thought, inside, last = [], [], False, 0
+    for tag in TAG.finditer(text):
+        piece, last = text[last : tag.start()], tag.end()
+        closes = tag[1] == "/"
+        if closes and not inside:  # all that stood outside so far was thought
+            thought, answer = [*thought, *answer], []
+        (thought if inside or closes else answer).append(piece)
+        inside = not closes
+    if not last:
+        return text, None
+    (thought if inside else answer).append(text[last:])
+    return "".join(answer).strip(), "".join(thought).strip()

@@ -13,19 +13,23 @@ A *problem* has to be repaired. A *note* only says what a scorer will do: an emp
 The paths of pictures count from the folder of the file, so that a folder can be moved as a whole. Nothing is written.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from mmhallu_core.data.check_rules import KINDS, id_of, rules
-from mmhallu_core.data.entries import Entry, read_entries
-from mmhallu_core.data.json_text import half_letter
+from mmhallu_core.data.chats import Chat, chat_of
+from mmhallu_core.data.check_rules import KINDS, id_of, kind_of, rules
+from mmhallu_core.data.entries import Entry, half_letter, read_entries
 from mmhallu_core.data.pictures import Pictures
-from mmhallu_core.types import CATEGORIES, CannotRun
+from mmhallu_core.store import sha256
+from mmhallu_core.types import CATEGORIES, CannotRun, EditSample
+
+SHOWN = 10  # faults in an error's text
 
 # What to do about each reason. A reason that is not a fault of the file stands in NOTES.
 ADVICE = {
@@ -132,3 +136,48 @@ def _check(record: Entry, kind: str, pictures: Pictures, first_seen: dict[str, i
         earlier = first_seen.setdefault(name, record.number)
         if earlier != record.number:
             yield "duplicate_id", f"id {name!r} was already used in line {earlier}"
+
+
+def read_training_file(path: str | Path, progress: bool = False) -> list[EditSample] | list[Chat]:
+    """Reads a file to train on or to export: `EditSample`s as `mmhallu med build` writes them, or conversations.
+
+    Its first record says which. All of it is checked before anything begins, pictures too: a training that stops after
+    hours at a broken picture, or goes on without the pictures that somebody misspelt, costs more than the look.
+
+    Args:
+        path: JSON Lines, or one JSON list.
+        progress: whether to show a progress bar.
+
+    Raises:
+        CannotRun: when anything about the file has to be repaired, with the numbers of the lines.
+        OSError: when the file cannot be read.
+    """
+    path = Path(path)
+    first = next((entry.values for entry in read_entries(path)[1] if entry.values is not None), {})
+    kind = kind_of(first)
+    counted, records, findings = examine(path, kind, progress)
+    problems = [f"{counted} {one.line}: {one.found}. {one.do}" for one in findings if one.reason in ADVICE]
+    if problems:
+        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        advice = f"`mmhallu data check {path} --as {kind}` lists all there is to repair."
+        raise CannotRun("\n  ".join([f"{path} cannot be used as it is. {advice}", *problems[:SHOWN]]) + more)
+    if kind == "edit":
+        return [EditSample.from_dict(record.values) for record in records]
+    return [chat_of(record.values, f"{path.stem}-{record.number}") for record in records]
+
+
+def read_samples(path: str | Path) -> list[EditSample]:
+    """Reads a file of edit samples, and no other; see `read_training_file`."""
+    records = read_training_file(path)
+    if isinstance(records[0], Chat):
+        raise CannotRun(f"{path} holds conversations; this takes edit samples, as `mmhallu med build` writes them")
+    return records
+
+
+def file_sha256(path: Path, pictures: Iterable[Any]) -> str:
+    """A hash of a training file and of all pictures that it names, in their order."""
+    digest = hashlib.sha256(Path(path).read_bytes())
+    for picture in pictures:
+        if isinstance(picture, str):  # others stand in the file itself
+            digest.update(bytes.fromhex(sha256(Path(path).parent / picture)))
+    return digest.hexdigest()

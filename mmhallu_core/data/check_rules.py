@@ -13,6 +13,7 @@ from typing import Any
 from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, TEXT_KEYS, as_id, candidates
 from mmhallu_core.data.chats import KEYS, MESSAGES, chat_of
 from mmhallu_core.data.pictures import Pictures
+from mmhallu_core.data.question import LETTERS
 from mmhallu_core.types import CATEGORIES, Answer, EditSample, Preference, Record, RecordError, slug
 
 RECORDS: dict[str, type[Record]] = {"edit": EditSample, "preference": Preference, "answers": Answer}
@@ -20,7 +21,6 @@ KINDS = (*RECORDS, "conversation")
 TRAINED = ("edit", "conversation")  # what a model can be trained on
 OTHER = {"edit": "a conversation among edit samples", "conversation": "an edit sample among conversations"}
 SAMPLE = {entry.name for entry in fields(EditSample)} - set(KEYS)  # what an edit sample has and a conversation has not
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Fault = tuple[str, str]  # the reason, and what was found
 
 # One whole record of each kind. The book shows them.

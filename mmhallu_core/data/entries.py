@@ -1,16 +1,20 @@
 """The records of a file as it stands, good or bad: the lines of JSON Lines, or the items of one JSON list.
 
-`mmhallu data check` and training read with it alike, so that what one of them finds the other finds too.
+`mmhallu data check` and training read with it alike, so that what one of them finds the other finds too. Python's
+reader of JSON has more ways to stop than `JSONDecodeError` (brackets without end, a number of thousands of digits), and
+what it just manages to read others cannot: a value nested a thousand deep can be neither shown nor written again.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.json_text import NotJson, value_at
-
-BLANK = " \t\r\n"
+BLANK = re.compile(r"[ \t\r\n]*")
+DEEPEST = 100  # lists and objects in each other
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def read_entries(path: str | Path) -> tuple[str, list[Entry]]:
     if text.lstrip().startswith("["):
         return "item", list(_items(text))
     lines = enumerate(text.split("\n"), start=1)
-    return "line", [_line(number, line.strip(BLANK)) for number, line in lines if line.strip()]
+    return "line", [_line(number, line.strip(" \t\r\n")) for number, line in lines if line.strip()]
 
 
 def _line(number: int, text: str) -> Entry:
@@ -61,7 +65,7 @@ def _items(text: str) -> Iterator[Entry]:
     """The items of a JSON list; ends at the first place where it is none."""
     number, place, separator = 0, text.index("[") + 1, ","
     while True:
-        place = _behind_blanks(text, place)
+        place = BLANK.match(text, place).end()
         if text[place : place + 1] == "]" and (number == 0 or separator != ","):
             rest = text[place + 1 :].strip()
             if rest:
@@ -77,16 +81,9 @@ def _items(text: str) -> Iterator[Entry]:
             yield Entry(number, None, f"not a JSON list ({error}, line {line})")
             return
         yield Entry(number, None, found) if (found := _not_utf8(text[place:end])) else _object(number, value)
-        place = _behind_blanks(text, end)
+        place = BLANK.match(text, end).end()
         separator = text[place : place + 1]
         place += separator == ","
-
-
-def _behind_blanks(text: str, place: int) -> int:
-    """The first place that is not blank."""
-    while place < len(text) and text[place] in BLANK:
-        place += 1
-    return place
 
 
 def _not_utf8(text: str) -> str:
@@ -103,3 +100,52 @@ def _object(number: int, value: Any) -> Entry:
     if isinstance(value, dict):
         return Entry(number, value)
     return Entry(number, None, f"expected a JSON object, got {repr(value)[:40]}")
+
+
+class NotJson(ValueError):
+    """A text holds no JSON value.
+
+    Attributes:
+        place: where in the text the fault is, in characters.
+    """
+
+    def __init__(self, why: str, place: int) -> None:
+        super().__init__(why)
+        self.place = place
+
+
+def value_at(text: str, place: int = 0) -> tuple[Any, int]:
+    """The JSON value that begins at a place of a text, and where it ends.
+
+    Raises:
+        NotJson: when there is none; its text says why.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, place)
+    except json.JSONDecodeError as error:
+        raise NotJson(error.msg, error.pos) from error
+    except RecursionError:
+        raise NotJson("brackets inside brackets without end", place) from None
+    except ValueError as error:
+        raise NotJson("a number with thousands of digits", place) from error
+    if _is_deeper(value, DEEPEST):
+        raise NotJson(f"more than {DEEPEST} brackets inside brackets", place)
+    return value, end
+
+
+def half_letter(value: Any) -> bool:
+    """Whether a text in a JSON value holds half of a surrogate pair, which no tokenizer takes."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether there are more lists and objects in each other than `levels`."""
+    inside = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        parts = (part for one in inside for part in (one.values() if isinstance(one, dict) else one))
+        inside = [part for part in parts if isinstance(part, dict | list)]
+    return bool(inside)

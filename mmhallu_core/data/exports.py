@@ -8,7 +8,7 @@ LLaMA-Factory 0.9.5, which wants an older transformers, its loader was tried by 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from mmhallu_core.data.chats import Chat, open_picture
 from mmhallu_core.data.decode import Decoded, as_png
-from mmhallu_core.data.inside import require_inside
+from mmhallu_core.data.pictures import require_inside
 from mmhallu_core.types import CannotRun, EditSample
 
 NAME = "mmhallu"
@@ -100,7 +100,8 @@ def to_datasets(
     if any((out / "data").glob("*.parquet")):
         raise CannotRun(f"{out / 'data'} holds Parquet files already: use a new --out")
     count, files = 0, []
-    for rows in _pieces(records):
+    for start in range(0, len(records), ROWS):
+        rows = records[start : start + ROWS]
         is_chat = isinstance(rows[0], Chat)
         table = [_chat_row(row, folder) if is_chat else _sample_row(row, folder) for row in rows]
         path = out / "data" / f"train-{len(files):05}.parquet"
@@ -119,18 +120,6 @@ def _messages(chat: Chat) -> list[dict[str, str]]:
         for turn in chat.turns
         for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
-
-
-def _pieces(records: Iterable[Any]) -> Iterator[list[Any]]:
-    """The records, ROWS at a time."""
-    rows: list[Any] = []
-    for record in records:
-        rows.append(record)
-        if len(rows) == ROWS:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
 
 
 def _sample_row(sample: EditSample, folder: Path) -> dict[str, Any]:

@@ -5,11 +5,12 @@ or JPEG file. Each is decoded once, however many records name it, and only a has
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.decode import BadPicture, decode
+from mmhallu_core.types import CannotRun
 
 
 def fingerprint(picture: Any, folder: Path = Path()) -> str:
@@ -65,3 +66,32 @@ class Pictures:
         sizes = {name: seen.rpartition(" ")[0] for seen, name in first.items()}
         if pair and len(set(sizes.values())) > 1:
             yield "unequal_pair", " and ".join(f"`{name}` has {size} pixels" for name, size in sizes.items())
+
+
+def require_inside(pictures: Iterable[Any], folder: Path, allow: Sequence[Path], owner: str) -> None:
+    """Which files may go along when data is packed for others: those below the folder of the records, links followed.
+
+    Whoever wrote a record may be somebody else, and with `../../holiday.jpg` in it a file would leave unseen.
+
+    Args:
+        pictures: as records name them; what is not a path is in the record itself.
+        folder: where relative paths start.
+        allow: other folders whose pictures may go along.
+        owner: the record's id, for an error.
+
+    Raises:
+        CannotRun: when a path leads to none of the folders.
+    """
+    roots = [root.resolve() for root in (folder, *allow)]
+    for picture in pictures:
+        if not isinstance(picture, str):
+            continue
+        try:
+            place = (folder / picture).resolve()
+        except (OSError, ValueError, RuntimeError):  # no name that a file can have, or links in a circle
+            continue  # whoever reads it says so
+        if not any(place.is_relative_to(root) for root in roots):
+            raise CannotRun(
+                f"sample {owner}: {picture} leads out of {folder}, to {place}. Copy it there first; `data export` "
+                "also takes --allow with a folder of it, if it may go along"
+            )

@@ -1,9 +1,8 @@
-"""POPE's files: yes/no questions about COCO photos, and captions of the same kind of photos by five VLMs.
+"""POPE's questions: yes or no about COCO photos, and labels that others corrected.
 
 POPE (Li et al., "Evaluating Object Hallucination in Large Vision-Language Models", arXiv 2305.10355) asks "Is there a
-dog in the image?" about 500 photos. Its repository also holds 2,000 captions by each of five VLMs, which the paper
-scores with CHAIR. They are the only published captions with published CHAIR scores that fit in a few megabytes, so
-they are this book's yardstick.
+dog in the image?" about 500 photos. (Beside the questions lie 2,000 captions by each of five VLMs, with published CHAIR
+scores: this book's yardstick for captions. `read_answers` reads them.)
 
 The labels are not all right: COCO's annotators left things out, and saw some that are not there. RePOPE (Neuhaus and
 Hein, "RePOPE: Impact of Annotation Errors on the POPE Benchmark", arXiv 2504.15707) looked at the photos again. Its
@@ -16,22 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, as_id, json_objects, read_answers
-from mmhallu_core.data.coco import coco_image_id
+from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, as_id, json_objects
+from mmhallu_core.data.vocabulary import coco_image_id
 from mmhallu_core.store import data_file
-from mmhallu_core.types import Answer, CannotRun, RecordError, YesNoQuestion, require
+from mmhallu_core.types import CannotRun, RecordError, YesNoQuestion, require
 
 SPLITS = ("random", "popular", "adversarial")
 QUESTION_KEYS = ("question", "text", "query")
-
-# File name part -> the name that the paper prints. The files say Instruction1; the paper's table 1 calls the prompt I2.
-CAPTION_MODELS = {
-    "instructblip": "InstructBLIP",
-    "llava": "LLaVA",
-    "minigpt-4": "MiniGPT-4",
-    "mmgpt": "MultiModal-GPT",
-    "mplug": "mPLUG-Owl",
-}
 
 
 def read_questions(path: str | Path) -> list[YesNoQuestion]:
@@ -114,14 +104,3 @@ def pope_questions(split: str) -> list[YesNoQuestion]:
     """
     require(split in SPLITS, f"no POPE split {split!r}; there are {', '.join(SPLITS)}")
     return read_questions(data_file(f"pope/coco_pope_{split}.json"))
-
-
-def vlm_captions(model: str) -> list[Answer]:
-    """2,000 captions by one of the five VLMs of `CAPTION_MODELS`, from the data folder.
-
-    Raises:
-        MissingFile: when they are not here; the message names the command that gets them.
-        RecordError: for a model that is not among the five.
-    """
-    require(model in CAPTION_MODELS, f"no captions by {model!r}; there are {', '.join(CAPTION_MODELS)}")
-    return read_answers(data_file(f"pope/captions/Instruction1_{model}.json"))

@@ -1,19 +1,25 @@
 """Rows of a table, whatever form its file has: JSON, JSON Lines, CSV, TSV or Parquet.
 
 Benchmarks are published in all of these. A row is a dictionary of column to value; texts stay texts, so that the
-answer "No" or the id "007" is not turned into something else on the way.
+answer "No" or the id "007" is not turned into something else on the way. A picture in a cell is the bytes of a file
+(`{"bytes": ..., "path": ...}` in Parquet files of the hub), base64 text (in tab separated ones) or a path.
 """
 
+import base64
+import binascii
 import csv
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.answers import as_id, json_objects
-from mmhallu_core.types import RecordError, require
+from mmhallu_core.types import Picture, RecordError, require
 
 TABLES = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+BEGINNINGS = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM")  # of the files with these names
 
 
 def rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
@@ -80,66 +86,75 @@ def column(row: dict[str, Any], here: str, *names: str) -> Any:
 
 
 def text_in(row: dict[str, Any], here: str, *names: str) -> str:
-    """The same for a column of texts.
-
-    Raises:
-        RecordError: when it has none of them, or holds anything but a text.
-    """
-    value = column(row, here, *names)
-    require(isinstance(value, str), f"{here}: {_named(row, names)} must be a text, got {_short(value)}")
-    return value
+    """The same for a column of texts, see `_typed`."""
+    return _typed(row, here, names, "a text", lambda value: isinstance(value, str))
 
 
 def texts_in(row: dict[str, Any], here: str, *names: str) -> list[str]:
-    """The same for a column of lists of texts.
-
-    Raises:
-        RecordError: when it has none of them, or holds anything but a list of texts.
-    """
-    value = column(row, here, *names)
-    good = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    require(good, f"{here}: {_named(row, names)} must be a list of texts, got {_short(value)}")
-    return value
+    """The same for a column of lists of texts, see `_typed`."""
+    return _typed(row, here, names, "a list of texts", lambda value: _is_list(value, str))
 
 
 def object_in(row: dict[str, Any], here: str, *names: str) -> dict[str, Any]:
-    """The same for a column of JSON objects.
-
-    Raises:
-        RecordError: when it has none of them, or holds anything but an object.
-    """
-    value = column(row, here, *names)
-    require(isinstance(value, dict), f"{here}: {_named(row, names)} must be an object, got {_short(value)}")
-    return value
+    """The same for a column of JSON objects, see `_typed`."""
+    return _typed(row, here, names, "an object", lambda value: isinstance(value, dict))
 
 
 def objects_in(row: dict[str, Any], here: str, *names: str) -> list[dict[str, Any]]:
-    """The same for a column of lists of JSON objects.
-
-    Raises:
-        RecordError: when it has none of them, or holds anything but a list of objects.
-    """
-    value = column(row, here, *names)
-    good = isinstance(value, list) and all(isinstance(one, dict) for one in value)
-    require(good, f"{here}: {_named(row, names)} must be a list of objects, got {_short(value)}")
-    return value
+    """The same for a column of lists of JSON objects, see `_typed`."""
+    return _typed(row, here, names, "a list of objects", lambda value: _is_list(value, dict))
 
 
 def id_in(row: dict[str, Any], here: str, *names: str) -> str:
-    """The same for a column of ids, as text: 7, 7.0 and "7" are one id.
+    """The same for a column of ids, as text (7, 7.0 and "7" are one id), see `_typed`."""
+    return as_id(_typed(row, here, names, "a text or a whole number", lambda value: as_id(value) is not None))
+
+
+def _typed(row: dict[str, Any], here: str, names: tuple[str, ...], what: str, fits: Callable[[Any], bool]) -> Any:
+    """A value of one type.
 
     Raises:
-        RecordError: when it has none of them, or holds anything but a text or a whole number.
+        RecordError: as `column`, and when the value is not what it must be.
     """
     value = column(row, here, *names)
-    name = as_id(value)
-    require(name is not None, f"{here}: {_named(row, names)} must be a text or a whole number, got {_short(value)}")
-    return name
+    name = next(name for name in names if row.get(name) is not None)
+    require(fits(value), f"{here}: `{name}` must be {what}, got {repr(value)[:60]}")
+    return value
 
 
-def _named(row: dict[str, Any], names: tuple[str, ...]) -> str:
-    return next(f"`{name}`" for name in names if row.get(name) is not None)
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
 
-def _short(value: Any) -> str:
-    return repr(value)[:60]
+def beside(folder: Path, name: str) -> str:
+    """A picture's path where it stands beside the table, else its name, so that another folder can be named for it."""
+    path = str(folder / name)
+    return path if os.path.isfile(path) else name  # unlike pathlib's, it takes a text that is too long to be a name
+
+
+def picture(cell: Any, here: str, folder: Path) -> Picture | None:
+    """What a cell holds: bytes, a path, or None where it is empty.
+
+    Args:
+        cell: of a column with pictures.
+        here: where it stands, for messages.
+        folder: where pictures that the table names by path are looked for.
+
+    Raises:
+        RecordError: when it is none of these.
+    """
+    if isinstance(cell, dict):
+        return picture(cell.get("bytes") or cell.get("path"), here, folder)
+    if cell is None or cell in ("", b""):
+        return None
+    if isinstance(cell, bytes):
+        return cell
+    if isinstance(cell, str) and cell.lower().endswith(SUFFIXES):
+        return beside(folder, cell)
+    try:
+        content = base64.b64decode(cell, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        content = b""
+    if not content.startswith(BEGINNINGS):
+        raise RecordError(f"{here}: neither a picture nor the path of one: {str(cell)[:40]!r}")
+    return content

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.answers import json_objects
-from mmhallu_core.data.multiple_choice import MultipleChoice, read_multiple_choice, without_label
 from mmhallu_core.data.pope import read_questions
-from mmhallu_core.data.question import LETTERS, Question
+from mmhallu_core.data.question import LETTERS, MultipleChoice, Question, read_multiple_choice, without_label
 from mmhallu_core.evaluate.audit_yes_no import audit_yes_no, interval
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.benchmarks.pope import as_question

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import BatchFeature, GenerationConfig, LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.generation import GenerateDecoderOnlyOutput, LogitsProcessorList
 
-from mmhallu_core.data.thinking import CLOSE, OPEN
+from mmhallu_core.data.answers import CLOSE, OPEN
 from mmhallu_core.types import CannotRun
 
 # What a model keeps of what it has read: transformers 5.24 calls it `cache`, as an argument and in what comes back.

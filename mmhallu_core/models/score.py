@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import BatchFeature
 
-from mmhallu_core.data.thinking import CLOSE, OPEN
+from mmhallu_core.data.answers import CLOSE, OPEN
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from mmhallu_core.data.thinking import OPEN, split_thought
+from mmhallu_core.data.answers import OPEN, split_thought
 from mmhallu_core.models.adapter_folders import adapter_folder, chain
 from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.families import Family, family_of

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.decode import decode
-from mmhallu_core.data.inside import require_inside
+from mmhallu_core.data.pictures import require_inside
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.benchmark.contamination import Offender, contamination
 from mmhallu_core.edit.benchmark.lmms import write_lmms_task

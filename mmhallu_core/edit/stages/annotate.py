@@ -11,7 +11,7 @@ from typing import Any
 
 from mmhallu_core.clients.client import CallFailed, Client, Reply, Request
 from mmhallu_core.clients.journaled import JournaledClient
-from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.data.answers import split_thought
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.engine.jobs import Job
 from mmhallu_core.edit.engine.replies import Malformed

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import id_in, rows, text_in
+from mmhallu_core.data.rows import beside, id_in, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
 from mmhallu_core.evaluate.categories import metric_name, share
 from mmhallu_core.evaluate.letters import LETTER, strict_letter

@@ -18,10 +18,8 @@ What a rule scores on these files without any picture: `mmhallu audit med-bench`
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
-from mmhallu_core.data.picture_cells import beside
-from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import rows, text_in
+from mmhallu_core.data.question import FILES, Question, read_multiple_choice
+from mmhallu_core.data.rows import beside, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing
 from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
 from mmhallu_core.evaluate.letters import LETTER, strict_letter

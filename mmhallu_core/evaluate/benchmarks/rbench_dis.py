@@ -12,9 +12,8 @@ Since June 2026 it also takes the letter after "answer is": `accuracy_june_2026`
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import id_in, rows, text_in
+from mmhallu_core.data.rows import id_in, picture, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing, rate, strict_accuracy
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.types import CannotRun, require

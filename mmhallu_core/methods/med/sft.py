@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from mmhallu_core.data.chats import Chat
-from mmhallu_core.data.training_file import file_sha256, read_training_file
+from mmhallu_core.data.check import file_sha256, read_training_file
 from mmhallu_core.methods.med.arms import SPLIT, Stream, arm, token_count
 from mmhallu_core.methods.med.examples import SAME, ConversationExamples, EditExamples
 from mmhallu_core.methods.med.one_gpu import OneGpu, one_gpu, plan
