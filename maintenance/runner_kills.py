@@ -30,8 +30,8 @@ import torch
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.evaluate.runner import run
+from mmhallu_core.models.adapter_folders import weights_sha256
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import results_folder
 from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun, read_jsonl, write_jsonl

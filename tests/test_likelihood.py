@@ -17,8 +17,7 @@ from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate import likelihood as likelihoods
 from mmhallu_core.evaluate.letters import LETTER, strict_letter
 from mmhallu_core.evaluate.likelihood import Weighed, choices, likelihood, run_likelihood
-from mmhallu_core.models.score import score
-from mmhallu_core.models.score_shared import score_shared
+from mmhallu_core.models.score import score, score_shared
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import JournalError, Locked, run_lock

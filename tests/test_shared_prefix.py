@@ -71,7 +71,7 @@ def test_every_family_but_cross_attention_shares_its_prefix(vlm):
     groups = [[image] for image in ONE]
     owners = [number for number, some in enumerate(QUESTIONS) for _ in some]
     texts = [text for some in QUESTIONS for text in some]
-    shared = plan(vlm, groups, owners, texts)
+    shared = plan(vlm, groups, owners, [vlm.prompt(text) for text in texts])
     assert (shared is None) == (vlm.family.name in FALLS_BACK)
     if shared is None:
         return
@@ -120,12 +120,13 @@ def test_a_set_without_questions_and_equal_questions(tiny_llava):
 
 
 def test_what_cannot_be_shared_is_answered_all_the_same(tiny_llava, monkeypatch):
-    assert plan(tiny_llava, [[ONE[0]]], [0], ["Where?"]) is None, "one question shares with nobody"
+    assert plan(tiny_llava, [[ONE[0]]], [0], [tiny_llava.prompt("Where?")]) is None, "one question shares with nobody"
     behind = "{% for m in messages %}{% for p in m['content'] if p['type'] == 'text' %}{{ p['text'] }}{% endfor %}"
     behind += "{% for p in m['content'] if p['type'] == 'image' %}<image>{% endfor %}{% endfor %}"
     monkeypatch.setattr(tiny_llava.processor, "chat_template", behind)
     assert tiny_llava.prompt("Where?") == "Where?<image>"
-    assert plan(tiny_llava, [[ONE[0]]], [0, 0], ["Where?", "Is there a dog?"]) is None
+    prompts = [tiny_llava.prompt(text) for text in ("Where?", "Is there a dog?")]
+    assert plan(tiny_llava, [[ONE[0]]], [0, 0], prompts) is None
     questions = [("Where?", "Is there a dog?")]
     assert answers(tiny_llava, ONE[:1], questions, 4) == one_by_one(tiny_llava, ONE[:1], questions, 4)
 

@@ -23,7 +23,7 @@ from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.answer_journal import ANSWERS, Known, replace_file, write_errors
 from mmhallu_core.evaluate.runner import Way, run
 from mmhallu_core.models.fit import PROCESSOR
-from mmhallu_core.models.score_shared import score_shared
+from mmhallu_core.models.score import score_shared
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import json_sha256
 from mmhallu_core.types import Answer, CannotRun, Record

@@ -1,16 +1,21 @@
-"""The folder of an adapter: what is in it, and which base model it names.
+"""The folder of an adapter: what is in it, and which base model it names, by a name and by a hash.
 
 peft, TRL, LLaMA-Factory and this library write `adapter_config.json` and `adapter_model.safetensors`. The first names
 the base model. This library also writes `run.json`, which knows it by its hash too.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import PreTrainedModel
+
 from mmhallu_core.models.loading import HUB_ID, SHIPPED
-from mmhallu_core.store import PACKAGE
+from mmhallu_core.store import PACKAGE, json_sha256, sha256
 from mmhallu_core.types import CannotRun
 
 SHIPPED_ADAPTERS = ("tour-adapter",)
@@ -121,3 +126,26 @@ def chain(name: str | Path) -> tuple[str, list[Path]]:
         adapters.insert(0, folder)
         name = base_of(folder)
     return str(name), adapters
+
+
+def weights_sha256(model: PreTrainedModel) -> str:
+    """The hash of a model's parameters as they are in memory, adapters included, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in model.named_parameters():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if not tensor.is_meta:  # accelerate may have left it on disk
+            digest.update(tensor.detach().flatten().contiguous().view(torch.uint8).cpu().numpy())
+    return digest.hexdigest()
+
+
+def base_hash(model: PreTrainedModel, adapters: Collection[Path] = ()) -> str:
+    """The hash of the weights that an adapter is trained on.
+
+    Args:
+        model: as it was loaded. Its file of weights is hashed, or its tensors where the file is elsewhere (a hub's
+            cache).
+        adapters: folders of those that were added into its weights, in their order.
+    """
+    file = Path(model.name_or_path) / "model.safetensors"
+    base = sha256(file) if file.is_file() else weights_sha256(model)
+    return json_sha256([base, *(sha256(folder / WEIGHTS) for folder in adapters)]) if adapters else base

@@ -22,9 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from mmhallu_core.models.adapter_folders import WEIGHTS, read_config, read_run, weights_file
+from mmhallu_core.models.adapter_folders import WEIGHTS, base_hash, read_config, read_run, weights_file
 from mmhallu_core.models.families import family_of
-from mmhallu_core.models.weights import base_hash
 from mmhallu_core.store import sha256
 from mmhallu_core.types import CannotRun
 

@@ -12,8 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mmhallu_core.models import grids
-from mmhallu_core.models.image_tokens import Positions, positions_from
-from mmhallu_core.models.raster import Raster, squares, tiles, views, windows
+from mmhallu_core.models.image_tokens import PicturePlan
 from mmhallu_core.types import CannotRun
 
 
@@ -34,10 +33,9 @@ class Family:
         decoder_layers: path of its list of layers.
         attention_matrices: query, key, value and output matrix; paths from the layer.
         mlp_matrices: gate, up and down matrix; paths from the layer.
-        image_positions: (processor, its output, sizes of the pictures of each sample, names of the samples) gives
-            the `ImageTokens` of each picture, see `image_tokens.locate`. None where pictures are not tokens.
-        raster: (model, the processor's output, what a tower layer gave out) gives its patches row by row, see
-            `raster.py`.
+        image_positions: how one picture is laid out as image tokens, see `grids.py`; `Vlm.image_tokens` finds them by
+            it. None where pictures are not tokens.
+        raster: how a tower layer's patches are put row by row, see `grids.py`.
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
         deepstack: path of a list of further connectors, where the decoder reads the picture more than once: what number
             i of them gives is added to the image tokens behind decoder layer i.
@@ -55,14 +53,14 @@ class Family:
     vision_layers: tuple[str, ...]
     vision_matrices: tuple[str, ...]
     connector: tuple[str, ...]
-    image_positions: Positions | None
+    image_positions: PicturePlan | None
     decoder: str = "model.language_model"
     attention_matrices: tuple[str, ...] = (
         "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     )  # fmt: skip
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
-    raster: Raster = views
+    raster: grids.Raster = grids.views
     cuts: bool = False
     vision_tail: tuple[str, ...] = ()
     deepstack: str | None = None
@@ -157,32 +155,32 @@ _LLAVA = {
 _QWEN = {
     "vision_tower": "model.visual",
     "vision_layers": ("model.visual.blocks",),
-    "image_positions": positions_from(grids.qwen_vl),
-    "raster": squares,
+    "image_positions": grids.qwen_vl,
+    "raster": grids.squares,
 }
 _QWEN_OLD = ((("model.language_model.", "model."), ("model.visual.", "visual.")),)  # until 4.51
 
 _ALL = (
     Family(
         "llava", ("llava",), ("clip_vision_model", "siglip_vision_model"), **_LLAVA,
-        connector=("model.multi_modal_projector",), image_positions=positions_from(grids.llava), cuts=True,
+        connector=("model.multi_modal_projector",), image_positions=grids.llava, cuts=True,
     ),
     Family(
         "llava_next", ("llava_next",), ("clip_vision_model", "siglip_vision_model"), **_LLAVA,
         connector=("model.multi_modal_projector", "model.image_newline"),
-        image_positions=positions_from(grids.llava_next),
+        image_positions=grids.llava_next,
     ),
     Family(
         "llava_onevision", ("llava_onevision",), ("siglip_vision_model",), **_LLAVA,
         connector=("model.multi_modal_projector", "model.image_newline"),
-        image_positions=positions_from(grids.llava_onevision),
+        image_positions=grids.llava_onevision,
     ),
     Family(
         "qwen2_vl", ("qwen2_vl",), ("qwen2_vl", "qwen2_vl_vision"), **_QWEN, connector=("model.visual.merger",),
         vision_matrices=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"), old_names=_QWEN_OLD,
     ),
     Family(
-        "qwen2_5_vl", ("qwen2_5_vl",), ("qwen2_5_vl", "qwen2_5_vl_vision"), **(_QWEN | {"raster": windows}),
+        "qwen2_5_vl", ("qwen2_5_vl",), ("qwen2_5_vl", "qwen2_5_vl_vision"), **(_QWEN | {"raster": grids.windows}),
         connector=("model.visual.merger",),
         vision_matrices=("attn.qkv", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
         old_names=_QWEN_OLD,
@@ -197,20 +195,20 @@ _ALL = (
         "mllama", ("mllama",), ("mllama_vision_model",), "model.vision_model",
         ("model.vision_model.transformer.layers", "model.vision_model.global_transformer.layers"),
         ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.fc1", "mlp.fc2"),
-        connector=("model.multi_modal_projector",), image_positions=None, raster=tiles,
+        connector=("model.multi_modal_projector",), image_positions=None, raster=grids.tiles,
         cross_attention_matrices=("cross_attn.q_proj", "cross_attn.k_proj", "cross_attn.v_proj", "cross_attn.o_proj"),
         old_names=((*_TEXT_INSIDE, ("model.", "")),),
     ),
     Family(
         "idefics3", ("idefics3", "smolvlm"), ("idefics3_vision", "smolvlm_vision"), "model.vision_model",
         ("model.vision_model.encoder.layers",), _CLIP, connector=("model.connector",),
-        image_positions=positions_from(grids.idefics3), decoder="model.text_model",
+        image_positions=grids.idefics3, decoder="model.text_model",
     ),
     Family(
         "internvl", ("internvl",), ("internvl_vision",), "model.vision_tower", ("model.vision_tower.encoder.layer",),
         ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.projection_layer", "mlp.fc1",
          "mlp.fc2"),
-        connector=("model.multi_modal_projector",), image_positions=positions_from(grids.internvl),
+        connector=("model.multi_modal_projector",), image_positions=grids.internvl,
     ),
 )  # fmt: skip
 FAMILIES = {family.name: family for family in _ALL}

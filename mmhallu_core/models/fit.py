@@ -1,4 +1,4 @@
-"""What a processor cuts off of a picture, and padding it to a square instead.
+"""Pictures on their way into a model: which go together, what a processor cuts off of them, and padding instead.
 
 CLIP's processor fits the short side and cuts a square out of the middle; LLaVA-1.5 inherits it. Of a picture twice as
 wide as high the outer quarters are then never seen, whatever is asked about them. LLaVA's own program pads instead: the
@@ -8,15 +8,17 @@ it, smaller. Neither is right: one model, two scores. So what is cut is said, an
 Source of the padding: `expand2square` in LLaVA's `mm_utils.py`, and the `image_aspect_ratio` "pad" of its checkpoints.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from PIL import Image
+from tqdm.auto import tqdm
 
 from mmhallu_core.data.decode import say_once
 from mmhallu_core.models.image_tokens import WHOLE, Box, Size
 from mmhallu_core.types import CannotRun
 
+Pictures = Image.Image | Sequence[Image.Image]  # those of one prompt
 PROCESSOR, PAD = "processor", "pad"
 FITS = (PROCESSOR, PAD)
 LEAST = 0.005  # a share below it is a rounding of pixels
@@ -93,3 +95,35 @@ def padded(image: Image.Image, images: Any) -> Image.Image:
     square = Image.new("RGB", (side, side), colour)
     square.paste(image, ((side - wide) // 2, (side - high) // 2))
     return square
+
+
+def picture_groups(images: Sequence[Pictures], prompts: int) -> list[list[Image.Image]]:
+    """The pictures of each prompt as lists.
+
+    Raises:
+        ValueError: when there are not as many entries as prompts.
+    """
+    groups = [[one] if isinstance(one, Image.Image) else list(one) for one in images]
+    if len(groups) != prompts:
+        raise ValueError(f"{len(groups)} pictures for {prompts} questions")
+    return groups
+
+
+def batches(
+    groups: list[list[Image.Image]], lengths: Sequence[int], size: int, progress: str | None
+) -> Iterator[list[int]]:
+    """Numbers of samples in batches: as many pictures in each, and of like length, so that little is padding.
+
+    Args:
+        groups: the pictures of each sample.
+        lengths: how long each sample's text is.
+        size: samples a batch, at most.
+        progress: label of a progress bar, none when None.
+    """
+    order = sorted(range(len(groups)), key=lambda i: (len(groups[i]), lengths[i]))
+    found: list[list[int]] = []
+    for i in order:
+        if not found or len(found[-1]) == size or len(groups[found[-1][0]]) != len(groups[i]):
+            found.append([])
+        found[-1].append(i)
+    yield from tqdm(found, desc=progress, disable=progress is None, unit="batch")

@@ -97,16 +97,6 @@ class ImageTokens:
 
 # A family's plan: (processor, its output, number of the picture in the batch, size, is it alone in its prompt).
 PicturePlan = Callable[[Any, Any, int, Size, bool], tuple[Grid, ...]]
-Positions = Callable[[Any, Any, Sequence[Sequence[Size]], Sequence[str] | None], list[list[ImageTokens]]]
-
-
-def positions_from(plan: PicturePlan) -> Positions:
-    """Makes a family's `image_positions` from its plan; see `locate`."""
-
-    def image_positions(processor, inputs, sizes, names=None) -> list[list[ImageTokens]]:
-        return locate(plan, processor, inputs, sizes, names)
-
-    return image_positions
 
 
 def locate(
@@ -134,20 +124,16 @@ def locate(
             plans.append(plan(processor, inputs, number, size, len(pictures) == 1))
             number += 1
         run = (inputs["input_ids"][sample] == processor.image_token_id).nonzero()[:, 0].cpu()
-        _complete(run.numel(), sum(grid.length for one in plans for grid in one), sample, names)
-        parts = torch.split(run, [sum(grid.length for grid in one) for one in plans])
+        lengths = [sum(grid.length for grid in one) for one in plans]
+        if run.numel() != sum(lengths):
+            name = f"sample {sample}" if names is None else f"sample {names[sample]!r}"
+            raise CannotRun(
+                f"{name}: its pictures need {sum(lengths)} image tokens and its prompt has {run.numel()}. "
+                "Give fewer or smaller pictures, a shorter text, or a larger limit."
+            )
+        parts = torch.split(run, lengths)
         found.append([ImageTokens(_views(one, part), part) for one, part in zip(plans, parts, strict=True)])
     return found
-
-
-def _complete(found: int, needed: int, sample: int, names: Sequence[str] | None) -> None:
-    """Raises unless all image tokens are there."""
-    if found != needed:
-        name = f"sample {sample}" if names is None else f"sample {names[sample]!r}"
-        raise CannotRun(
-            f"{name}: its pictures need {needed} image tokens and its prompt has {found}. "
-            "Give fewer or smaller pictures, a shorter text, or a larger limit."
-        )
 
 
 def _views(grids: tuple[Grid, ...], run: Int[Tensor, " tokens"]) -> tuple[View, ...]:

@@ -142,7 +142,7 @@ def record(
 def in_raster_order(
     model: nn.Module, inputs: Any, states: Float[Tensor, "..."]
 ) -> list[Float[Tensor, "rows cols width"]]:
-    """What a layer of the vision tower gave out, patch by patch in rows from the top left; see `raster.py`.
+    """What a layer of the vision tower gave out, patch by patch in rows from the top left; see `grids.py`.
 
     Args:
         model: a model of a known family, with or without an adapter.

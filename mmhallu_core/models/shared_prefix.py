@@ -28,7 +28,7 @@ from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, Cache
 
-from mmhallu_core.models.batches import Pictures, picture_groups
+from mmhallu_core.models.fit import Pictures, picture_groups
 from mmhallu_core.models.greedy import CACHE, generate, own_settings, text_of
 from mmhallu_core.models.vlm import Vlm
 
@@ -81,7 +81,8 @@ def answers(
     owners = [number for number, texts in enumerate(questions) for _ in texts]
     texts = [text for some in questions for text in some]
     steered = vlm.keep_generation_config and own_settings(vlm.model)  # beams would need a cache for each
-    shared = None if steered else plan(vlm, groups, owners, texts)
+    prompts = [vlm.prompt(text, len(groups[i])) for i, text in zip(owners, texts, strict=True)]
+    shared = None if steered else plan(vlm, groups, owners, prompts)
     if shared is None:
         said = vlm.say([groups[owner] for owner in owners], texts, max_new_tokens, batch_size)
     else:
@@ -90,29 +91,20 @@ def answers(
     return [[next(found) for _ in some] for some in questions]
 
 
-def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], texts: list[str]) -> SharedPrefixes | None:
+def plan(vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], prompts: list[str]) -> SharedPrefixes | None:
     """Finds the prefix that all prompts share, and encodes it once for each set of pictures.
 
     Args:
         vlm: the model.
         groups: sets of pictures.
-        owners: for each question, the number of its set.
-        texts: for each question, its text.
+        owners: for each prompt, the number of its set.
+        prompts: in the model's chat form, with answers behind them or without.
 
     Returns:
         None where sharing gains nothing or is not safe: no set has two questions; a set has no picture; the family
         looks at pictures by cross-attention, so that they are not in the prefix; a picture stands behind the
         question in the chat form; or the processor writes the end of a prompt otherwise than the tokenizer does.
     """
-    return plan_prompts(
-        vlm, groups, owners, [vlm.prompt(text, len(groups[i])) for i, text in zip(owners, texts, strict=True)]
-    )
-
-
-def plan_prompts(
-    vlm: Vlm, groups: list[list[Image.Image]], owners: list[int], prompts: list[str]
-) -> SharedPrefixes | None:
-    """The same for prompts that are in the model's chat form already, with answers behind them or without."""
     if vlm.family.image_positions is None or len(owners) <= len(groups) or not all(groups):
         return None
     # Each picture is still one token here.

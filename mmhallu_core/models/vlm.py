@@ -18,11 +18,10 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from mmhallu_core.data.answers import OPEN, split_thought
 from mmhallu_core.models.adapter_folders import adapter_folder, chain
-from mmhallu_core.models.batches import Pictures, batches, picture_groups
 from mmhallu_core.models.families import Family, family_of
-from mmhallu_core.models.fit import cut_share, say_cut
+from mmhallu_core.models.fit import Pictures, batches, cut_share, picture_groups, say_cut
 from mmhallu_core.models.greedy import generate, own_settings, text_of
-from mmhallu_core.models.image_tokens import ImageTokens
+from mmhallu_core.models.image_tokens import ImageTokens, locate
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
 from mmhallu_core.types import CannotRun
 
@@ -211,7 +210,7 @@ class Vlm:
             raise CannotRun(f"{self.name} looks at pictures by cross-attention: none of its tokens is a picture")
         groups = picture_groups(images, len(inputs["input_ids"]))
         sizes = [[(image.height, image.width) for image in group] for group in groups]
-        return self.family.image_positions(self.processor, inputs, sizes, names)
+        return locate(self.family.image_positions, self.processor, inputs, sizes, names)
 
     def answer(
         self,

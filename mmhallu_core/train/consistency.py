@@ -98,8 +98,7 @@ def pair_inputs(
     rows = [row for row, pixels in enumerate(changed) if pixels is not None]
     if not rows:
         return {}
-    sizes = [[(image.height, image.width) for image in group] for group in groups]
-    tokens = vlm.family.image_positions(vlm.processor, inputs, sizes, names)
+    tokens = vlm.image_tokens(inputs, groups, names)
     firsts, seconds, edits = [], [], []
     for row in rows:
         first, second = tokens[row]

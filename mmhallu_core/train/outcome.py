@@ -12,10 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
-from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_name
+from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_hash, base_name
 from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.models.weights import base_hash
 from mmhallu_core.train.collapse import Features, measure, verdict
 from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
 from mmhallu_core.types import CannotRun

@@ -18,9 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.models.adapter_folders import WEIGHTS
+from mmhallu_core.models.adapter_folders import WEIGHTS, base_hash
 from mmhallu_core.models.vlm import SHIPPED, Vlm
-from mmhallu_core.models.weights import base_hash
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies.engine.study import Run, Study
 from mmhallu_core.studies.record import commit, versions

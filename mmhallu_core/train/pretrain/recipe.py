@@ -21,8 +21,7 @@ from transformers import (
 )
 
 from mmhallu_core.models.loading import pick_device
-from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor
-from mmhallu_core.models.tokenizer import train_tokenizer
+from mmhallu_core.models.tiny_llava import new_tiny_llava, tiny_processor, train_tokenizer
 from mmhallu_core.store import sha256
 from mmhallu_core.train.losses import answer_loss_of_states
 from mmhallu_core.train.machine import versions
