@@ -14,7 +14,7 @@ from paired import judge, ratios, rounds, status
 from mmhallu_core.methods.med.arms import SPLIT, Stream, arm, token_count
 from mmhallu_core.methods.med.sft import Sft, spec_of
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.train.run import Prepared, prepare
+from mmhallu_core.train.prepare import Prepared, prepare
 
 AT_LEAST = 1.0  # packed over plain
 ROUNDS, STEPS = 5, 3

@@ -15,8 +15,8 @@ from typing import Any
 from mmhallu_core.evaluate.diorama.exam import evaluate, held_out
 from mmhallu_core.evaluate.diorama.skills import differences, short_answers
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.recorded import commit
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun
 
 ROLES = {

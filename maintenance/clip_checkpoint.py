@@ -13,8 +13,8 @@ from typing import Any
 
 from mmhallu_core.evaluate.clip_order import clip_order
 from mmhallu_core.models.tiny_clip import TinyClip
+from mmhallu_core.recorded import write
 from mmhallu_core.store import PACKAGE, sha256
-from mmhallu_core.studies.record import write
 
 BAR = 0.98
 JUDGED = ("identical_over_edited", "edited_over_other")

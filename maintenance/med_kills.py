@@ -40,8 +40,8 @@ from mmhallu_core.edit.engine.work import Pipeline
 from mmhallu_core.edit.recipe import World
 from mmhallu_core.edit.stages import align, choose, judges, teach
 from mmhallu_core.edit.world import WorldSource, world_editor
+from mmhallu_core.recorded import commit
 from mmhallu_core.store import results_folder, sha256
-from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun
 
 COMMAND = "python -m maintenance.med_kills"

@@ -37,11 +37,11 @@ from maintenance.checkpoints import with_interval
 from maintenance.med_pairs import PairsDataset
 from mmhallu_core.methods.med.arms import SPLIT
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.recorded import commit, versions, write
 from mmhallu_core.statistics import ratio, ratio_interval
 from mmhallu_core.store import PACKAGE, checkpoint_folder, sha256
 from mmhallu_core.studies.engine.outcomes import OUTCOMES, Answers, by_category, contrast
 from mmhallu_core.studies.med import NUMBERS, Run, ask
-from mmhallu_core.studies.record import commit, versions, write
 from mmhallu_core.train.pretrain.compare import rotation
 from mmhallu_core.train.pretrain.recipe import run_stage, speak_loss
 from mmhallu_core.train.pretrain.see import group_ids

@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 from mmhallu_core.edit.stages.similarity import BENCHMARK, TRAINING, Mode, Threshold, TinyClipEmbedder, similarities
 from mmhallu_core.edit.truth import png
 from mmhallu_core.edit.world import WorldSource
+from mmhallu_core.recorded import commit, versions, write
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.studies.record import commit, versions, write
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.render import render
 

@@ -29,10 +29,10 @@ from mmhallu_core.evaluate.contrast.orders import both_orders, same_scores, same
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.recorded import commit, versions
 from mmhallu_core.statistics import DRAWS
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies import record
-from mmhallu_core.studies.record import commit, versions
 
 COMMAND = "python -m maintenance.med_tiny --out results/med-tiny"
 SEEDS = (SEED, SECOND_SEED)

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 
 from maintenance.checkpoints import TEST_SCENES, measure
+from mmhallu_core.recorded import commit, write
 from mmhallu_core.store import PACKAGE
-from mmhallu_core.studies.record import commit, write
 
 SEEDS = ("base", "seed1", "seed2", "seed3", "seed4")
 SECTION = "\n## Rebuilding it\n"

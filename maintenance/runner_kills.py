@@ -32,8 +32,8 @@ from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.adapter_folders import weights_sha256
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.recorded import commit
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.record import commit
 from mmhallu_core.types import CannotRun, read_jsonl, write_jsonl
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render

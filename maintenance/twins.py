@@ -31,8 +31,8 @@ from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.evaluate.diorama import drafts, twin, twin_benchmark
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.recorded import commit, versions
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.studies.record import commit, versions
 from mmhallu_core.types import Answer
 from mmhallu_core.world.vocabulary import KINDS
 

@@ -5,9 +5,8 @@ Three questions, and what each one draws:
 * *Two models answered the same items.* Then items are drawn, each with both answers: `mcnemar` for right and wrong,
   `ratio_test` for every ratio of sums (F1, CHAIR_i). Both take `groups`, because questions about one picture go
   together. They speak about these two models and other pictures.
-* *Two recipes were trained with several seeds.* Then runs are drawn: `seed_contrast`, or `shared_seed_contrast` when
-  each seed trained both. They speak about the recipes. An item test on one run of each cannot: another seed may
-  change the answer.
+* *Two recipes were trained with the same seeds.* Then runs are drawn: `shared_seed_contrast`. It speaks about the
+  recipes. An item test on one run of each cannot: another seed may change the answer.
 * *Many such tests were made.* One in twenty comes out below 0.05 by chance; `corrected` accounts for that.
 
 Every test gives the difference, its 95% interval and a two-sided p: the chance of a difference at least as large if
@@ -15,7 +14,7 @@ the two were alike. A difference has the unit of its scores, and is always secon
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -156,41 +155,13 @@ def _swaps(g: int, swaps: int, exact: bool, random: np.random.Generator) -> Iter
             yield random.integers(0, 2, size=(count, g), dtype=np.int8).astype(float)
 
 
-def seed_contrast(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
-    """Do two recipes differ, each trained with seeds of its own? Welch's t test, which allows unequal spreads.
-
-    Source: B. L. Welch, Biometrika 1947. What is drawn here are training runs, so a handful of runs gives a wide
-    interval, and rightly so. The scores of one run enter as one number, however many items stand behind it.
-
-    Args:
-        first: one score per run of the first recipe.
-        second: one score per run of the second.
-
-    Returns:
-        `{difference, ci, p, df}` with the degrees of freedom `df`. The last three are None for a single run on a side,
-        and where no run differs from the others: then there is no spread to judge by.
-
-    Raises:
-        ValueError: when a side is empty.
-    """
-    from scipy.stats import ttest_ind
-
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if not len(a) or not len(b):
-        raise ValueError(f"a contrast needs runs on both sides, got {len(a)} and {len(b)}")
-    difference = float(b.mean() - a.mean())
-    if min(len(a), len(b)) < 2 or not (np.ptp(a) or np.ptp(b)):
-        return {"difference": difference, "ci": None, "p": None, "df": None}
-    return _t_test(difference, ttest_ind(b, a, equal_var=False))
-
-
 def shared_seed_contrast(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> dict[str, Any]:
     """Do two recipes differ, when each seed trained both? Student's t test of the differences within a seed.
 
     A shared seed means that both runs had something in common, such as the first weights, the order of the data or
     the warm-up checkpoint. That removes the variation they share, but it costs degrees of freedom: with three seeds
-    there are two instead of up to four. If the seed carries nothing from one run to the other, use `seed_contrast`.
-    Decide before the scores are seen; the better of two p values is not a p value.
+    there are two instead of up to four. What is drawn are training runs, so a handful of them gives a wide interval.
+    The scores of one run enter as one number, however many items stand behind it.
 
     Args:
         first: seed to score of the first recipe.
@@ -212,29 +183,20 @@ def shared_seed_contrast(first: Mapping[Hashable, float], second: Mapping[Hashab
     difference = float(change.mean())
     if len(change) < 2 or np.ptp(change) <= 1e-12 * max(1.0, float(np.abs(change).max())):
         return {"difference": difference, "ci": None, "p": None, "df": None}
-    return _t_test(difference, ttest_rel(b, a))
-
-
-def _t_test(difference: float, result: Any) -> dict[str, Any]:
-    """SciPy's result in the form of this module."""
+    result = ttest_rel(b, a)
     interval = result.confidence_interval(0.95)
     ci = [float(interval.low), float(interval.high)]
     return {"difference": difference, "ci": ci, "p": float(result.pvalue), "df": float(result.df)}
 
 
-def corrected(
-    p_values: Mapping[str, float], method: Literal["holm", "benjamini-hochberg"] = "holm"
-) -> dict[str, float]:
-    """The p values of many tests, made larger so that together they keep their promise.
+def corrected(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p values of many tests, made larger so that together they keep their promise (Holm 1979).
 
-    *Holm* (1979): the chance that any test below 0.05 is a false alarm stays below 5%, whatever the tests have to do
-    with each other. Take it when a single wrong claim would do harm: the claims of a paper. *Benjamini-Hochberg*
-    (1995): of the tests below 0.05, at most 5% are false alarms on average, if the tests are independent or go
-    together. Take it to search through many. Give all tests that were made, not only those that look good.
+    The chance that any test below 0.05 is a false alarm stays below 5%, whatever the tests have to do with each other.
+    Give all tests that were made, not only those that look good.
 
     Args:
         p_values: name of each test to its p.
-        method: which of the two.
 
     Returns:
         Name to corrected p, in the given order; compare it with 0.05 as it is.
@@ -250,6 +212,5 @@ def corrected(
         raise ValueError(f"a p value lies between 0 and 1, got {wrong}")
     if not p_values:
         return {}
-    name = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}[method]
-    adjusted = multipletests(list(p_values.values()), method=name)[1]
+    adjusted = multipletests(list(p_values.values()), method="holm")[1]
     return dict(zip(p_values, map(float, adjusted), strict=True))

@@ -4,16 +4,16 @@ Nothing is changed, downloaded or connected to. A line is `ok`, `missing` (neede
 or `optional` (something works without it, and the line says what).
 """
 
-import ctypes
 import importlib
 import os
 import platform
-import re
 import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 from mmhallu_core.config import device, profile
 from mmhallu_core.data.sources import sources
@@ -23,23 +23,15 @@ from mmhallu_core.types import CannotRun
 PYTHONS = ((3, 11), (3, 13))
 NEEDS_MEMORY_GB, NEEDS_DISK_GB = 4, 2  # profile tiny, with room to spare: the tour itself takes under 2 GiB
 NAMED = ("torch", "torchvision", "transformers", "peft", "open_clip_torch")  # the packages that get their own line
+# Each shipped model: its file of weights, and what makes it again.
 CHECKPOINTS = {
-    "tiny-llava": "model.safetensors",
-    "tiny-llava-control": "model.safetensors",
-    "tiny-llava-seed1": "model.safetensors",
-    "tiny-llava-seed2": "model.safetensors",
-    "tiny-llava-compares": "model.safetensors",
-    "tiny-clip": "open_clip_model.safetensors",
-    "tour-adapter": "adapter_model.safetensors",
-}
-REBUILD = {
-    "tiny-llava": "mmhallu pretrain tiny-llava",
-    "tiny-llava-control": "mmhallu pretrain tiny-llava --control",
-    "tiny-llava-seed1": "mmhallu pretrain tiny-llava --seed 1",
-    "tiny-llava-seed2": "mmhallu pretrain tiny-llava --seed 2",
-    "tiny-llava-compares": "python -m maintenance.med_longer --out runs/longer",
-    "tiny-clip": "mmhallu pretrain tiny-clip",
-    "tour-adapter": "python -m mmhallu_core.tour --train-adapter",
+    "tiny-llava": ("model.safetensors", "mmhallu pretrain tiny-llava"),
+    "tiny-llava-control": ("model.safetensors", "mmhallu pretrain tiny-llava --control"),
+    "tiny-llava-seed1": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 1"),
+    "tiny-llava-seed2": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 2"),
+    "tiny-llava-compares": ("model.safetensors", "python -m maintenance.med_longer --out runs/longer"),
+    "tiny-clip": ("open_clip_model.safetensors", "mmhallu pretrain tiny-clip"),
+    "tour-adapter": ("adapter_model.safetensors", "python -m mmhallu_core.tour --train-adapter"),
 }
 IMPORTED = ("torch", "torchvision")  # built for each other, or the second one fails when it is first used
 PAIR = "torch and torchvision must be of builds that belong together."
@@ -64,8 +56,8 @@ def examine() -> dict[str, Any]:
     where = ""
     if all(entry["state"] == "ok" for entry in packages):
         where, hardware = check_devices()
-        lines += hardware
-    lines += [check_memory(), *check_folders(), *check_data(), *check_checkpoints(), check_network()]
+        lines += [*hardware, check_memory()]
+    lines += [*check_folders(), *check_data(), *check_checkpoints(), check_network()]
     missing = [entry["what"] for entry in lines if entry["state"] == "missing"]
     name = profile_name()
     good = f"Everything that profile {name} needs is here."
@@ -88,20 +80,18 @@ def check_python() -> Line:
 def check_packages() -> list[Line]:
     """Each package that mmhallu needs, against the versions that it works with; some are imported too."""
     try:
-        wanted = [text for text in metadata.requires("mmhallu") or [] if "extra ==" not in text]
+        wanted = [Requirement(text) for text in metadata.requires("mmhallu") or [] if "extra ==" not in text]
     except metadata.PackageNotFoundError:
         return [line("mmhallu", False, "not installed, only lying on the path", INSTALL)]
     lines, others, bad = [], 0, []
-    for text in wanted:
-        name = re.match(r"[\w.-]+", text).group()
-        floor, ceiling = _bound(text, ">="), _bound(text, "<")
+    for one in wanted:
+        name, bounds = one.name, {part.operator: part.version for part in one.specifier}
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             found = None
-        good = found is not None and _numbers(found) >= _numbers(floor)
-        good = good and (not ceiling or _numbers(found) < _numbers(ceiling))
-        needs = f"at least {floor}" + (f" and below {ceiling}" if ceiling else "")
+        good = found is not None and one.specifier.contains(found, prereleases=True)
+        needs = f"at least {bounds['>=']}" + (f" and below {bounds['<']}" if "<" in bounds else "")
         if name in NAMED:
             lines.append(line(name, good, found or "not installed", f"{needs.capitalize()} is needed. {INSTALL}"))
         else:
@@ -120,17 +110,6 @@ def import_fault(name: str) -> str:
     except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a build for another torch, CUDA, processor
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""
-
-
-def _bound(requirement: str, sign: str) -> str:
-    """The version behind a sign in a requirement such as "transformers<5.25,>=5.17"; nothing where there is none."""
-    found = re.search(rf"{sign}([\d.]+)", requirement)
-    return found.group(1) if found else ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: "2.15.0+cu132" gives 2, 15, 0."""
-    return tuple(int(part) for part in re.match(r"[\d.]*", version).group().split(".") if part)
 
 
 def check_devices() -> tuple[str, list[Line]]:
@@ -155,32 +134,11 @@ def check_devices() -> tuple[str, list[Line]]:
 
 def check_memory() -> Line:
     """Main memory."""
-    size = total_memory() / 2**30
-    return line(
-        "memory",
-        size >= NEEDS_MEMORY_GB,
-        f"{size:.0f} GiB",
-        f"{NEEDS_MEMORY_GB} GiB are enough for profile tiny; with less, close other programs.",
-    )
+    import psutil  # here, not above: this file must be able to say that a package is missing
 
-
-def total_memory() -> int:
-    """The machine's main memory in bytes."""
-    if os.name == "posix":
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-    sizes = "total free page_total page_free virtual virtual_free extended".split()
-
-    class Status(ctypes.Structure):  # Windows: MEMORYSTATUSEX
-        _fields_ = [
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            *((name, ctypes.c_ulonglong) for name in sizes),
-        ]
-
-    status = Status(length=ctypes.sizeof(Status))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return status.total
+    size = psutil.virtual_memory().total / 2**30
+    advice = f"{NEEDS_MEMORY_GB} GiB are enough for profile tiny; with less, close other programs."
+    return line("memory", size >= NEEDS_MEMORY_GB, f"{size:.0f} GiB", advice)
 
 
 def check_folders() -> list[Line]:
@@ -210,14 +168,14 @@ def check_data() -> list[Line]:
 
 def check_checkpoints() -> list[Line]:
     """The shipped models, each against the SHA-256 in its card or record."""
-    return [check_checkpoint(PACKAGE / "checkpoints" / name, weights) for name, weights in CHECKPOINTS.items()]
+    return [check_checkpoint(PACKAGE / "checkpoints" / name, *entry) for name, entry in CHECKPOINTS.items()]
 
 
-def check_checkpoint(folder: Path, weights: str) -> Line:
+def check_checkpoint(folder: Path, weights: str, command: str) -> Line:
     """One shipped model."""
     file = folder / weights
     records = [path for path in (folder / "README.md", folder / "run.json") if path.is_file()]
-    do = f"Get the package again, or rebuild it: {REBUILD[folder.name]}"
+    do = f"Get the package again, or rebuild it: {command}"
     if not file.is_file() or not records:
         return line(f"model {folder.name}", False, f"not in {folder}", do)
     real, size = sha256(file), file.stat().st_size / 1e6

@@ -66,10 +66,8 @@ def power_paired(
 
     Args:
         n: items that both models answered.
-        difference: how much better the second model is.
+        difference, design_effect, alpha: as for `power_independent`; `n` over `design_effect` is rounded down.
         disagreement: share of items on which exactly one of the two is right.
-        design_effect: how many items are worth one independent item; `n` over it is rounded down.
-        alpha: level of the two-sided test.
 
     Raises:
         ValueError: when there are no items, disagreement is not a share above 0, or difference is larger than it.
@@ -101,10 +99,8 @@ def detectable_difference(
 
     Args:
         n: items that each model answered.
-        accuracy: of the first model; used for independent models only.
+        accuracy, design_effect, alpha: as for `power_independent`; the accuracy acts for independent models only.
         disagreement: share of items on which exactly one is right; None for independent models.
-        design_effect: how many items are worth one independent item.
-        alpha: level of the two-sided test.
         power: the wanted chance that the test comes out.
 
     Returns:
@@ -134,11 +130,7 @@ def items_needed(
 
     Args:
         difference: improvement of the accuracy as a share, above 0.
-        accuracy: of the first model; used for independent models only.
-        disagreement: share of items on which exactly one is right; None for independent models.
-        design_effect: how many items are worth one independent item.
-        alpha: level of the two-sided test.
-        power: the wanted chance that the test comes out.
+        accuracy, disagreement, design_effect, alpha, power: as there.
 
     Returns:
         A number of items whose power suffices while that of one less does not.

@@ -1,15 +1,19 @@
-"""Numbers that were measured before: one reader of `results/`, and one rule for "recorded or computed".
+"""Numbers that were measured before: one reader of `results/`, one rule for "recorded or computed", and the writer.
 
 A page shows what is computed now where that is possible, else what was recorded, and says which of the two it is. With
 `LIVE=1` a page makes the one run again that it names.
 """
 
 import json
-from collections.abc import Callable
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from mmhallu_core.config import live
-from mmhallu_core.store import MissingFile, results_folder
+from mmhallu_core.store import PACKAGE, MissingFile, results_folder
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -57,3 +61,24 @@ def _at(record: dict[str, Any]) -> str:
 
 def _by(record: dict[str, Any]) -> str:
     return f"\nThe record was made by:\n{record['command']}" if "command" in record else ""
+
+
+def commit() -> str:
+    """The commit of this library's checkout, wherever the command was typed; "unknown" where there is none."""
+    try:
+        asked = ["git", "rev-parse", "HEAD"]
+        done = subprocess.run(asked, cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine: a study of hours must not end here
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of some packages."""
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def write(record: Mapping[str, Any], path: Path) -> None:
+    """Writes a record as JSON, with Unix line ends everywhere."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -147,15 +147,14 @@ def wilson_interval(successes: int, n: int) -> list[float] | None:
     Raises:
         ValueError: when successes lie outside 0..n.
     """
+    from scipy.stats import binomtest
+
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes out of {n} is impossible")
     if n == 0:
         return None
-    z = 1.959963984540054  # The normal quantile at 97.5%.
-    share, shrink = successes / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / shrink
-    half = z / shrink * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return [float(max(0.0, centre - half)), float(min(1.0, centre + half))]
+    interval = binomtest(successes, n).proportion_ci(method="wilson")
+    return [float(interval.low), float(interval.high)]
 
 
 def auc(positive: Shaped[np.ndarray, " p"], negative: Shaped[np.ndarray, " q"]) -> float:

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from mmhallu_core.models.tiny_random import FAMILIES, build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
-from mmhallu_core.train.adapt import Adapt, adapt, merge, merged, trainable
+from mmhallu_core.train.adapt import Adapt, adapt, merge, trainable
 from mmhallu_core.types import CannotRun
 
 pytestmark = pytest.mark.long
@@ -169,15 +169,6 @@ def test_plain_peft_brings_it_back_and_merging_changes_nothing(load, batch, plan
 
     again = peft.PeftModel.from_pretrained(load(), tmp_path)
     torch.testing.assert_close(logits(again, batch), after)
-    start = weights(again)
-    with merged(again):
-        changed = [name for name, value in weights(again).items() if not torch.equal(value, start[name])]
-        assert changed and all(name.endswith(".base_layer.weight") for name in changed)
-        torch.testing.assert_close(logits(again, batch), after, atol=1e-4, rtol=1e-4)
-    for name, value in weights(again).items():
-        torch.testing.assert_close(value, start[name], atol=1e-5, rtol=0)
-    torch.testing.assert_close(logits(again, batch), after, atol=1e-4, rtol=1e-4)
-
     whole = merge(again)
     assert type(whole) is type(load()) and set(weights(whole)) == set(weights(load()))
     torch.testing.assert_close(logits(whole, batch), after, atol=1e-4, rtol=1e-4)

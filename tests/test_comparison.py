@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mmhallu_core.comparison import corrected, mcnemar, ratio_test, seed_contrast, shared_seed_contrast
+from mmhallu_core.comparison import corrected, mcnemar, ratio_test, shared_seed_contrast
 from mmhallu_core.statistics import paired_difference
 
 
@@ -197,25 +197,13 @@ def test_nothing_counted_is_no_result_and_blocks_do_not_matter(monkeypatch):
 # ---------------------------------------------------------------- seeds
 
 
-def test_seeds_of_their_own_are_welchs_test_by_its_formula():
-    first, second = [0.61, 0.64, 0.59], [0.66, 0.71, 0.65, 0.70]
-    found = seed_contrast(first, second)
-    a, b = np.var(first, ddof=1) / 3, np.var(second, ddof=1) / 4
-    df = (a + b) ** 2 / (a**2 / 2 + b**2 / 3)
-    difference = np.mean(second) - np.mean(first)
-    half = stats.t.ppf(0.975, df) * np.sqrt(a + b)
-    assert found["df"] == pytest.approx(df) and found["difference"] == pytest.approx(difference)
-    assert found["ci"] == pytest.approx([difference - half, difference + half])
-    assert found["p"] == pytest.approx(2 * stats.t.sf(abs(difference) / np.sqrt(a + b), df))
-
-
 def test_shared_seeds_are_paired_by_seed_not_by_place():
     first, second = {0: 0.50, 1: 0.60, 2: 0.70}, {2: 0.73, 0: 0.52, 1: 0.63}
     found = shared_seed_contrast(first, second)
     reference = stats.ttest_1samp([0.02, 0.03, 0.03], 0)
     assert (found["p"], found["df"]) == (pytest.approx(reference.pvalue), 2)
     assert found["ci"] == pytest.approx([*reference.confidence_interval()])
-    assert found["p"] < 0.05 < seed_contrast([*first.values()], [*second.values()])["p"]
+    assert found["p"] < 0.05 < stats.ttest_ind([*first.values()], [*second.values()], equal_var=False).pvalue
     with pytest.raises(ValueError, match=r"same seeds.*\['3'\]"):
         shared_seed_contrast(first, {**second, 3: 0.5})
     with pytest.raises(ValueError, match="at least one"):
@@ -224,12 +212,8 @@ def test_shared_seeds_are_paired_by_seed_not_by_place():
 
 def test_seeds_without_spread_give_a_difference_and_no_verdict():
     silent = {"ci": None, "p": None, "df": None}
-    assert seed_contrast([0.5], [0.75, 0.8]) == {"difference": pytest.approx(0.275), **silent}
-    assert seed_contrast([0.5, 0.5], [0.75, 0.75]) == {"difference": 0.25, **silent}
     assert shared_seed_contrast({0: 0.5}, {0: 0.75}) == {"difference": 0.25, **silent}
     assert shared_seed_contrast({0: 0.1, 1: 0.3}, {0: 0.2, 1: 0.4}) == {"difference": pytest.approx(0.1), **silent}
-    with pytest.raises(ValueError, match="got 0 and 1"):
-        seed_contrast([], [0.5])
 
 
 # ---------------------------------------------------------------- many tests
@@ -240,22 +224,18 @@ P = st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1), max_size=1
 @pytest.mark.long  # statsmodels takes seconds to import, and collects garbage at each call
 @settings(max_examples=8)
 @given(P)
-def test_holm_and_benjamini_hochberg_by_their_definitions(p_values):
+def test_holm_by_its_definition(p_values):
     ordered = sorted(p_values.values())
     m = len(ordered)
 
     def holm(p):  # every step down to p must be passed
         return min(1.0, max((m - k) * q for k, q in enumerate(ordered) if q <= p))
 
-    def benjamini_hochberg(p):  # the best of all steps from p on
-        return min(1.0, min(m / (k + 1) * q for k, q in enumerate(ordered) if q >= p))
-
-    for method, definition in (("holm", holm), ("benjamini-hochberg", benjamini_hochberg)):
-        found = corrected(p_values, method)
-        assert list(found) == list(p_values)
-        for name, p in p_values.items():
-            assert found[name] == pytest.approx(definition(p), abs=1e-12)
-            assert found[name] >= p - 1e-12
+    found = corrected(p_values)
+    assert list(found) == list(p_values)
+    for name, p in p_values.items():
+        assert found[name] == pytest.approx(holm(p), abs=1e-12)
+        assert found[name] >= p - 1e-12
 
 
 @pytest.mark.parametrize("wrong", [-0.01, 1.01, float("nan")])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from importlib import metadata
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_torchvision_of_another_build_is_found_and_says_what_is_wrong(tmp_path
 
 
 def test_a_damaged_or_absent_checkpoint_is_missing(package):
-    check = doctor.check_checkpoint
+    check = partial(doctor.check_checkpoint, command="mmhallu pretrain tiny-llava")
     assert check(package, "model.safetensors")["state"] == "ok"
     weights = package / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0\0")
@@ -128,7 +129,7 @@ def test_network_profile_and_device(monkeypatch):
 
 
 def test_memory_and_folders(tmp_path, monkeypatch):
-    assert 2**29 < doctor.total_memory() < 2**44
+    assert doctor.check_memory()["state"] == "ok" and 0 < int(doctor.check_memory()["found"].split()[0]) < 2**14
     monkeypatch.setenv("MMHALLU_CACHE", str(tmp_path / "not" / "yet"))
     assert doctor.check_folders()[0]["state"] == "ok" and not (tmp_path / "not").exists(), "it only looks"
     (tmp_path / "file").touch()

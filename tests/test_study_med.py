@@ -16,8 +16,7 @@ from mmhallu_core.studies import med as plan
 from mmhallu_core.studies import study_of
 from mmhallu_core.studies.engine import claims as ledger
 from mmhallu_core.studies.engine import run as running
-from mmhallu_core.studies.engine.exam import PAIRS, SCENES, pairs_of, scenes_of
-from mmhallu_core.studies.engine.other_pairs import other_pairs
+from mmhallu_core.studies.engine.exam import PAIRS, SCENES, other_pairs, pairs_of, scenes_of
 from mmhallu_core.studies.engine.outcomes import contrast, over_seeds, score
 from mmhallu_core.studies.engine.study import Check
 from mmhallu_core.studies.engine.summary import NOT_RUN, checked, read, summary, table, verdict
@@ -62,7 +61,7 @@ def test_arms_show_as_many_pictures_and_teach_as_many_tokens(shown):
 def test_the_count_is_what_training_supervises(shown, vlm):
     examples, tally = shown["med"]
     packed = [pack(one.conversations, len(one.images), vlm.processor.tokenizer) for one in examples]
-    assert tally.tokens == sum(label != -100 for one in packed for label in one.labels)
+    assert tally.counts["tokens"] == sum(label != -100 for one in packed for label in one.labels)
 
 
 def test_arms_show_the_same_pictures_of_each_edit(shown):

@@ -25,8 +25,9 @@ from mmhallu_core.train.adapt import Adapt
 from mmhallu_core.train.collate import ChatTemplateCollator, write
 from mmhallu_core.train.losses import IGNORE, Consistency
 from mmhallu_core.train.machine import recompute
+from mmhallu_core.train.prepare import answers_loss, prepare, totals_of
 from mmhallu_core.train.records import TrainingExample, Turn
-from mmhallu_core.train.run import answers_loss, prepare, totals_of, train
+from mmhallu_core.train.run import train
 from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CannotRun, EditSample, write_jsonl
 

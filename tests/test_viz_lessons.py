@@ -22,8 +22,7 @@ from mmhallu_core.chapters.teach_it_the_difference import (
 )
 from mmhallu_core.config import live
 from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, arm
-from mmhallu_core.methods.med.disagreements import DISAGREEMENTS
-from mmhallu_core.methods.med.presets import PRESETS
+from mmhallu_core.methods.med.presets import DISAGREEMENTS, PRESETS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import checkpoint_folder
@@ -324,11 +323,10 @@ def test_the_small_exam_asks_what_it_says(tiny):
 
 @pytest.mark.long
 def test_features_are_those_that_training_watches(tiny):
-    from mmhallu_core.train.collapse import measure
-    from mmhallu_core.train.outcome import look
+    from mmhallu_core.train.collapse import feature_statistics, measure
 
     edits = [Stream(f"{SPLIT}teach-it")(k) for k in range(3)]
     pairs = [(render(edit.before).image, render(edit.after).image) for edit in edits]
-    mine, watched = measure(*teach_it.features_of(tiny, pairs)), look(tiny.model, tiny, pairs)
+    mine, watched = measure(*teach_it.features_of(tiny, pairs)), feature_statistics(tiny.model, tiny, pairs)
     assert mine.spread == pytest.approx(watched.spread, rel=1e-4)
     assert mine.alignment == pytest.approx(watched.alignment, rel=1e-3)

@@ -31,8 +31,8 @@ from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.pipeline import counts, world_pipeline
 from mmhallu_core.edit.stages.judges import JudgesReason
 from mmhallu_core.edit.stages.similarity import TinyClipEmbedder, similar
+from mmhallu_core.recorded import commit, versions, write
 from mmhallu_core.statistics import wilson_interval
-from mmhallu_core.studies.record import commit, versions, write
 
 COMMAND = "python -m mmhallu_core.chapters.build_micro_edits_faults --out results/med-pipeline"
 DIALS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -22,9 +22,8 @@ from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.vocabulary import coco_image_id, coco_objects, coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
-from mmhallu_core.recorded import recorded
+from mmhallu_core.recorded import commit, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
-from mmhallu_core.studies.record import commit
 from mmhallu_core.world.prior import PRIOR, sample_scene
 from mmhallu_core.world.vocabulary import KINDS
 

@@ -2,7 +2,7 @@
 
 Three kinds of records are read: what was recomputed from the paper's table (`maintenance/med_table.py`), what rules
 score that see no picture (`chapters/blind_audit.py`), and the claims as measured in Diorama
-(`studies/engine/claims.py`).
+(`studies/engine/summary.py`).
 """
 
 from dataclasses import dataclass

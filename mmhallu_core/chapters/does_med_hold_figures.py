@@ -20,7 +20,7 @@ def claim_cards(claims: Sequence[Mapping[str, Any]]) -> Twin:
     """A small table for each claim: what the paper reports, what would count, what was measured, the verdict.
 
     Args:
-        claims: rows of `studies.engine.claims`.
+        claims: rows of `studies.engine.summary`.
     """
     cards = [_wrapping(_card(one)) for one in claims]
     return Twin("".join(one.html for one in cards), "\n\n".join(one.text for one in cards))

@@ -38,9 +38,8 @@ from mmhallu_core.data.vocabulary import Vocabulary, coco_image_id, coco_objects
 from mmhallu_core.evaluate.asked import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
-from mmhallu_core.recorded import recorded
+from mmhallu_core.recorded import commit, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
-from mmhallu_core.studies.record import commit
 
 COMMAND = "python -m mmhallu_core.chapters.reproduce_a_table --out results/reproduce-a-table"
 PRINTED_LENGTH = {

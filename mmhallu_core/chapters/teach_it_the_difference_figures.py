@@ -17,8 +17,7 @@ from torch import Tensor
 from mmhallu_core.chapters.teach_it_the_difference import OUTCOMES, Pair
 from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.methods.med.arms import ARMS
-from mmhallu_core.methods.med.disagreements import DISAGREEMENTS
-from mmhallu_core.methods.med.presets import PRESETS, ROWS
+from mmhallu_core.methods.med.presets import DISAGREEMENTS, PRESETS, ROWS
 from mmhallu_core.studies.engine.summary import NOT_RUN
 from mmhallu_core.studies.med import NUMBERS
 from mmhallu_core.train.collapse import measure, verdict

@@ -7,9 +7,8 @@ command could not run.
 | file | commands |
 |---|---|
 | `data.py` | `data list`, `get`, `verify`, `check` |
-| `evaluate.py` | `eval`, `audit`, `new benchmark` |
-| `judge.py` | `judge` |
-| `med.py`, `med_bench.py` | `med build`, `bench` |
+| `evaluate.py` | `eval`, `audit`, `judge`, `new benchmark` |
+| `med.py` | `med build`, `bench` |
 | `models.py` | `doctor`, `ask`, `tour` |
 | `pretrain.py` | `pretrain` |
 | `score.py` | `score BENCHMARK` |
@@ -21,7 +20,7 @@ command could not run.
 commands, so that `mmhallu --help` answers at once.
 """
 
-from mmhallu_core.cli import data, evaluate, judge, med, med_bench, models, pretrain, score, study, train, world  # noqa: F401 (importing a file registers its commands)
+from mmhallu_core.cli import data, evaluate, med, models, pretrain, score, study, train, world  # noqa: F401 (importing a file registers its commands)
 from mmhallu_core.cli.base import app
 
 __all__ = ["app"]

@@ -50,9 +50,8 @@ def study(
     if out is None:
         raise CannotRun("where to? Give --out FOLDER")
     if summarise:
-        from mmhallu_core.studies.engine.claims import rows, write
-        from mmhallu_core.studies.engine.summary import read, summary, table
-        from mmhallu_core.studies.record import write as write_record
+        from mmhallu_core.recorded import write
+        from mmhallu_core.studies.engine.summary import read, rows, summary, table, write_rows
 
         records = read(out)
         if not records:
@@ -60,10 +59,10 @@ def study(
         found = summary(plan, records)
         told = f"{len(records)} runs; --keep FOLDER writes all of it to FOLDER/summary.json"
         if keep is not None:
-            write_record(found, keep / "summary.json")
+            write(found, keep / "summary.json")
             told = f"{len(records)} runs; all of it is in {keep / 'summary.json'}"
         if claims is not None:
-            write(claims, plan, found)
+            write_rows(claims, plan, found)
         emit(found, as_json, f"{table(plan, found, rows(plan, found))}\n{told}")
         return
     try:

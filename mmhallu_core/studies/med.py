@@ -22,8 +22,7 @@ from mmhallu_core.methods.med.arms import ARMS, SPLIT, Stream, Tally, alike, arm
 from mmhallu_core.methods.med.sft import DIORAMA
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.studies.engine import study as engine
-from mmhallu_core.studies.engine.exam import about_one, about_two, by_likelihood
-from mmhallu_core.studies.engine.other_pairs import other_pairs
+from mmhallu_core.studies.engine.exam import about_one, about_two, by_likelihood, other_pairs
 from mmhallu_core.studies.engine.outcomes import OUTCOMES
 from mmhallu_core.studies.engine.study import Check, Claim, Study, Tell
 from mmhallu_core.train.adapt import Adapt, How, Kind
@@ -39,7 +38,7 @@ MORE_BASES = ("tiny-llava-seed1", "tiny-llava-seed2")  # the base recipe from tw
 PRIMARY = ("chair_matched", "pope_adversarial_f1", "med_tiny")
 ETAS = (0.1, 0.2, 0.4, 0.8)  # shares of captions written from habit; the first training had 0.7
 LEFT_OUT = ("Counting", "Part Relation")  # one category of groups and one of a single thing, chosen beforehand
-EVAL_SETS = ("real", "inpainted", "two-step")  # see `engine/other_pairs.py`
+EVAL_SETS = ("real", "inpainted", "two-step")  # see `engine/exam.py`
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from mmhallu_core.recorded import commit
 from mmhallu_core.store import cache_folder
-from mmhallu_core.studies.record import commit
 from mmhallu_core.tour.run import Plan, run_tour, train_adapter
 from mmhallu_core.tour.tell import Voice
 from mmhallu_core.train.rounding import round_alike

@@ -14,7 +14,6 @@ as they were and as they become, because an adapter can be switched off. A plan 
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,7 +83,7 @@ class Trainable:
 def adapt(
     model: Vlm | PreTrainedModel | peft.PeftModel, plan: Adapt, tell: Callable[[str], None] | None = print
 ) -> PreTrainedModel | peft.PeftModel:
-    """Freezes, adapts and frees the parts of a model as planned; the model itself is changed.
+    """Freezes, adapts and frees the parts of a model as planned. The model is modified in place.
 
     Args:
         model: of any family, without an adapter.
@@ -163,16 +162,6 @@ def trainable(model: nn.Module) -> Trainable:
 def merge(model: PreTrainedModel | peft.PeftModel) -> PreTrainedModel:
     """The model with its adapter added into its weights for good; it then saves and loads without peft."""
     return model.merge_and_unload() if isinstance(model, peft.PeftModel) else model
-
-
-@contextmanager
-def merged(model: peft.PeftModel) -> Iterator[peft.PeftModel]:
-    """Adds the adapter into the weights for a while, which runs faster, and takes it out again (up to rounding)."""
-    model.merge_adapter()
-    try:
-        yield model
-    finally:
-        model.unmerge_adapter()
 
 
 def _parameters(model: PreTrainedModel, family: Family) -> dict[str, list[str]]:

@@ -12,13 +12,20 @@ features. Then nothing can be told from them. Four well-known numbers see it com
 A single level means little, since every tower crowds its features in its own way. So `verdict` compares two states.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional
 
+from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
+
+AT_ONCE = 8  # pairs in memory
 SHARE = 0.5  # of its value before training: spread, rank, or a pair's distance below this is a collapse (our choice)
 
 
@@ -123,6 +130,33 @@ def verdict(before: Features, after: Features) -> tuple[bool, str]:
         f"{before.rank:.1f} to {after.rank:.1f}, uniformity {before.uniformity:.2f} to {after.uniformity:.2f}, squared "
         f"distance within pairs {before.alignment:.3g} to {after.alignment:.3g}."
     )
+
+
+@torch.no_grad()
+def feature_statistics(model: nn.Module, vlm: Vlm, pairs: Sequence[tuple[Image.Image, Image.Image]]) -> Features:
+    """Four numbers about the features of some pairs, as the model is now; training goes on as if nothing was.
+
+    Args:
+        model: of a family with image tokens, with or without an adapter.
+        vlm: has the processor that belongs to it.
+        pairs: pictures and their edits, at least two.
+    """
+    was_training, means = model.training, []
+    model.eval()
+    for start in range(0, len(pairs), AT_ONCE):
+        some = list(pairs[start : start + AT_ONCE])
+        inputs = vlm.encode(some, [vlm.prompt("What is different?", 2)] * len(some), side="right")
+        found = pair_inputs(vlm, inputs, some, [changed_pixels(*pair) for pair in some])
+        on_device = {name: value.to(inputs["input_ids"].device) for name, value in found.items()}
+        means.append(picture_means(model, {**inputs, **on_device}))
+    model.train(was_training)
+    return measure(*(torch.cat(side) for side in zip(*means, strict=True)))
+
+
+def collapse_record(before: Features, after: Features) -> dict[str, Any]:
+    """What a run's record says of its features before and after training."""
+    collapsed, sentence = verdict(before, after)
+    return {"before": asdict(before), "after": asdict(after), "collapsed": collapsed, "verdict": sentence}
 
 
 def _wide(features: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:

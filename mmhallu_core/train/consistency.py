@@ -34,11 +34,6 @@ _Pair = tuple[Float[Tensor, "pairs cells width"], Float[Tensor, "pairs cells wid
 _Means = tuple[Float[Tensor, "pairs width"], Float[Tensor, "pairs width"]]
 
 
-def is_on(rule: Consistency) -> bool:
-    """Whether the rule asks for anything beside the answers' loss."""
-    return rule.mode != "none" and rule.weight > 0
-
-
 def require_tokens(vlm: Vlm) -> None:
     """Raises when a model's pictures are not tokens, so that there are no features to hold together.
 
@@ -129,9 +124,9 @@ class Held:
         self.model, self.rule = model, rule
         learns = trainable(model).names
         names = (*learns["vision_tower"], *learns["connector"])
-        if is_on(rule) and not names:
+        if rule.on and not names:
             raise CannotRun("a consistency loss trains the vision tower, which is frozen here: set it to lora or full")
-        kept = set(names) if is_on(rule) and rule.mode == "global" else set()
+        kept = set(names) if rule.on and rule.mode == "global" else set()
         self.initial = {name: value.detach().clone() for name, value in model.named_parameters() if name in kept}
 
     def __call__(
@@ -145,7 +140,7 @@ class Held:
             pairs_of_step: how many pairs the step has, of which these may be a part; their own number when None.
         """
         pairs = {name: inputs.pop(PREFIX + name, None) for name in ("row", "first", "second", "edited", "real")}
-        if not is_on(self.rule):
+        if not self.rule.on:
             return answers(), {}
         if pairs["row"] is None:
             caption = answers()

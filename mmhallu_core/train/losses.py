@@ -5,7 +5,7 @@ small edit. Its equation 7 asks a decoder to say the difference t from the *diff
 abstract, the introduction and the conclusion also speak of a "feature-level consistency loss" that keeps features
 stable under small edits. That loss has no equation, no weight and no row in a table, and no released code computes
 it. The two wishes pull apart: features that do not move at all leave nothing to say. So the loss is a switch of three
-modes, and `ACCORDING_TO` names them:
+modes:
 
 - `none`: captions only. Section 5.1 ("using our SFT loss (Equation 7)") and the code know no other loss.
 - `global`: the paper's words, read literally. The mean features of the two pictures must be at least as similar as
@@ -29,7 +29,6 @@ from mmhallu_core.models.image_tokens import WHOLE, Box
 
 IGNORE = -100  # the label of a token that is only read
 Mode = Literal["none", "global", "masked"]
-ACCORDING_TO: dict[str, Mode] = {"paper": "global", "code": "none"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class Consistency:
             raise ValueError(f"there is no consistency mode {self.mode!r}; take one of {', '.join(get_args(Mode))}")
         if self.weight < 0 or not -1 <= self.margin < 1:
             raise ValueError(f"weight {self.weight} must not be negative, and margin {self.margin} lies in [-1, 1)")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is asked for beside the answers' loss."""
+        return self.mode != "none" and self.weight > 0
 
 
 def answer_loss(
@@ -107,7 +111,7 @@ def med_loss(
     Raises:
         ValueError: when something that the mode needs is missing.
     """
-    if rule.mode == "none" or rule.weight == 0:
+    if not rule.on:
         return caption
     needed = {"first": first, "second": second, **({"floor": floor} if rule.mode == "global" else {"edited": edited})}
     missing = [name for name, value in needed.items() if value is None]

@@ -1,8 +1,7 @@
 """One fine-tuning run: a model and training examples in, an adapter (or a model) and its record out.
 
-The work is done by transformers' `Trainer` and by peft. What stands here is what those two leave open: which tensors
-learn (`adapt.py`), which tokens count (`collate.py`), what is asked of features (`consistency.py`), and that a run that
-was killed and goes on ends where an unbroken one does (`trainer.py`).
+`prepare.py` makes the model ready; here it is trained and saved, and a run that was killed and goes on ends where an
+unbroken one does (`trainer.py`).
 
 Memory and steps: `micro_batch` examples are in memory at once, and the gradients of `accumulation` such micro-batches,
 of every process, are added up before an optimizer step. The loss is the weighted mean over all answer tokens of the
@@ -12,48 +11,31 @@ step, so that only the number of its examples matters.
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import peft
-import torch
 from PIL import Image
-from torch import Tensor, nn
-from transformers import TrainingArguments, set_seed
+from torch import Tensor
+from transformers import PreTrainedModel, TrainingArguments
 
+from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_hash, base_name
+from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Journal, run_lock, sha256
-from mmhallu_core.train.adapt import adapt, merge, trainable
-from mmhallu_core.train.collate import ChatTemplateCollator, Collator, PackedCollator
-from mmhallu_core.train.consistency import PREFIX, Held, is_on, require_tokens
-from mmhallu_core.train.losses import IGNORE, answer_loss
+from mmhallu_core.train.adapt import merge, trainable
+from mmhallu_core.train.collapse import collapse_record, feature_statistics
 from mmhallu_core.train.machine import on_cpu, recompute_arguments, versions
-from mmhallu_core.train.outcome import base_info, collapse_record, first_and_final, look, losses_of, quiet, save_weights
-from mmhallu_core.train.progress import Bar, Progress, Watch
+from mmhallu_core.train.prepare import Prepared, prepare, totals_of
 from mmhallu_core.train.records import Make, Numbered
 from mmhallu_core.train.spec import TrainSpec, is_main, is_sharded, processes
-from mmhallu_core.train.trainer import MmTrainer, newest_whole
+from mmhallu_core.train.trainer import SLOWER, Bar, MmTrainer, Progress, Watch, newest_whole, quiet
 from mmhallu_core.types import CannotRun
 
-
-@dataclass
-class Prepared:
-    """A model made ready by `prepare`.
-
-    Attributes:
-        vlm: the model as it was loaded; its layers have the adapter.
-        model: what learns.
-        loss: (model, totals of the step, batch) gives the loss and its parts.
-        collate: makes a batch of examples.
-    """
-
-    vlm: Vlm
-    model: nn.Module
-    loss: Callable[..., tuple[Tensor, dict[str, float]]]
-    collate: Collator
+PARTS_OF_LOSS = ("answers", "consistency")
 
 
 class Trained(NamedTuple):
@@ -68,76 +50,6 @@ class Trained(NamedTuple):
         before = self.prepared.vlm
         name = f"{before.name} with {self.out.name}"
         return Vlm(name, merge(self.prepared.model).eval(), before.processor, (*before.adapters, self.out))
-
-
-def prepare(vlm: Vlm, spec: TrainSpec) -> Prepared:
-    """Puts the plan on a model, and makes its loss and its batches. The model is used up.
-
-    Raises:
-        CannotRun: when the plan, the consistency loss, packing or the precision does not go with the model or the
-            machine.
-    """
-    if spec.dtype == "float16" and vlm.model.device.type == "cpu":
-        raise CannotRun("float16 needs a GPU: take float32 or bfloat16 here")
-    on = is_on(spec.consistency)
-    if on:
-        require_tokens(vlm)
-    if on and is_sharded():
-        raise CannotRun("a consistency loss needs the whole model in each process: start without FSDP")
-    collate = (PackedCollator if spec.packing else ChatTemplateCollator)(vlm, pairs=on)
-    has_full = "full" in (spec.adapt.vision_tower, spec.adapt.connector, spec.adapt.decoder)
-    kept = torch.float32 if has_full else getattr(torch, spec.dtype)
-    for parameter in vlm.model.parameters():  # and not the buffers: positions need all their digits
-        parameter.data = parameter.data.to(kept)
-    set_seed(spec.seed)
-    model = adapt(vlm, spec.adapt, tell=None)
-    held = Held(model, spec.consistency)
-
-    def loss(wrapped: nn.Module, labels: Tensor, weights: Tensor, totals: Tensor | None = None, **inputs: Any):
-        weight, pairs = (None, None) if totals is None else totals
-
-        def answers() -> Tensor:
-            return answers_loss(wrapped, model, inputs, labels, weights, weight)
-
-        return held(answers, inputs, pairs)
-
-    return Prepared(vlm, model, loss, collate)
-
-
-def totals_of(batch: Mapping[str, Tensor]) -> Tensor:
-    """What a micro-batch adds to its step: the weight of its answers' tokens, and its number of pairs."""
-    weight = batch["weights"][:, 1:][batch["labels"][:, 1:] != IGNORE].sum()
-    return torch.stack([weight, weight.new_tensor(len(batch.get(f"{PREFIX}row", ())))])
-
-
-def answers_loss(
-    wrapped: nn.Module,
-    model: nn.Module,
-    inputs: Mapping[str, Any],
-    labels: Tensor,
-    weights: Tensor,
-    total: Tensor | None = None,
-) -> Tensor:
-    """The weighted cross-entropy of the answers' tokens, see `losses.answer_loss`.
-
-    Only the states before an answer's tokens pass through the vocabulary, by a hook on the output layer: so the whole
-    model runs in one call, as training in several processes asks.
-
-    Args:
-        wrapped: what is called: the model, or what `Trainer` made of it.
-        model: of any family.
-        inputs: the batch, padded on the right.
-        labels, weights: (batch, tokens), with `IGNORE` where nothing is learned.
-        total: the weight of the whole step; that of this batch when None.
-    """
-    here = labels[:, 1:] != IGNORE  # the state before a token predicts it
-    head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda module, args: (args[0][:, :-1][here],))
-    try:
-        logits = wrapped(**inputs, use_cache=False).logits
-    finally:
-        hook.remove()
-    return answer_loss(logits, labels[:, 1:][here], weights[:, 1:][here], total)
 
 
 def train(
@@ -185,12 +97,12 @@ def train(
         ready = prepare(vlm, spec)
         learns = trainable(ready.model)
         watched = () if is_sharded() else watched  # features are looked at in a whole model
-        before = look(ready.model, vlm, watched) if watched else None
+        before = feature_statistics(ready.model, vlm, watched) if watched else None
         examples = Numbered(make, spec.steps * spec.effective_batch, hashes=data is None and is_main())
         checkpoints, began = out / "checkpoints", time.monotonic()
         trainer, resumed = _trained(ready, examples, spec, checkpoints, progress)
-        losses, steps = losses_of(trainer), trainer.state.global_step
-        told = next(line for line in reversed(trainer.state.log_history) if "loss" in line)
+        told = [line for line in trainer.state.log_history if "loss" in line]
+        losses, steps = [line["loss"] for line in told], trainer.state.global_step
         record = {
             "command": command,
             "spec": asdict(spec),
@@ -206,11 +118,11 @@ def train(
             "resumed": resumed,
             "trainable": learns.numbers,
             "parameters": learns.sizes,
-            "loss": first_and_final(losses) | {name: told[name] for name in ("answers", "consistency") if name in told},
+            "loss": first_and_final(losses) | {name: told[-1][name] for name in PARTS_OF_LOSS if name in told[-1]},
             "losses": [round(one, 4) for one in losses],
         }
         if before is not None:
-            record["collapse"] = collapse_record(before, look(ready.model, vlm, watched))
+            record["collapse"] = collapse_record(before, feature_statistics(ready.model, vlm, watched))
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
         if is_main():
             weights = save_weights(ready.model, vlm, base.for_peft, out, state)
@@ -254,3 +166,68 @@ def _trained(
         last = newest_whole(checkpoints, processes())
     trainer.train(resume_from_checkpoint=last)
     return trainer, last is not None
+
+
+class Base(NamedTuple):
+    """What a run says of the model that it starts from: its name for peft, its name in `run.json`, its hash."""
+
+    for_peft: str
+    for_run: str
+    sha256: str
+
+
+def base_info(vlm: Vlm, out: Path) -> Base:
+    """What a run in `out` will say of the model that it starts from; to be asked before training.
+
+    Raises:
+        CannotRun: when adapters were put on the model by hand, so that no one name gives it back.
+    """
+    if vlm.adapters and adapter_folder(vlm.name) is None:
+        raise CannotRun(
+            f"an adapter could not name {vlm.name!r} as its base model: save that model (vlm.model and vlm.processor, "
+            "save_pretrained), and train the saved one"
+        )
+    return Base(*base_name(vlm.name, out), base_hash(vlm.model, vlm.adapters))
+
+
+def save_weights(
+    model: PreTrainedModel | peft.PeftModel, vlm: Vlm, base: str, out: Path, state: dict[str, Tensor] | None = None
+) -> Path:
+    """Writes the adapter, or the whole model where there is none.
+
+    Args:
+        model: what `adapt` gave, trained.
+        vlm: has the processor that belongs to it.
+        base: the name that the adapter gives to its model, see `base_info`.
+        out: the folder.
+        state: all of the model's values, where processes share them out; None for those in the model.
+
+    Returns:
+        The file of weights.
+
+    Raises:
+        CannotRun: when a weight that learned is no finite number; nothing is written then.
+    """
+    values = model.named_parameters() if state is None else state.items()
+    learned = {name for name, one in model.named_parameters() if one.requires_grad}
+    broken = [name for name, one in values if name in learned and not one.isfinite().all()]
+    if broken:
+        raise CannotRun(f"{len(broken)} weights are no numbers after training, {broken[0]} for one; {SLOWER}")
+    if not isinstance(model, peft.PeftModel):
+        with quiet_progress():
+            model.save_pretrained(out, state_dict=state)
+        vlm.processor.save_pretrained(out)
+        return next(
+            path for name in ("model.safetensors", "model.safetensors.index.json") if (path := out / name).is_file()
+        )
+    model.peft_config["default"].base_model_name_or_path = base
+    # "auto" would look the base model up on a hub
+    model.save_pretrained(out, state_dict=state, save_embedding_layers=False)
+    (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
+    return out / WEIGHTS
+
+
+def first_and_final(losses: Sequence[float]) -> dict[str, float]:
+    """The first loss, and the mean of the last quarter: one step is too noisy to compare."""
+    last = losses[-max(1, len(losses) // 4) :]
+    return {"first": losses[0], "final": sum(last) / len(last)}

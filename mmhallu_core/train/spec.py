@@ -2,9 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mmhallu_core.train.adapt import Adapt
 from mmhallu_core.train.losses import Consistency
@@ -46,20 +45,6 @@ class TrainSpec:
     save_every: int = 100
     packing: bool = False
     seconds: float | None = None
-
-    @classmethod
-    def from_record(cls, values: Mapping[str, Any]) -> "TrainSpec":
-        """The spec as it stands in a `run.json`, also of a run made before packing had a name."""
-        if "rank" in values:
-            names = ("vision_tower", "decoder", "rank", "alpha", "kind")
-            adapt = {"connector": "frozen", **{name: values[name] for name in names if name in values}}
-            kept = ("steps", "lr", "seed", "seconds")
-            values = {name: values[name] for name in kept} | {
-                "micro_batch": values["batch"], "adapt": adapt, "consistency": values.get("consistency", {}),
-                "warmup": 10, "packing": True,
-            }  # fmt: skip
-        parts = {"adapt": Adapt(**values["adapt"]), "consistency": Consistency(**values["consistency"])}
-        return cls(**{**values, **parts})
 
     @property
     def effective_batch(self) -> int:

@@ -2,10 +2,14 @@
 
 What it adds: a loss function that may return numbers to log; what a loss is divided by is counted over all
 micro-batches and processes of a step; examples come in their order; a checkpoint that a kill left half is not used.
+Its callbacks say how far a run is, and end one whose time is over or whose loss is no number.
 """
 
 import json
+import math
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,15 @@ import peft
 import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedModel, Trainer
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from mmhallu_core.types import CannotRun
+
 Totals = Callable[[dict[str, Tensor]], Tensor]
+Progress = Callable[[int, int], None]
+SLOWER = "take a smaller learning rate, and a new folder"
 
 
 class MmTrainer(Trainer):
@@ -96,3 +105,61 @@ def newest_whole(checkpoints: Path, processes: int = 1) -> str | None:
             pass
         shutil.rmtree(newest)
     return None
+
+
+class Bar(TrainerCallback):
+    """A progress bar on standard error with the loss beside it; a run that goes on starts where it was."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Draws it."""
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training", unit="step", file=sys.stderr)
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        """Shows the loss."""
+        if "loss" in (logs or {}):
+            self.bar.set_postfix_str(f"loss {logs['loss']:.3f}", refresh=False)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """One step further."""
+        self.bar.update(1)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        """Ends it."""
+        self.bar.close()
+
+
+class Watch(TrainerCallback):
+    """Tells after each step how far training is, and ends it after some seconds, or when its loss is no number.
+
+    Every step behind such a loss would be for nothing.
+
+    Args:
+        progress: gets step and steps; None for silence.
+        seconds: None for no limit.
+    """
+
+    def __init__(self, progress: Progress | None, seconds: float | None) -> None:
+        self.progress, self.seconds = progress, seconds
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Starts the clock."""
+        self.began = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Reports the step; asks for the end when the time is over."""
+        if self.progress:
+            self.progress(state.global_step, state.max_steps)
+        if self.seconds is not None and time.monotonic() - self.began > self.seconds:
+            control.should_training_stop = True
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        """Raises CannotRun at the first loss that is no number."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise CannotRun(f"the loss became {loss} in step {state.global_step}; {SLOWER}")
+
+
+def quiet(trainer: Trainer) -> None:
+    """Takes away what prints to standard output, which `--json` needs clean."""
+    for talkative in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(talkative)

@@ -18,6 +18,7 @@ answer an edit, and neither side is favoured.
 
 import functools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -141,44 +142,34 @@ def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Ma
     return make
 
 
-@dataclass
 class Tally:
     """A maker that counts what it hands out.
 
-    Attributes:
+    Args:
         make: the maker.
         count: see `token_count`.
-        examples, pictures, turns, tokens: of the answers that are learned.
-        weight: of all those tokens together.
+
+    Attributes:
+        counts: `examples`, `pictures`, `turns`, `tokens` of the answers that are learned, and the `weight` of all those
+            tokens together.
     """
 
-    make: Make
-    count: Count
-    examples: int = 0
-    pictures: int = 0
-    turns: int = 0
-    tokens: int = 0
-    weight: float = 0.0
+    def __init__(self, make: Make, count: Count) -> None:
+        self.make, self.count = make, count
+        self.counts: Counter[str] = Counter(examples=0, pictures=0, turns=0, tokens=0, weight=0)
 
     def __call__(self, i: int) -> TrainingExample:
         """Example number i."""
         example = self.make(i)
-        self.examples += 1
-        self.pictures += len(example.images)
+        self.counts.update(examples=1, pictures=len(example.images), turns=len(example.turns))
         for turn in example.turns:
             tokens = self.count(turn.answer)
-            self.turns, self.tokens, self.weight = (
-                self.turns + 1,
-                self.tokens + tokens,
-                self.weight + tokens * turn.weight,
-            )
+            self.counts.update(tokens=tokens, weight=tokens * turn.weight)
         return example
 
     def to_dict(self) -> dict[str, float]:
-        """The counts."""
-        return {name: getattr(self, name) for name in ("examples", "pictures", "turns", "tokens")} | {
-            "weight": round(self.weight, 1)
-        }
+        """The counts, the weight to a tenth."""
+        return {**self.counts, "weight": round(float(self.counts["weight"]), 1)}
 
 
 # ---------------------------------------------------------------- what is shown of one edit

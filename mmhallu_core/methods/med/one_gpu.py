@@ -8,11 +8,10 @@ How much fits is reckoned by `Load.gigabytes` from the models' published sizes; 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mmhallu_core.methods.med.presets import PRESETS, Preset
 from mmhallu_core.train.adapt import Adapt, How
-from mmhallu_core.train.machine import recompute_arguments
 from mmhallu_core.types import CannotRun
 
 Card = Literal[40, 80]
@@ -73,8 +72,6 @@ LOADS = {
 BATCHES: dict[str, dict[Card, int]] = {
     "qwen2_vl": {40: 2, 80: 8}, "qwen2_5_vl": {40: 2, 80: 8}, "llava_next": {40: 2, 80: 8}, "mllama": {40: 1, 80: 4},
 }  # fmt: skip
-
-
 SPEED = 312e12 * 0.4  # operations a second: an A100's in bfloat16 as its maker gives them, and a usual share of them
 
 
@@ -108,19 +105,6 @@ class OneGpu:
         load = LOADS[self.preset.name]
         seconds = steps * self.effective_batch * load.operations() / SPEED
         return {"memory_gb": round(load.gigabytes(self.batch), 1), "seconds": round(seconds)}
-
-    def arguments(self) -> dict[str, Any]:
-        """The settings of `transformers.TrainingArguments` that follow; steps, seed and folders are the caller's."""
-        return {
-            "per_device_train_batch_size": self.batch,
-            "gradient_accumulation_steps": self.accumulation,
-            **recompute_arguments(self.checkpointing),
-            "bf16": self.dtype == "bfloat16",
-            "fp16": self.dtype == "float16",
-            "learning_rate": self.preset.lr,
-            "lr_scheduler_type": self.preset.scheduler,
-            "warmup_steps": self.preset.warmup,  # below 1, transformers reads it as a share of all steps
-        }
 
 
 def one_gpu(name: str, card: int = 80, native_bf16: bool = True) -> OneGpu:

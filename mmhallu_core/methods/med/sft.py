@@ -22,9 +22,8 @@ from mmhallu_core.methods.med.examples import SAME, ConversationExamples, EditEx
 from mmhallu_core.methods.med.one_gpu import OneGpu, one_gpu, plan
 from mmhallu_core.models.vlm import Vlm, pick_device
 from mmhallu_core.train.adapt import Adapt, How
-from mmhallu_core.train.consistency import is_on
-from mmhallu_core.train.cost import cost
 from mmhallu_core.train.losses import Consistency, Mode
+from mmhallu_core.train.prepare import cost
 from mmhallu_core.train.records import Make
 from mmhallu_core.train.run import train
 from mmhallu_core.train.spec import TrainSpec, processes
@@ -222,7 +221,7 @@ def _examples(ask: Sft, progress: bool = False) -> EditExamples | ConversationEx
             raise CannotRun("--same is only for a file of edit samples: give --data FILE")
         return None
     records = read_training_file(ask.data, progress)
-    on = is_on(Consistency(ask.consistency, weight=ask.weight))
+    on = Consistency(ask.consistency, weight=ask.weight).on
     if isinstance(records[0], Chat):
         if on:
             raise CannotRun("a consistency loss needs pairs: give a file of edit samples, or --consistency none")

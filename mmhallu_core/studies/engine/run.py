@@ -20,9 +20,9 @@ from typing import Any
 
 from mmhallu_core.models.adapter_folders import WEIGHTS, base_hash
 from mmhallu_core.models.vlm import SHIPPED, Vlm
+from mmhallu_core.recorded import commit, versions
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.studies.engine.study import Run, Study
-from mmhallu_core.studies.record import commit, versions
 from mmhallu_core.types import CannotRun
 
 SCORES, LOCK, BASES = "scores.json", "lock", "bases"
