@@ -30,9 +30,9 @@ from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit, versions
+from mmhallu_core.recorded import write as write_record
 from mmhallu_core.statistics import DRAWS
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.studies import record
 
 COMMAND = "python -m maintenance.med_tiny --out results/med-tiny"
 SEEDS = (SEED, SECOND_SEED)
@@ -113,7 +113,7 @@ def write(path: Path, about: dict[str, Any], make: Callable[[], dict[str, Any]])
         **found,
         "seconds": round(time.time() - began),
     }
-    record.write(made, path)
+    write_record(made, path)
     print(f"{path}: {made['seconds']} s", flush=True)
 
 

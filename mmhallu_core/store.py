@@ -110,18 +110,22 @@ def results_folder() -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex, read in pieces so that large files need no memory."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file in hex; large files need no memory."""
     with open(path, "rb") as data:
-        while piece := data.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def json_sha256(value: Any) -> str:
     """The SHA-256 of a JSON value's content: sorted keys and fixed separators, so that layout does not matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(_utf8(text)).hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file, with Unix line ends everywhere, that is there whole or not at all."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(new, path)
 
 
 def is_offline() -> bool:

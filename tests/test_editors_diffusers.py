@@ -107,8 +107,8 @@ def test_other_pipelines_and_folders_are_refused(pix2pix, tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_qwen_image_edit_edits_a_photo(tmp_path):
+    from mmhallu_core.models.tiny_random.makers import qwen2_5_vl
     from mmhallu_core.models.tiny_random.parts import WIDTH
-    from mmhallu_core.models.tiny_random.qwen import qwen2_5_vl
 
     torch.manual_seed(0)
     tiny = qwen2_5_vl()

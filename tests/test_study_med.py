@@ -14,8 +14,8 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE
 from mmhallu_core.studies import med as plan
 from mmhallu_core.studies import study_of
-from mmhallu_core.studies.engine import claims as ledger
 from mmhallu_core.studies.engine import run as running
+from mmhallu_core.studies.engine import summary as ledger
 from mmhallu_core.studies.engine.exam import PAIRS, SCENES, other_pairs, pairs_of, scenes_of
 from mmhallu_core.studies.engine.outcomes import contrast, over_seeds, score
 from mmhallu_core.studies.engine.study import Check
@@ -282,7 +282,7 @@ def test_a_known_effect_is_found_and_none_is_made_up(tmp_path):
     assert claims["med-differences-control"]["verdict"] == NOT_RUN  # no shuffled runs
     quiet = [row["verdict"] for row in ledger.rows(plan.STUDY, none) if row["asks"] == "control"]
     assert len(quiet) == 4 and not any("holds" in word.split() for word in quiet)
-    paths = ledger.write(tmp_path, plan.STUDY, strong)
+    paths = ledger.write_rows(tmp_path, plan.STUDY, strong)
     assert len(paths) == len(plan.CLAIMS) and json.loads(paths[0].read_text(encoding="utf-8"))["kind"] == "diorama"
 
 

@@ -15,7 +15,7 @@ from mmhallu_core.chapters import what_made_it_work_figures as viz
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile
 from mmhallu_core.studies import med as plan
-from mmhallu_core.studies.engine import claims as ledger
+from mmhallu_core.studies.engine import summary as ledger
 from mmhallu_core.studies.engine.outcomes import contrast
 from mmhallu_core.studies.engine.summary import NOT_RUN, checks, summary
 from mmhallu_core.types import CATEGORIES
@@ -300,7 +300,7 @@ def test_a_missing_claim_stops_the_page(monkeypatch, tmp_path):
     monkeypatch.setattr("mmhallu_core.recorded.results_folder", lambda: tmp_path)
     with pytest.raises(MissingFile, match="no recorded result"):
         does_med_hold.claims()
-    ledger.write(tmp_path / "claims", plan.STUDY)
+    ledger.write_rows(tmp_path / "claims", plan.STUDY)
     assert {one["verdict"] for one in does_med_hold.claims()} == {NOT_RUN}
 
 

@@ -10,17 +10,15 @@ command could not run.
 | `evaluate.py` | `eval`, `audit`, `judge`, `new benchmark` |
 | `med.py` | `med build`, `bench` |
 | `models.py` | `doctor`, `ask`, `tour` |
-| `pretrain.py` | `pretrain` |
 | `score.py` | `score BENCHMARK` |
 | `study.py` | `study` |
-| `train.py` | `train`, `data export` |
+| `train.py` | `train`, `pretrain`, `data export` |
 | `world.py` | `world sample`, `edit` |
 
-`base.py` has what they share, and `errors.py` what is said when a command cannot go on. Heavy imports stand inside the
-commands, so that `mmhallu --help` answers at once.
+`base.py` has what they share, and `errors.py` what is said when a command cannot go on.
 """
 
-from mmhallu_core.cli import data, evaluate, med, models, pretrain, score, study, train, world  # noqa: F401 (importing a file registers its commands)
+from mmhallu_core.cli import data, evaluate, med, models, score, study, train, world  # noqa: F401 (importing a file registers its commands)
 from mmhallu_core.cli.base import app
 
 __all__ = ["app"]

@@ -1,9 +1,5 @@
 """What all commands share: how one is registered, how it prints, and the bounds of its numbers.
 
-Exit codes: 0 done; 1 a check failed; 2 could not run (and one sentence says why and what to do). With --json, exactly
-one JSON object goes to standard output and everything else to standard error; it is `{"error": sentence}` where a
-command could not run.
-
 Heavy imports stand inside the commands, so that `mmhallu --help` answers at once.
 """
 
@@ -79,10 +75,10 @@ def table(rows: dict[str, Any], intervals: dict[str, Any] | None = None, percent
     """Lines of `name value [low, high]`; the names in `percent` are shown in percent, and None as a dash."""
     lines = []
     for name, value in rows.items():
-        scale, digits = (100, 2) if name in percent else (1, 2)
-        shown = "-" if value is None else value if isinstance(value, str | int) else f"{scale * value:.{digits}f}"
+        scale = 100 if name in percent else 1
+        shown = "-" if value is None else value if isinstance(value, str | int) else f"{scale * value:.2f}"
         interval = (intervals or {}).get(name)
-        spread = f"  [{scale * interval[0]:.{digits}f}, {scale * interval[1]:.{digits}f}]" if interval else ""
+        spread = f"  [{scale * interval[0]:.2f}, {scale * interval[1]:.2f}]" if interval else ""
         lines.append(f"  {name + (' %' if name in percent else ''):<16} {shown:>9}{spread}")
     return "\n".join(lines)
 

@@ -3,9 +3,6 @@
 Three kinds of trouble end a command. What lies outside the program (`CannotRun`, a missing file, a full disk) is told
 with what to do about it. A wrong option is told by typer, which shows the usage. All else is a fault of this program:
 it becomes a sentence too, and its traceback goes to a file that can be sent with a report.
-
-With `--json`, standard output then holds one JSON object, `{"error": sentence}`, and the sentence also goes to standard
-error. So a program that calls this one always reads one object.
 """
 
 import contextlib

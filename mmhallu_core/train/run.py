@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, TrainingArguments
 from mmhallu_core.models.adapter_folders import WEIGHTS, adapter_folder, base_hash, base_name
 from mmhallu_core.models.loading import quiet_progress
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.store import Journal, run_lock, sha256
+from mmhallu_core.store import Journal, run_lock, sha256, write_whole
 from mmhallu_core.train.adapt import merge, trainable
 from mmhallu_core.train.collapse import collapse_record, feature_statistics
 from mmhallu_core.train.machine import on_cpu, recompute_arguments, versions
@@ -90,9 +90,9 @@ def train(
     with run_lock(out) if is_main() else nullcontext():
         if (out / "run.json").exists():
             raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
-        base = base_info(vlm, out)
+        for_peft, base, base_sha256 = base_info(vlm, out)
         if is_main():
-            about = {"spec": asdict(spec), "base_sha256": base.sha256, "data": data, "processes": processes()}
+            about = {"spec": asdict(spec), "base_sha256": base_sha256, "data": data, "processes": processes()}
             Journal(out / "about.jsonl", about)
         ready = prepare(vlm, spec)
         learns = trainable(ready.model)
@@ -109,8 +109,8 @@ def train(
             "seed": spec.seed,
             "versions": {**versions(), "peft": peft.__version__},
             "data": data,
-            "base": base.for_run,
-            "base_sha256": base.sha256,
+            "base": base,
+            "base_sha256": base_sha256,
             "steps": steps,
             "examples": steps * spec.effective_batch,
             "processes": processes(),
@@ -125,12 +125,10 @@ def train(
             record["collapse"] = collapse_record(before, feature_statistics(ready.model, vlm, watched))
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
         if is_main():
-            weights = save_weights(ready.model, vlm, base.for_peft, out, state)
+            weights = save_weights(ready.model, vlm, for_peft, out, state)
             record["data_sha256"] = data["sha256"] if data else examples.digest(record["examples"])
             record["sha256"] = sha256(weights)
-            part = out / "run.json.part"
-            part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            part.replace(out / "run.json")  # there whole or not at all
+            write_whole(out / "run.json", json.dumps(record, indent=2) + "\n")
             shutil.rmtree(checkpoints, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
     return Trained(ready, record, out)
@@ -168,16 +166,8 @@ def _trained(
     return trainer, last is not None
 
 
-class Base(NamedTuple):
-    """What a run says of the model that it starts from: its name for peft, its name in `run.json`, its hash."""
-
-    for_peft: str
-    for_run: str
-    sha256: str
-
-
-def base_info(vlm: Vlm, out: Path) -> Base:
-    """What a run in `out` will say of the model that it starts from; to be asked before training.
+def base_info(vlm: Vlm, out: Path) -> tuple[str, str, str]:
+    """The model that a run in `out` starts from: its name for peft, its name in `run.json`, its hash; before training.
 
     Raises:
         CannotRun: when adapters were put on the model by hand, so that no one name gives it back.
@@ -187,7 +177,7 @@ def base_info(vlm: Vlm, out: Path) -> Base:
             f"an adapter could not name {vlm.name!r} as its base model: save that model (vlm.model and vlm.processor, "
             "save_pretrained), and train the saved one"
         )
-    return Base(*base_name(vlm.name, out), base_hash(vlm.model, vlm.adapters))
+    return (*base_name(vlm.name, out), base_hash(vlm.model, vlm.adapters))
 
 
 def save_weights(

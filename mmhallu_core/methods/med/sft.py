@@ -151,7 +151,13 @@ def spec_of(ask: Sft, vlm: Vlm, examples: int = 0) -> TrainSpec:
         adapted = replace(DIORAMA.adapt, vision_tower=tower, decoder=ask.decoder)
         spec = replace(DIORAMA, adapt=adapted, **common)
     elif ask.preset is not None:
-        spec = _preset_spec(ask, vlm, common)
+        form = ask.form
+        if vlm.family.name != form.preset.name:
+            raise CannotRun(f"the preset {ask.preset} is for {form.preset.model}; {vlm.name} is of {vlm.family.name}")
+        spec = TrainSpec(
+            1, plan(form.preset, ask.vision_tower, ask.decoder), form.batch, form.accumulation, form.preset.lr,
+            form.preset.scheduler, form.preset.warmup, form.dtype, form.checkpointing, **common,
+        )  # fmt: skip
     else:
         size = sum(parameter.numel() for parameter in vlm.model.parameters())
         plan_of_ours = Adapt(ask.vision_tower or "lora", "frozen", ask.decoder)
@@ -171,21 +177,6 @@ def spec_of(ask: Sft, vlm: Vlm, examples: int = 0) -> TrainSpec:
     if ask.steps is None and ask.preset == "diorama" and ask.data is None:
         return spec
     return replace(spec, steps=ask.steps or math.ceil(examples / spec.effective_batch))
-
-
-def _preset_spec(ask: Sft, vlm: Vlm, common: dict[str, Any]) -> TrainSpec:
-    """The numbers of a preset of the paper, for one GPU.
-
-    Raises:
-        CannotRun: when the preset is for another family.
-    """
-    form = ask.form
-    if vlm.family.name != form.preset.name:
-        raise CannotRun(f"the preset {ask.preset} is for {form.preset.model}; {vlm.name} is of {vlm.family.name}")
-    return TrainSpec(
-        1, plan(form.preset, ask.vision_tower, ask.decoder), form.batch, form.accumulation, form.preset.lr,
-        form.preset.scheduler, form.preset.warmup, form.dtype, form.checkpointing, **common,
-    )  # fmt: skip
 
 
 def _load(ask: Sft) -> Vlm:

@@ -16,19 +16,15 @@ from pathlib import Path
 import torch
 
 from mmhallu_core.models.loading import quiet_progress
-from mmhallu_core.models.tiny_random.llava import llava, llava_next, llava_onevision
+from mmhallu_core.models.tiny_random import makers
 from mmhallu_core.models.tiny_random.parts import Tiny
-from mmhallu_core.models.tiny_random.qwen import qwen2_5_vl, qwen2_vl, qwen3_vl
-from mmhallu_core.models.tiny_random.tiles import idefics3, internvl, mllama, smolvlm
 
 # By the name that a model's config.json gives as its `model_type`.
-MAKERS: dict[str, Callable[[], Tiny]] = {
-    maker.__name__: maker
-    for maker in (
-        llava, llava_next, llava_onevision, qwen2_vl, qwen2_5_vl, qwen3_vl, mllama, idefics3, smolvlm, internvl,
-    )
-}  # fmt: skip
-FAMILIES = tuple(MAKERS)
+FAMILIES = (
+    "llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "mllama", "idefics3", "smolvlm",
+    "internvl",
+)  # fmt: skip
+MAKERS: dict[str, Callable[[], Tiny]] = {family: getattr(makers, family) for family in FAMILIES}
 
 
 def build(family: str, folder: Path, seed: int = 0) -> Path:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import platform
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 from mmhallu_core.models.adapter_folders import WEIGHTS, base_hash
 from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.recorded import commit, versions
-from mmhallu_core.store import checkpoint_folder, sha256
+from mmhallu_core.store import checkpoint_folder, sha256, write_whole
 from mmhallu_core.studies.engine.study import Run, Study
 from mmhallu_core.types import CannotRun
 
@@ -174,7 +173,7 @@ def work(
                 found["skipped"][run.id] = str(reason)
                 tell(f"{run.id}: skipped, {reason}")
                 continue
-            _write(out / run.id / SCORES, record)
+            write_whole(out / run.id / SCORES, json.dumps(record, separators=(",", ":")) + "\n")
             _copy(run, out, keep)
             found["made"].append(run.id)
             pace = (time.monotonic() - began) / study.seconds(run, study.numbers)
@@ -201,16 +200,7 @@ def _touching(lock: Path, name: str, tell: Callable[[str], None]) -> Callable[[s
     return said
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """Writes a record whole or not at all."""
-    new = path.with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps(record, indent=None, separators=(",", ":")) + "\n", encoding="utf-8", newline="\n")
-    os.replace(new, path)
-
-
 def _copy(run: Run, out: Path, keep: Path | None) -> None:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-        new = keep / f"{run.id}.json.new"
-        shutil.copy(out / run.id / SCORES, new)
-        os.replace(new, keep / f"{run.id}.json")
+        write_whole(keep / f"{run.id}.json", (out / run.id / SCORES).read_text(encoding="utf-8"))
