@@ -198,29 +198,3 @@ def paired_difference(
     change = second - first
     interval = ratio_interval(change, np.ones_like(change), groups, draws, seed)
     return {"difference": float(change.mean()), "ci": interval}
-
-
-def over_seeds(scores: Sequence[float]) -> dict[str, float | int | list[float] | None]:
-    """Mean of one score over training seeds, with Student's t interval.
-
-    The interval of a single run says how well that run was measured. This one says how much another seed would
-    differ, which is usually more. It is None for a single seed: one run cannot show its own spread.
-
-    Returns:
-        `{"mean", "sd", "n", "ci"}`; `sd` uses n - 1 and is None for one seed.
-
-    Raises:
-        ValueError: when there are no scores.
-    """
-    from scipy.stats import t
-
-    values = np.asarray(scores, dtype=float)
-    n = len(values)
-    if not n:
-        raise ValueError("no scores given")
-    mean = float(values.mean())
-    if n == 1:
-        return {"mean": mean, "sd": None, "n": 1, "ci": None}
-    sd = float(values.std(ddof=1))
-    half = float(t.ppf(0.975, n - 1)) * sd / np.sqrt(n)
-    return {"mean": mean, "sd": sd, "n": n, "ci": [float(mean - half), float(mean + half)]}

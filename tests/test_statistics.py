@@ -10,7 +10,6 @@ from mmhallu_core.statistics import (
     auc,
     design_effect,
     group_sums,
-    over_seeds,
     paired_difference,
     ratio,
     ratio_interval,
@@ -120,17 +119,6 @@ def test_paired_difference_sees_what_separate_intervals_hide():
     assert result["ci"] == pytest.approx([reference.low, reference.high], abs=0.003)
     with pytest.raises(ValueError, match="both rows"):
         paired_difference(np.ones(3), np.ones(4))
-
-
-def test_over_seeds_agrees_with_scipys_t_test():
-    scores = [0.61, 0.64, 0.59, 0.66, 0.62]
-    result = over_seeds(scores)
-    reference = stats.ttest_1samp(scores, 0).confidence_interval()
-    assert result["ci"] == pytest.approx([reference.low, reference.high])
-    assert (result["mean"], result["n"]) == (pytest.approx(np.mean(scores)), 5)
-    assert over_seeds([0.5]) == {"mean": 0.5, "sd": None, "n": 1, "ci": None}
-    with pytest.raises(ValueError, match="no scores"):
-        over_seeds([])
 
 
 # ---------------------------------------------------------------- clusters
