@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.evaluate.diorama.exam import evaluate, held_out
-from mmhallu_core.evaluate.diorama.skills import differences, short_answers
+from mmhallu_core.evaluate.diorama.exam import differences, evaluate, held_out, short_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit
 from mmhallu_core.store import PACKAGE, sha256

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from mmhallu_core.evaluate.answers import YES_NO, disagreements, strict
-from mmhallu_core.evaluate.blind import answer_all, blank, blind_replies, false_yes, scenes_alone
-from mmhallu_core.evaluate.diorama.exam import held_out
+from mmhallu_core.evaluate.blind import answer_all, blank, blind_replies, false_yes
+from mmhallu_core.evaluate.diorama.exam import scenes_alone
 from mmhallu_core.evaluate.pope import SAMPLINGS, question_about, right_by_image, sample_questions, score_pope
 from mmhallu_core.evaluate.replies import MANNERS, all_forms, dress, harness_scores, thing_asked
 from mmhallu_core.models.vlm import Vlm
@@ -37,10 +37,6 @@ class Parrot(Vlm):
     def answer(self, images, questions, max_new_tokens, batch_size):
         assert all(image.getcolors() == [(96 * 96, (128, 128, 128))] for image in images)
         return ["Yes." if question in self.liked else "No." for question in questions]
-
-
-def test_scenes_alone_are_the_held_out_ones():
-    assert dict(held_out(3).scenes) == scenes_alone(3)
 
 
 def test_every_manner_says_both_and_every_form_has_one_meaning():

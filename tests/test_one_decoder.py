@@ -28,8 +28,8 @@ from mmhallu_core.data.question import Question
 from mmhallu_core.edit.draft import Rejected
 from mmhallu_core.edit.engine.folder import FolderSource
 from mmhallu_core.edit.stages.similarity import similarities
-from mmhallu_core.evaluate.audit_model import size
 from mmhallu_core.evaluate.benchmarks.rbench import with_boxes
+from mmhallu_core.evaluate.blind import size
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.methods.med.examples import ConversationExamples, EditExamples

@@ -23,10 +23,10 @@ from mmhallu_core.chapters.reproduce_a_table import (
 )
 from mmhallu_core.data.sources import source
 from mmhallu_core.data.vocabulary import Vocabulary
-from mmhallu_core.evaluate.asked import asked
-from mmhallu_core.evaluate.blind import scenes_alone
+from mmhallu_core.evaluate.blind import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import apart, by_crowd, choices, cut, pairs, table, turns
+from mmhallu_core.evaluate.diorama.exam import scenes_alone
 from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.recorded import computed_or_recorded, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, sha256

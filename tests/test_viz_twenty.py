@@ -12,7 +12,7 @@ from mmhallu_core.chapters.cannot_be_gamed_figures import contrast_set_figure, o
 from mmhallu_core.chapters.cannot_be_gamed_printed import printed_figure
 from mmhallu_core.chapters.cannot_be_gamed_twenty import LOOKED, YOU, Game, Round
 from mmhallu_core.evaluate import contrast as contrast_sets
-from mmhallu_core.evaluate.contrast.one_picture import best_from_one, left_open
+from mmhallu_core.evaluate.contrast.controls import best_from_one, left_open
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import checkpoint_folder, sha256
 from mmhallu_core.viz.marked import in_words

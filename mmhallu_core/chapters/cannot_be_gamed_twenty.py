@@ -21,7 +21,8 @@ from pathlib import Path
 from mmhallu_core.data.question import LETTERS
 from mmhallu_core.evaluate.audit import RULES
 from mmhallu_core.evaluate.blind import blank
-from mmhallu_core.evaluate.contrast import SIZE, Item, as_question
+from mmhallu_core.evaluate.contrast import Item, as_question
+from mmhallu_core.evaluate.diorama.making import SIZE
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.viz.frames import Frames

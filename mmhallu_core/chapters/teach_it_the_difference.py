@@ -23,7 +23,7 @@ from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.edit.truth import png
 from mmhallu_core.evaluate.blind import blank
-from mmhallu_core.evaluate.contrast.orders import asserts_a_difference, same_twice
+from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice
 from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE, held_out, world_vocabulary
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import HIT, WRONG, marks

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.benchmarks.med_tiny import SEED
-from mmhallu_core.evaluate.contrast.one_picture import best_from_one
+from mmhallu_core.evaluate.contrast.controls import best_from_one
 from mmhallu_core.evaluate.matched_recall import Cuts, matched
 from mmhallu_core.store import results_folder
 from mmhallu_core.studies.engine.outcomes import Answers, by_category, contrast, score

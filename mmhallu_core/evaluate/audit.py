@@ -8,7 +8,7 @@ stands apart, in `reads_the_key`: what a rule scores that knows how often each a
 Words are the lower-cased `\\w+` tokens of an option without its letter. Every rule gives each option a value and takes
 the highest; among equals it takes the earliest, and `ties` says what two other ways to break them would give.
 Yes/no questions have rules of their own (`audit_yes_no.py`). With a model, the same questions are asked about grey
-pictures (`audit_model.py`).
+pictures (`blind.py`).
 """
 
 import re
@@ -150,7 +150,7 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
         vlm: a `models.vlm.Vlm`; it is asked, too, with grey pictures of the same sizes.
 
     Returns:
-        See `audit_multiple_choice` and `audit_yes_no`; `no_image` with a model, see `audit_model.no_image`;
+        See `audit_multiple_choice` and `audit_yes_no`; `no_image` with a model, see `blind.no_image`;
         `left_out`, the number of questions that are neither, where there are some; and `contradictions`, where the
         benchmark's files contradict themselves: what its reader says about it (`about["contradiction"]`), and how
         often.
@@ -176,7 +176,7 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
     if against:
         result["contradictions"] = dict(against)
     if vlm is not None:
-        from mmhallu_core.evaluate.audit_model import no_image
+        from mmhallu_core.evaluate.blind import no_image
 
         result["no_image"] = no_image(asked, vlm)
     return result

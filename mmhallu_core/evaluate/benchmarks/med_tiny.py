@@ -9,7 +9,7 @@ to there may come from single pictures.
 * `med-tiny`: the questions. Very small models know a difference before they know letters: `likelihood.py` asks which
   option a model finds likeliest.
 * `med-tiny-swapped`: the same with both pictures exchanged, so that the opposite option is right.
-  `contrast/orders.py` scores both together.
+  `contrast/controls.py` scores both together.
 * `med-tiny-real`: the same drawn in another style, as MED-Real has other pictures. So the style is all that differs.
 * `med-tiny-same`: the first picture twice, a free answer. It should say that nothing changed.
 
@@ -23,7 +23,7 @@ from mmhallu_core.data.question import Question, in_folder
 from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.benchmark import Benchmark, guessing
 from mmhallu_core.evaluate.benchmarks.med import official, strict
-from mmhallu_core.evaluate.contrast.orders import same_scores, same_twice, swapped
+from mmhallu_core.evaluate.contrast.controls import same_scores, same_twice, swapped
 from mmhallu_core.types import CannotRun, read_jsonl, require
 
 SEED, SECOND_SEED = "med-tiny/0", "med-tiny/1"

@@ -2,44 +2,44 @@
 
 `questions("med-tiny/0", 100)` draws eleven hundred: a hundred for each of MED's categories, two pictures and four
 sentences each. How a question is made so that its words give nothing away stands in `quartet.py`; what each category
-does with it in `alone.py` and `groups.py`; the same questions with the pictures swapped, or the same picture twice, in
-`orders.py`.
+does with it in `makers.py`; and what one picture alone, both orders, or the same picture twice tell, in `controls.py`.
 
 Letters and lengths are dealt, not drawn: in each category every letter is right equally often, and the right sentence
 is the shortest as often as the longest. The nine wordings of the question come equally often, too.
 """
 
-import io
 import itertools
 import random
 from dataclasses import dataclass, replace
 
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.benchmarks.med import FORMAT
-from mmhallu_core.evaluate.contrast import alone, groups
-from mmhallu_core.evaluate.contrast.alone import Maker
+from mmhallu_core.evaluate.contrast import makers
+from mmhallu_core.evaluate.contrast.makers import Maker
 from mmhallu_core.evaluate.contrast.quartet import BACK, Quartet
-from mmhallu_core.evaluate.diorama.making import evenly
+from mmhallu_core.evaluate.diorama.making import evenly, png
 from mmhallu_core.types import CATEGORIES, CannotRun, slug
 from mmhallu_core.world.language.compare import DIFFERENCE_PROMPTS
-from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
-SIZE = 96  # pixels, as in Diorama's training pictures
 OPENING = "Here are two pictures."
 
 MAKERS: dict[str, tuple[Maker, ...]] = {
-    "Object": (alone.exchange,),
-    "Attribute": (alone.look("colour", "recolour"), alone.look("pattern", "repattern"), alone.look("size", "resize")),
-    "Scene": (alone.place,),
-    "Spatial Relation": (alone.move,),
-    "Action Relation": (alone.pose,),
-    "Part Relation": (alone.part,),
-    "Counting": (groups.count(1), groups.count(2)),
-    "Differentiation": (groups.stand_out("colour", "recolour one"), groups.stand_out("pattern", "repattern one")),
-    "Comparison": (groups.outgrow,),
-    "Negation": (alone.negation,),
-    "Universality": (groups.everyone("colour", "recolour all"), groups.everyone("pattern", "repattern all")),
+    "Object": (makers.exchange,),
+    "Attribute": (
+        makers.look("colour", "recolour"),
+        makers.look("pattern", "repattern"),
+        makers.look("size", "resize"),
+    ),
+    "Scene": (makers.place,),
+    "Spatial Relation": (makers.move,),
+    "Action Relation": (makers.pose,),
+    "Part Relation": (makers.part,),
+    "Counting": (makers.count(1), makers.count(2)),
+    "Differentiation": (makers.stand_out("colour", "recolour one"), makers.stand_out("pattern", "repattern one")),
+    "Comparison": (makers.outgrow,),
+    "Negation": (makers.negation,),
+    "Universality": (makers.everyone("colour", "recolour all"), makers.everyone("pattern", "repattern all")),
 }
 
 
@@ -150,10 +150,3 @@ def prompt(question: str, options: tuple[str, ...]) -> str:
     """A question with its options, and how to answer, as `benchmarks.med` has it."""
     lines = (f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
     return "\n".join([OPENING, question, *lines, FORMAT])
-
-
-def png(scene: Scene, style: str = "flat") -> bytes:
-    """The bytes of a scene's picture."""
-    file = io.BytesIO()
-    render(scene, SIZE, style).image.save(file, "PNG")
-    return file.getvalue()

@@ -23,7 +23,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmhallu_core.world.language.statement import Slots, write
+from mmhallu_core.evaluate.diorama.making import said
 from mmhallu_core.world.scene import Scene
 
 BACK = (1, 0, 3, 2)  # of each sentence, the one that is true when the pictures are swapped
@@ -70,12 +70,6 @@ def contrast_set(
     for old, new in ((0, 1), (1, 0)):
         pairs.append(tuple((corners[other][old], corners[other][new]) for other in (0, 1)))
     return Quartet(operation, (*texts[0], *texts[1]), tuple(pairs), tuple(kinds))
-
-
-def said(form: str, **slots: str) -> str:
-    """The world's sentence about a difference, in canonical wording."""
-    words: Slots = dict(slots)
-    return "".join(write(form, words).pieces)
 
 
 def there_and_back(form: str, old: str, new: str, **slots: str) -> tuple[str, str]:

@@ -2,15 +2,14 @@
 
 `twin("pope")` gives questions like those that POPE's reader gives, and POPE's scorer scores them. What cannot be had
 from photos can be had here: every fact of every picture, as many questions as one likes, another set for another seed,
-and words that give nothing away. How they are kept from doing so is the first lesson, in `making.py`; a file a family
-says what is particular to it.
+and words that give nothing away. How they are kept from doing so is the first lesson, in `making.py`; a file for each
+form (`yes_no`, `pairs`, `choices`, `two_pictures`, `captions`) says what is particular to a benchmark.
 
 The same name, number and seed give the same questions and the same pictures, byte for byte.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
@@ -18,39 +17,28 @@ from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.benchmarks import benchmarks, published
 from mmhallu_core.evaluate.benchmarks.chair import with_words
-from mmhallu_core.evaluate.diorama import (
-    amber,
-    blink,
-    chair,
-    counting,
-    crpe,
-    hallusionbench,
-    mme,
-    mmstar,
-    mmvp,
-    pope,
-    relations,
-)
+from mmhallu_core.evaluate.diorama import captions, choices, pairs, two_pictures, yes_no
 from mmhallu_core.evaluate.diorama.making import Undrawn, finished
 from mmhallu_core.types import CannotRun
 from mmhallu_core.world.vocabulary import KINDS
 
+CAPTIONS = 5  # AMBER: one scene to describe for so many questions
 # The benchmark's name to the maker of its twin: how many questions, and the seed.
 TWINS: dict[str, Callable[[int, int], list[Undrawn]]] = {
-    "amber": amber.drafts,
-    "amber-discriminative": amber.questions,
-    "amber-generative": amber.captions,
-    "blink": blink.drafts,
-    "chair": chair.drafts,
-    "counting": counting.drafts,
-    "crpe": crpe.drafts,
-    "hallusionbench": hallusionbench.drafts,
-    "mme": mme.drafts,
-    "mmstar": mmstar.drafts,
-    "mmvp": mmvp.drafts,
-    "pope": pope.drafts,
-    "rbench": relations.rbench,
-    "spatialsense": relations.spatialsense,
+    "amber": lambda n, seed: [*yes_no.amber(n, seed), *captions.amber(n // CAPTIONS, seed)],
+    "amber-discriminative": yes_no.amber,
+    "amber-generative": captions.amber,
+    "blink": two_pictures.blink,
+    "chair": captions.chair,
+    "counting": choices.counting,
+    "crpe": choices.crpe,
+    "hallusionbench": pairs.hallusionbench,
+    "mme": pairs.mme,
+    "mmstar": choices.mmstar,
+    "mmvp": pairs.mmvp,
+    "pope": yes_no.pope,
+    "rbench": yes_no.rbench,
+    "spatialsense": yes_no.spatialsense,
 }
 SUFFIX = "-diorama"
 
@@ -91,9 +79,7 @@ def drafts(name: str, n: int = 1000, seed: int = 0) -> list[Undrawn]:
     Raises:
         CannotRun: see `twin`.
     """
-    base = name.removesuffix(SUFFIX)
-    if base not in TWINS:
-        raise CannotRun(f"{name} has no twin in Diorama; there are {', '.join(one + SUFFIX for one in TWINS)}")
+    base = _base(name)
     if n < 4:
         raise CannotRun(f"a twin has at least 4 questions, got {n}")
     return TWINS[base](n, seed)
@@ -105,16 +91,23 @@ def twin_benchmark(name: str) -> Benchmark:
     Raises:
         CannotRun: when there is no such twin.
     """
-    base = name.removesuffix(SUFFIX)
-    if base not in TWINS:
-        raise CannotRun(f"{name} has no twin in Diorama; there are {', '.join(one + SUFFIX for one in TWINS)}")
-    special = {"chair": partial(with_words, Vocabulary({kind: kind for kind in KINDS})), "counting": counting.scorers}
-    original = special[base]() if base in special else published(base)
-    title = f"{original.title.partition(':')[0]} in Diorama"
+    base = _base(name)
+    original = with_words(Vocabulary({kind: kind for kind in KINDS})) if base == "chair" else None
+    original = original or published("blink" if base == "counting" else base)
+    title = "Counting" if base == "counting" else original.title.partition(":")[0]
 
     def read(path: Path | None) -> list[Question]:
         if path is not None:
             raise CannotRun(f"{base}{SUFFIX} makes its questions itself: leave out --questions")
         return twin(base)
 
-    return replace(original, name=base + SUFFIX, title=title, licence="Apache-2.0", read=read, sha256=None)
+    name, title = base + SUFFIX, f"{title} in Diorama"
+    return replace(original, name=name, title=title, licence="Apache-2.0", read=read, sha256=None)
+
+
+def _base(name: str) -> str:
+    """The name of the published benchmark, of which there must be a twin."""
+    base = name.removesuffix(SUFFIX)
+    if base not in TWINS:
+        raise CannotRun(f"{name} has no twin in Diorama; there are {', '.join(one + SUFFIX for one in TWINS)}")
+    return base

@@ -1,32 +1,49 @@
-"""Lettered questions about one picture whose right option was drawn before the scene.
+"""Twins of lettered questions about one picture: MMStar, CRPE, and counting.
 
 The options come first, all by the same draw; then it is settled which of them is right, the longest as often as the
 shortest (their *rank*); then a scene is found or built in which that one, and no other, is true. A colour is as often
 right as any other colour beside it, and so is a number, a place, a thing. (In the world itself one dog is likelier than
 three, and a rule that knows the world would know it.)
+
+* MMStar's questions were picked because models fail them without the picture. Here that holds by construction, in
+  coarse perception (which place is this?) and fine-grained perception (colours, poses, sides, numbers).
+* CRPE asks each question four times with its options moved round. A rule that sticks to one letter is right in one
+  copy of the four, never in all. A rule that sticks to one *option* is right in all copies or in none: a quarter of
+  the questions, where guesses get one in 256. Circular copies stop a habit of letters, not a habit of words; the die
+  stops that one, at a quarter.
+* No benchmark is called counting; several have a part of this name (BLINK, MME, MMStar's fine perception), and MED
+  reports BLINK's. So it is scored as a BLINK of one subtask.
 """
 
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from mmhallu_core.evaluate.diorama.arranged import holder, standing, with_number
-from mmhallu_core.evaluate.diorama.making import ScenePool, Undrawn, evenly, free, lettered, the
-from mmhallu_core.evaluate.diorama.yes_no import LOOKS, ON_THE_GROUND, with_value
-from mmhallu_core.world.language.questions import action as ask_action
-from mmhallu_core.world.language.questions import colour as ask_colour
+from mmhallu_core.evaluate.diorama.making import Undrawn, evenly, lettered
+from mmhallu_core.evaluate.diorama.pairs import OPEN
+from mmhallu_core.evaluate.diorama.scenes import (
+    ACTORS,
+    LOOKS,
+    ON_THE_GROUND,
+    ScenePool,
+    free,
+    holder,
+    pool,
+    standing,
+    the,
+    with_number,
+    with_value,
+)
 from mmhallu_core.world.language.questions import counting as ask_counting
-from mmhallu_core.world.language.questions import pattern as ask_pattern
 from mmhallu_core.world.language.questions import place as ask_place
-from mmhallu_core.world.language.questions import size as ask_size
 from mmhallu_core.world.language.questions import where as ask_where
 from mmhallu_core.world.scene import BACK, COLUMNS, FRONT, Scene, side
-from mmhallu_core.world.vocabulary import KINDS, PLACE_PHRASES, PLACES, SIDE_PHRASES, number_word, with_article
+from mmhallu_core.world.vocabulary import KINDS, PEOPLE, PLACE_PHRASES, PLACES, SIDE_PHRASES, number_word, with_article
 
 MOST = 4  # options
 NUMBERS = range(5)
-OPEN = {"colour": ask_colour, "pattern": ask_pattern, "size": ask_size}
 HELD = ("umbrella", "ball", "kite", "bag")
 GROUNDED = tuple(kind for kind in KINDS if kind != "kite")  # a kite that nobody holds is in the air
 # Words to the anchor's column, the columns where they hold, and those where they clearly do not.
@@ -71,28 +88,21 @@ def ranks(n: int, rng: random.Random) -> list[int]:
     return evenly(range(12), n, rng)
 
 
-def place(pool: ScenePool, rng: random.Random, rank: int) -> Choice:
+def _place(pool: ScenePool, rng: random.Random, rank: int) -> Choice:
     """Asks "Where was this picture taken?"."""
     options, right = drawn(PLACES, rng, rank, lambda name: PLACE_PHRASES[name][1])
     scene = pool.find(rng, lambda scene: scene.place == options[right])
     return Choice(ask_place(scene).text, tuple(PLACE_PHRASES[name][1] for name in options), right, (scene,))
 
 
-def look(pool: ScenePool, rng: random.Random, kind: str, rank: int, what: str) -> Choice:
-    """Asks "What colour is the dog?", or for its pattern or size."""
-    options, right = drawn(LOOKS[what], rng, rank)
+def _look(pool: ScenePool, rng: random.Random, kind: str, rank: int, what: str) -> Choice:
+    """Asks "What colour is the dog?", or for its pattern or size, or what an actor is doing (`pose`)."""
+    options, right = drawn(ON_THE_GROUND[kind] if what == "pose" else LOOKS[what], rng, rank)
     scene = with_value(pool, rng, kind, what, options[right])
     return Choice(OPEN[what](scene, the(scene, kind)).text, tuple(options), right, (scene,), kind)
 
 
-def action(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
-    """Asks "What is the man doing?", of a kind of `yes_no.ACTORS`."""
-    options, right = drawn(ON_THE_GROUND[kind], rng, rank)
-    scene = with_value(pool, rng, kind, "pose", options[right])
-    return Choice(ask_action(scene, the(scene, kind)).text, tuple(options), right, (scene,), kind)
-
-
-def where(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
+def _where(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "Where is the dog?"."""
     options, right = drawn(tuple(SIDE_PHRASES), rng, rank, SIDE_PHRASES.__getitem__)
     scene = pool.find(rng, lambda scene: (thing := free(scene, kind)) is not None and side(thing) == options[right])
@@ -100,29 +110,27 @@ def where(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice(ask_where(scene, the(scene, kind)).text, words, right, (scene,), kind)
 
 
-def number(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
+def _number(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "How many dogs are there in the image?"."""
-    options, right = drawn(NUMBERS, rng, rank, in_words)
+    options, right = drawn(NUMBERS, rng, rank, _in_words)
     scene = with_number(pool, rng, kind, options[right])
-    words = tuple(map(in_words, options))
-    return Choice(ask_counting(scene, kind).text, words, right, (scene,), kind)
+    return Choice(ask_counting(scene, kind).text, tuple(map(_in_words, options)), right, (scene,), kind)
 
 
-def in_words(n: int) -> str:
-    """A number as an option."""
+def _in_words(n: int) -> str:
     return number_word(n) if n else "none"
 
 
-def presence(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
+def _presence(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What can you see in the image?"; one of the options is there, the kind or another."""
     options = rng.sample([kind, *rng.sample([name for name in KINDS if name != kind], MOST - 1)], MOST)
-    right = by_length([with_article(name) for name in options], rank)
+    words = tuple(map(with_article, options))
+    right = by_length(words, rank)
     scene = pool.find(rng, lambda scene: [name for name in options if scene.of_kind(name)] == [options[right]])
-    words = tuple(with_article(name) for name in options)
     return Choice("What can you see in the image?", words, right, (scene,), kind)
 
 
-def beside(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
+def _beside(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What is to the left of the car?", or right, behind, in front; all options are there, one of them so."""
     options = rng.sample([name for name in GROUNDED if name != kind], MOST)
     right = by_length(options, rank)
@@ -140,7 +148,7 @@ def beside(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     return Choice(f"What is {words} the {kind}?", tuple(options), right, (scene,), kind)
 
 
-def holding(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
+def _holding(pool: ScenePool, rng: random.Random, kind: str, rank: int) -> Choice:
     """Asks "What is the man holding?"; all options are there, one of them in his hand."""
     options, right = drawn(HELD, rng, rank)
     others = [name for number, name in enumerate(options) if number != right]
@@ -156,7 +164,74 @@ def with_letters(made: Sequence[tuple[dict[str, str], Choice]], rng: random.Rand
     for number, (about, choice) in enumerate(made):
         letter = letters[len(choice.options)].pop()
         prompt, truth, placed = lettered(choice.text, choice.options, choice.right, letter)
-        about = about | {"object": choice.about}
         prompt = f"{prompt} {choice.ending}".strip()
-        drafts.append(Undrawn(str(number), prompt, truth, choice.scenes, placed, about))
+        drafts.append(Undrawn(str(number), prompt, truth, choice.scenes, placed, about | {"object": choice.about}))
     return drafts
+
+
+# ---------------------------------------------------------------- the twins
+
+COARSE, FINE = "coarse perception", "fine-grained perception"
+FINER = {COARSE: ("image scene and topic",), FINE: ("attribute", "action", "location", "object counting")}
+# CRPE's four categories: what they ask, and about which kinds.
+CRPE = {
+    "existence": (_presence, tuple(KINDS)),
+    "subject": (_beside, GROUNDED),
+    # The other actors have three poses.
+    "predicate": (partial(_look, what="pose"), tuple(kind for kind in ACTORS if kind in PEOPLE)),
+    "object": (_holding, PEOPLE),
+}
+
+
+def counting(n: int, seed: int) -> list[Undrawn]:
+    """Counting: n questions with four options, as many about each kind; three dogs are as frequent as one."""
+    rng = random.Random(f"twin/counting/{seed}")
+    rows = zip(evenly(GROUNDED, n, rng), ranks(n, rng), strict=True)
+    return with_letters([({"category": "Counting"}, _number(pool(seed), rng, *row)) for row in rows], rng)
+
+
+def mmstar(n: int, seed: int) -> list[Undrawn]:
+    """MMStar: n questions, half of them coarse; two to four options."""
+    rng, made = random.Random(f"twin/mmstar/{seed}"), []
+    for category, names in FINER.items():
+        count = n // 2 + (n % 2 and category == COARSE)
+        for number, finer in enumerate(names):
+            about = {"category": category, "subcategory": f"{category}/{finer}"}
+            for rank in ranks(len(range(number, count, len(names))), rng):
+                made.append((about, _finer(pool(seed), rng, finer, rank)))
+    return with_letters(rng.sample(made, n), rng)
+
+
+def _finer(scenes: ScenePool, rng: random.Random, finer: str, rank: int) -> Choice:
+    if finer == "image scene and topic":
+        return _place(scenes, rng, rank)
+    if finer == "attribute":
+        return _look(scenes, rng, rng.choice(tuple(KINDS)), rank, rng.choice(tuple(LOOKS)))
+    if finer == "action":
+        return _look(scenes, rng, rng.choice(ACTORS), rank, "pose")
+    return (_where if finer == "location" else _number)(scenes, rng, rng.choice(GROUNDED), rank)
+
+
+def crpe(n: int, seed: int) -> list[Undrawn]:
+    """CRPE: n questions (a multiple of four), each draw in four circular copies."""
+    rng, made = random.Random(f"twin/crpe/{seed}"), []
+    for group, (category, kind, rank) in enumerate(_rows(n // MOST, rng)):
+        choice = CRPE[category][0](pool(seed), rng, kind, rank)
+        for turn in range(MOST):
+            options = choice.options[turn:] + choice.options[:turn]
+            right = (choice.right - turn) % MOST
+            prompt, truth, placed = lettered(choice.text, options, right, right)
+            about = {"category": category, "group": str(group), "picture": f"{group}", "copies": MOST}
+            about["object"] = choice.about
+            made.append(Undrawn(f"{group}/{turn}", prompt, truth, choice.scenes, placed, about))
+    return made
+
+
+def _rows(n: int, rng: random.Random) -> list[tuple[str, str, int]]:
+    """Category, kind, and rank of the right option; ranks are even in each category, and for each kind as can be."""
+    rows = []
+    for number, (category, (_, kinds)) in enumerate(CRPE.items()):
+        order = rng.sample(kinds, len(kinds))
+        cards = sorted(evenly(kinds, len(range(number, n, len(CRPE))), rng), key=order.index)
+        rows += [(category, kind, rank) for rank, kind in enumerate(cards)]
+    return rng.sample(rows, n)

@@ -4,7 +4,8 @@ Captions by CHAIR, existence by POPE's three samplings, short answers, and diffe
 whether a hallucinated thing is one that the place makes likely. Truth is exact, so no judge is needed.
 """
 
-from collections import Counter
+import random
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +17,18 @@ from mmhallu_core.data.vocabulary import Vocabulary
 from mmhallu_core.evaluate.chair import chair_mentions, score_chair
 from mmhallu_core.evaluate.pope import SAMPLINGS, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.statistics import ratio, ratio_interval
+from mmhallu_core.statistics import ratio, ratio_interval, wilson_interval
 from mmhallu_core.types import Answer, YesNoQuestion
-from mmhallu_core.world.prior import PRIOR, TYPICAL, sample_scene
+from mmhallu_core.world.edits import CATEGORIES, sample_edit
+from mmhallu_core.world.language import difference, difference_questions, questions
+from mmhallu_core.world.prior import TYPICAL, sample_scene
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import KINDS
 
 DESCRIBE = "Describe the image."
 CAPTION_TOKENS = 120
+SAME = "Are the two images the same?"
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,18 @@ class HeldOut:
         return {name: scene.kinds() for name, scene in self.scenes.items()}
 
 
-def held_out(n: int = 1000, split: str = "test", prior: float = PRIOR, style: str = "flat") -> HeldOut:
-    """Draws `n` scenes of a split; no split shares a scene with training, whose seeds begin with "pretrain"."""
-    scenes = {f"{split}-{i:04d}": sample_scene(f"{split}/{i}", prior) for i in range(n)}
-    return HeldOut(scenes, {name: render(scene, 96, style).image for name, scene in scenes.items()})
+def scenes_alone(n: int = 1000, split: str = "test") -> dict[str, Scene]:
+    """`n` scenes of a split by their ids, not drawn: enough for questions and their truth.
+
+    No split shares a scene with training, whose seeds begin with "pretrain".
+    """
+    return {f"{split}-{i:04d}": sample_scene(f"{split}/{i}") for i in range(n)}
+
+
+def held_out(n: int = 1000, split: str = "test") -> HeldOut:
+    """The same scenes with their pictures."""
+    scenes = scenes_alone(n, split)
+    return HeldOut(scenes, {name: render(scene, 96).image for name, scene in scenes.items()})
 
 
 def world_vocabulary() -> Vocabulary:
@@ -115,3 +127,65 @@ def evaluate(model: Vlm, data: HeldOut, progress: bool = True) -> dict[str, Any]
         "pope": scores,
         "adversarial_gap": scores["random"]["strict"]["accuracy"] - scores["adversarial"]["strict"]["accuracy"],
     }
+
+
+# ---------------------------------------------------------------- short answers, and two pictures
+
+
+def _rows(right: dict[str, list[bool]]) -> dict[str, Any]:
+    return {
+        name: {"n": len(hits), "accuracy": sum(hits) / len(hits), "ci": wilson_interval(sum(hits), len(hits))}
+        for name, hits in sorted(right.items())
+    }
+
+
+def short_answers(model: Vlm, data: HeldOut, per_image: int = 4, seed: int = 0) -> dict[str, Any]:
+    """Accuracy by kind of question, exact match with the true answer.
+
+    Returns:
+        kind of question to `{n, accuracy, ci}`.
+    """
+    asked: list[tuple[Image.Image, Any]] = []
+    for name, scene in data.scenes.items():
+        rng = random.Random(f"{seed}/{name}")
+        asked += [(data.images[name], question) for question in questions(scene, rng, per_image)]
+    said = model.answer([image for image, _ in asked], [q.text for _, q in asked], 24, 64, progress="short answers")
+    right: dict[str, list[bool]] = defaultdict(list)
+    for (_, question), answer in zip(asked, said, strict=True):
+        right[question.kind].append(answer == question.answer)
+        right["all"].append(answer == question.answer)
+    return _rows(right)
+
+
+def differences(model: Vlm, per_category: int = 30) -> dict[str, Any]:
+    """Two pictures, one micro-edit: the free answer (exact), the lettered one, and whether they are the same.
+
+    Returns:
+        `free`, `lettered` and `same` with `{n, accuracy, ci}`, and `by_category` for free answers.
+    """
+    pairs, texts, wanted, names = [], [], [], []
+    for category in CATEGORIES:
+        for number in range(per_category):
+            edit = sample_edit(category, f"test/difference/{number}")
+            rng = random.Random(f"test/{category}/{number}")
+            before, after = (render(scene, 96).image for scene in (edit.before, edit.after))
+            lettered = difference_questions(edit, rng)[1]
+            rows = (
+                ("free", (before, after), "What is different between the two images?", difference(edit).text),
+                ("lettered", (before, after), lettered.text, lettered.answer),
+                ("same", (before, after), SAME, "No."),
+                ("same", (before, before), SAME, "Yes."),
+            )
+            for name, images, text, answer in rows:
+                names.append((name, category))
+                pairs.append(images)
+                texts.append(text)
+                wanted.append(answer)
+    said = model.answer(pairs, texts, 40, 32, progress="differences")
+    right: dict[str, list[bool]] = defaultdict(list)
+    by_category: dict[str, list[bool]] = defaultdict(list)
+    for (name, category), answer, true in zip(names, said, wanted, strict=True):
+        right[name].append(answer == true)
+        if name == "free":
+            by_category[category].append(answer == true)
+    return {**_rows(right), "by_category": _rows(by_category)}

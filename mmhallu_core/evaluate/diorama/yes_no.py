@@ -1,34 +1,46 @@
-"""Yes/no questions whose answer was drawn before the scene: one maker for each thing that can be asked.
+"""Twins of yes/no benchmarks about one picture: AMBER's questions, POPE, R-Bench and SpatialSense.
 
-A maker gets what the question is about and the answer that it must have; it draws the rest of the words without looking
-at that answer, and then finds or builds a scene. Texts are those of `world.language.questions`, which tiny-llava
-learned.
+A maker gets what a question is about and the answer that it must have; it draws the rest of the words without looking
+at that answer, and then finds or repaints a scene. Texts are those of `world.language.questions`, which tiny-llava
+learned. For each object as many answers are yes as no.
+
+* AMBER's questions of existence are all to be answered with no, two thirds of all its answers are no, and "no" is its
+  positive class: a model that always says no has an F1 of 0.8. In the twin that one still gets two thirds where a coin
+  gets one half, by F1; by accuracy it does not.
+* R-Bench's published answers are mostly yes, so its authors drew balanced subsets. Its twin needs one subset only, the
+  whole.
+* SpatialSense was collected to be hard for whoever guesses from the words: people looked for relations that are likely
+  and do not hold. Four of its nine relations exist in Diorama; each pair of things is asked about in both orders.
+* POPE's twin begins with POPE's own procedure (`evaluate.pope.sample_questions`). Under popular and adversarial
+  sampling the absent objects are the frequent ones, so "umbrella" is mostly answered with no, and a rule that has read
+  the other labels scores well above one half without a look. `balanced` drops what makes it so. What the samplings are
+  about stays: adversarial asks for the umbrella at a beach that has none, and for the umbrella where there is one.
 """
 
 import random
+import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 
-from mmhallu_core.evaluate.diorama.making import ScenePool, free, the
-from mmhallu_core.world.edits_make import in_the_open
+from mmhallu_core.evaluate.diorama.making import Undrawn, evenly, fair_labels, words
+from mmhallu_core.evaluate.diorama.scenes import ACTORS, LOOKS, ON_THE_GROUND, ScenePool, free, pool, the, with_value
+from mmhallu_core.evaluate.pope import SAMPLINGS, sample_questions
+from mmhallu_core.types import YesNoQuestion
 from mmhallu_core.world.language.questions import WorldQuestion
 from mmhallu_core.world.language.questions import attribute as ask_attribute
 from mmhallu_core.world.language.questions import existence as ask_existence
 from mmhallu_core.world.language.questions import more as ask_more
-from mmhallu_core.world.language.questions import part as ask_part
 from mmhallu_core.world.language.questions import relation as ask_relation
-from mmhallu_core.world.scene import Scene, Thing, is_behind, is_left_of, layout_ok
-from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZES
+from mmhallu_core.world.scene import Scene, is_behind, is_left_of
+from mmhallu_core.world.vocabulary import KINDS
 
 Asked = tuple[Scene, WorldQuestion]
 Maker = Callable[[ScenePool, random.Random, str, bool], Asked]
 
-LOOKS = {"colour": COLOURS, "pattern": PATTERNS, "size": tuple(SIZES)}
 HOLDS = {"left of": is_left_of, "behind": is_behind}
-ON_THE_GROUND = {name: tuple(pose for pose in kind.poses if pose != "flying") for name, kind in KINDS.items()}
-ACTORS = tuple(name for name, poses in ON_THE_GROUND.items() if len(poses) > 1)
-WITH_PARTS = tuple(name for name, kind in KINDS.items() if kind.part)
+ALL = tuple(KINDS)
+RELATION = re.compile(r"Is the (\w+) (.+) the (\w+)\?")
 
 
 def existence(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
@@ -37,28 +49,22 @@ def existence(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> As
     return scene, ask_existence(scene, kind)
 
 
-def look(pool: ScenePool, rng: random.Random, kind: str, truth: bool, fields: tuple[str, ...] = tuple(LOOKS)) -> Asked:
-    """Asks "Is the dog red?"; the dog is then painted red, or in any other colour."""
-    what = rng.choice(fields)
-    asked = rng.choice(LOOKS[what])
-    value = asked if truth else rng.choice([word for word in LOOKS[what] if word != asked])
-    scene = with_value(pool, rng, kind, what, value)
-    return scene, ask_attribute(scene, the(scene, kind), what, asked)
+def look(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
+    """Asks "Is the dog red?", or for its pattern or size; the dog is then painted red, or in any other colour."""
+    what = rng.choice(tuple(LOOKS))
+    return _with_look(pool, rng, kind, truth, what, LOOKS[what])
 
 
 def action(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Is the man running?", of a kind of ACTORS."""
-    poses = ON_THE_GROUND[kind]
-    asked = rng.choice(poses)
-    pose = asked if truth else rng.choice([word for word in poses if word != asked])
-    scene = with_value(pool, rng, kind, "pose", pose)
-    return scene, ask_attribute(scene, the(scene, kind), "pose", asked)
+    return _with_look(pool, rng, kind, truth, "pose", ON_THE_GROUND[kind])
 
 
-def part(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
-    """Asks "Does the dog have a tail?", of a kind of WITH_PARTS."""
-    scene = with_value(pool, rng, kind, "part", truth)
-    return scene, ask_part(scene, the(scene, kind))
+def _with_look(pool: ScenePool, rng: random.Random, kind: str, truth: bool, what: str, values: Sequence[str]) -> Asked:
+    asked = rng.choice(values)
+    value = asked if truth else rng.choice([word for word in values if word != asked])
+    scene = with_value(pool, rng, kind, what, value)
+    return scene, ask_attribute(scene, the(scene, kind), what, asked)
 
 
 def more(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
@@ -69,18 +75,16 @@ def more(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     return scene, ask_more(scene, kind, other)
 
 
-def relation(
-    pool: ScenePool, rng: random.Random, kind: str, truth: bool, predicates: tuple[str, ...] = tuple(HOLDS)
-) -> Asked:
+def relation(pool: ScenePool, rng: random.Random, kind: str, truth: bool) -> Asked:
     """Asks "Is the dog to the left of the car?"; for "no" the car is to the left of the dog.
 
     Tall things more often stand behind others, because small ones would be hidden there. So only pairs are asked
     about that some scenes have one way round and some the other.
     """
-    table = related(pool)
+    table = _related(pool)
     partners = [
         (other, predicate)
-        for predicate in predicates
+        for predicate in HOLDS
         for other in KINDS
         if table.get((kind, predicate, other)) and table.get((other, predicate, kind))
     ]
@@ -91,7 +95,7 @@ def relation(
 
 
 @lru_cache(maxsize=4)
-def related(pool: ScenePool) -> dict[tuple[str, str, str], list[Scene]]:
+def _related(pool: ScenePool) -> dict[tuple[str, str, str], list[Scene]]:
     """(kind, predicate, kind) to the scenes where it holds of two things, each the only one of its kind and free."""
     table: dict[tuple[str, str, str], list[Scene]] = defaultdict(list)
     for scene in pool.scenes:
@@ -104,31 +108,109 @@ def related(pool: ScenePool) -> dict[tuple[str, str, str], list[Scene]]:
     return dict(table)
 
 
-# ---------------------------------------------------------------- scenes with a wanted look
+# ---------------------------------------------------------------- the twins
+
+# AMBER's kinds of question: the maker, and the things that can be asked about.
+AMBER: dict[str, tuple[Maker, tuple[str, ...]]] = {
+    "discriminative-hallucination": (existence, ALL),
+    "discriminative-attribute-state": (look, ALL),
+    "discriminative-attribute-number": (more, ALL),
+    "discriminative-attribute-action": (action, ACTORS),
+    "discriminative-relation": (relation, ALL),
+}
 
 
-def with_value(pool: ScenePool, rng: random.Random, kind: str, what: str, value: str | bool) -> Scene:
-    """A scene whose only thing of a kind has a wanted colour, pattern, size, pose or part."""
-
-    def ready(scene: Scene) -> bool:
-        thing = the(scene, kind)
-        if thing is None or not changeable(scene, thing, what):
-            return False
-        return what != "size" or layout_ok(changed(scene, thing, what, value).things)
-
-    scene = pool.find(rng, ready)
-    return changed(scene, the(scene, kind), what, value)
-
-
-def changeable(scene: Scene, thing: Thing, what: str) -> bool:
-    """Whether a field of a thing may be set: seen in full, not carried where size counts, on the ground for poses."""
-    if what == "size":
-        return not thing.held_by and not scene.carried(thing.id)
-    if what == "pose":
-        return thing.pose in ON_THE_GROUND[thing.kind]
-    return what == "colour" or in_the_open(scene, thing)
+def _made(
+    rows: Sequence[tuple[Maker, str]], keys: Sequence[Hashable], rng: random.Random, seed: int, prefix: str = ""
+) -> list[Undrawn]:
+    """A question a row of maker and thing; answers are fair for each key. `about` holds the `object`."""
+    made = []
+    for number, ((make, kind), truth) in enumerate(zip(rows, fair_labels(keys, rng), strict=True)):
+        scene, asked = make(pool(seed), rng, kind, truth)
+        about = {"object": kind}
+        made.append(Undrawn(f"{prefix}{number:04d}", asked.text, words(asked.answer), (scene,), about=about))
+    return made
 
 
-def changed(scene: Scene, thing: Thing, what: str, value: str | bool) -> Scene:
-    """The scene with one field of one thing set."""
-    return scene.replace(thing.but(**{what: value}))
+def amber(n: int, seed: int) -> list[Undrawn]:
+    """n questions, as many of each kind."""
+    rng, rows, names = random.Random(f"twin/amber/{seed}"), [], []
+    for number, (name, (make, things)) in enumerate(AMBER.items()):
+        count = len(range(number, n, len(AMBER)))
+        rows += [(make, thing) for thing in evenly(things, count, rng)]
+        names += [name] * count
+    made = _made(rows, [thing for _, thing in rows], rng, seed, "question/")
+    for one, name in zip(made, names, strict=True):
+        one.about["kind"] = name
+    return made
+
+
+def spatialsense(n: int, seed: int) -> list[Undrawn]:
+    """n questions about where things stand to each other."""
+    rng = random.Random(f"twin/spatialsense/{seed}")
+    kinds = evenly(ALL, n, rng)
+    made = _made([(relation, kind) for kind in kinds], kinds, rng, seed)
+    for one in made:
+        one.about.update(zip(("subject", "relation", "object"), RELATION.fullmatch(one.prompt).groups(), strict=True))
+    return made
+
+
+def rbench(n: int, seed: int) -> list[Undrawn]:
+    """n questions, two of three about where things stand to each other, one about what somebody is doing."""
+    rng = random.Random(f"twin/rbench/{seed}")
+    rows = [(relation, kind) for kind in evenly(ALL, n - n // 3, rng)]
+    rows += [(action, kind) for kind in evenly(ACTORS, n // 3, rng)]
+    made = _made(rows, [(make.__name__, kind) for make, kind in rows], rng, seed)
+    for one, (make, _) in zip(made, rows, strict=True):
+        one.about.update(subsets=[1], category=make.__name__)
+    return made
+
+
+def pope(n: int, seed: int) -> list[Undrawn]:
+    """n questions (an even number) of each sampling; ids begin with its name, as in "random/12/3"."""
+    scenes = {str(number): scene for number, scene in enumerate(pool(seed).scenes)}
+    truth = {name: scene.kinds() for name, scene in scenes.items()}
+    made = []
+    for sampling in SAMPLINGS:
+        for one in balanced(sample_questions(truth, sampling, seed=seed), n, random.Random(f"twin/{sampling}/{seed}")):
+            kind, scene = _kind_of(one), scenes[one.image_id]
+            about = {"split": sampling, "object": kind}
+            made.append(Undrawn(one.id, ask_existence(scene, kind).text, one.label, (scene,), about=about))
+    return made
+
+
+def _kind_of(question: YesNoQuestion) -> str:
+    """What a question asks for: "Is there a dog in the image?" gives "dog"."""
+    return question.question.split()[3]
+
+
+def balanced(questions: Sequence[YesNoQuestion], n: int, rng: random.Random) -> list[YesNoQuestion]:
+    """The first questions such that each object has two more of one label than of the other, n in all.
+
+    Raises:
+        LookupError: when there are not so many.
+    """
+    by_kind: dict[str, dict[str, list[YesNoQuestion]]] = defaultdict(lambda: {"yes": [], "no": []})
+    for one in questions:
+        by_kind[_kind_of(one)][one.label].append(one)
+    kinds = [kind for kind in KINDS if min(map(len, by_kind[kind].values())) > 1]
+    rng.shuffle(kinds)
+    leans = {kind: ("yes", "no")[number % 2] for number, kind in enumerate(kinds)}
+    # Half of how many questions about a kind there can be, one more of the label it leans to and one less of the other.
+    half = {
+        kind: min(len(by_kind[kind][label]) + (-1 if label == leans[kind] else 1) for label in ("yes", "no"))
+        for kind in kinds
+    }
+    if 2 * sum(half.values()) < n:
+        raise LookupError(f"{2 * sum(half.values())} balanced questions in this pool, {n} wanted")
+    share = n / (2 * sum(half.values()))
+    kept = {kind: int(half[kind] * share) for kind in kinds}
+    for kind in sorted(kinds, key=lambda kind: half[kind] * share % 1, reverse=True)[: n // 2 - sum(kept.values())]:
+        kept[kind] += 1
+    names = {
+        one.id
+        for kind in kinds
+        for label in ("yes", "no")
+        for one in by_kind[kind][label][: kept[kind] and kept[kind] + (1 if label == leans[kind] else -1)]
+    }
+    return [one for one in questions if one.id in names]
