@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmhallu_core.evaluate.answers import YES_NO, Rule, disagreements, readings, strict
-from mmhallu_core.evaluate.disagree import differing, letter_readers, letter_table, yes_no_readers, yes_no_table
 from mmhallu_core.evaluate.letters import LETTER, strict_letter
 
 HARNESSES = ("POPE", "lmms-eval POPE", "VLMEvalKit", "MME", "lmms-eval MME", "mitigv", "AMBER", "lmms-eval AMBER")
@@ -353,30 +352,3 @@ def test_the_llava_script_prefers_what_follows_the_mark():
     text = "Answer: A [/INST] Answer: B"
     assert LETTER["MED LLaVA"](text, OPTIONS) == "B" and LETTER["MED GPT"](text, OPTIONS) == "A"
     assert LETTER["MED LLaVA"]("Answer: é", OPTIONS) == "É" and LETTER["MED GPT"]("Answer: é", OPTIONS) is None
-
-
-# ---------------------------------------------------------------- the tables of where they disagree
-
-
-def test_the_table_shows_what_the_rules_read():
-    heads, rows = yes_no_table()
-    assert heads == ("answer", *HARNESSES, "strict, ours")
-    shown = {row[0]: row[1:] for row in rows}
-    assert repr("Yes") not in shown  # all agree
-    for answer in ("NO", "**Yes**", ""):
-        assert shown[repr(answer)] == tuple(rule(answer) or "-" for rule in [*YES_NO.values(), strict])
-    assert len(rows) > 10
-    heads, rows = letter_table()
-    assert heads == ("answer", *LETTER, "strict, ours")
-    assert all(len(set(row[1:])) > 1 and len(row) == len(heads) for row in rows)
-
-
-def test_how_often_two_rules_differ():
-    answers = ["Yes", "Yes", "NO", "no dog"]
-    shares = differing(answers, yes_no_readers())
-    assert shares["POPE", "MME"] == 1 / 4  # NO is a yes to the one and a no to the other
-    assert shares["lmms-eval POPE", "strict, ours"] == 1 / 4
-    assert len(shares) == 9 * 8 / 2 and all(0 <= share <= 1 for share in shares.values())
-    assert differing(["B", "two balls"], letter_readers(OPTIONS))["MED GPT", "VLMEvalKit"] == 1
-    with pytest.raises(ValueError, match="no answers"):
-        differing([], yes_no_readers())

@@ -8,9 +8,19 @@ import re
 import pytest
 
 from mmhallu_core.chapters.blind_audit import SUBJECTS, audit_or_recorded, record
-from mmhallu_core.data.question import Question, read_multiple_choice, without_label
-from mmhallu_core.evaluate.audit import RULES, apart, audit, best_by_wording, edit_distance, jaccard, read_any, words
-from mmhallu_core.evaluate.audit_yes_no import object_prior
+from mmhallu_core.data.multiple_choice import read_multiple_choice, without_label
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.audit import (
+    RULES,
+    apart,
+    audit,
+    best_by_wording,
+    edit_distance,
+    jaccard,
+    object_prior,
+    read_any,
+    words,
+)
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import MissingFile, results_folder

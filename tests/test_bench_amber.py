@@ -11,9 +11,15 @@ import pytest
 from bench_contract import answered, check, right_answer
 from quick_cli import run
 
-from mmhallu_core.evaluate import amber_words
-from mmhallu_core.evaluate.amber_captions import score_generative, strict_generative
-from mmhallu_core.evaluate.amber_words import Tables, listed_nouns, official_words, read_tables
+from mmhallu_core.evaluate import amber_captions
+from mmhallu_core.evaluate.amber_captions import (
+    Tables,
+    listed_nouns,
+    official_words,
+    read_tables,
+    score_generative,
+    strict_generative,
+)
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks import amber
@@ -286,7 +292,7 @@ def test_captions_with_stand_in_words(tmp_path, monkeypatch):
 def test_without_the_packages_captions_have_no_official_score(tmp_path, monkeypatch):
     bench = benchmark("amber-generative")
     questions = bench.read(files(tmp_path))
-    monkeypatch.setattr(amber_words, "_MODEL", "en_no_such_model")
+    monkeypatch.setattr(amber_captions, "_MODEL", "en_no_such_model")
     official_words.cache_clear()
     with pytest.warns(UserWarning, match="spaCy with en_no_such_model.*pip install mmhallu"):
         found = score(bench, questions, answered(questions, lambda q: "A sky."), draws=10)

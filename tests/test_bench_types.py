@@ -8,10 +8,11 @@ from quick_cli import run
 
 from mmhallu_core.data.answers import json_objects, read_answers, read_captions
 from mmhallu_core.data.pope import read_questions
-from mmhallu_core.evaluate.audit import audit, read_any
+from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks import benchmarks
 from mmhallu_core.evaluate.diorama import benchmark
+from mmhallu_core.evaluate.files import read_any
 from mmhallu_core.types import Answer, CannotRun, RecordError
 
 WRONG = (

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.vocabulary import Vocabulary, plurals, read_vocabulary
 from mmhallu_core.evaluate.chair import chair_mentions, score_chair
-from mmhallu_core.evaluate.singular import singular_2018
-from mmhallu_core.evaluate.words import sentences, treebank_words
+from mmhallu_core.evaluate.words import sentences, singular_2018, treebank_words
 from mmhallu_core.types import Answer, CannotRun
 
 DATA = os.environ.get("MMHALLU_DATA")

@@ -23,10 +23,11 @@ from mmhallu_core.edit.benchmark.contamination import contamination
 from mmhallu_core.edit.benchmark.lmms import METRICS, task_yaml
 from mmhallu_core.edit.benchmark.samples import directions, from_samples
 from mmhallu_core.evaluate import contrast as contrast_sets
-from mmhallu_core.evaluate.audit import audit, read_any
+from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks.med_tiny import read_items
 from mmhallu_core.evaluate.diorama import benchmark
+from mmhallu_core.evaluate.files import read_any
 from mmhallu_core.types import CATEGORIES, Answer, CannotRun, EditSample, write_jsonl
 from mmhallu_core.world.edits import Edit, classify, sample_edit
 from mmhallu_core.world.language.difference import difference

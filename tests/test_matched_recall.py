@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmhallu_core.data.vocabulary import Vocabulary
-from mmhallu_core.evaluate.matched_recall import Cuts, marks, matched, matched_recall, percentiles, scene_draws
+from mmhallu_core.evaluate.matched_recall import Cuts, marks, matched, percentiles, scene_draws
 
 WORDS = Vocabulary({word: word for word in ("dog", "cat", "car", "tree")})
 
@@ -64,8 +64,8 @@ def test_a_model_that_only_says_less_is_no_better():
     short = [text[:2] for text in long]
     plain = [sum(t.count("x") for t in marked) / sum(map(len, marked)) for marked in (long, short)]
     assert plain[1] < plain[0]
-    found = matched_recall(Cuts.of(long, there), Cuts.of(short, there))
-    assert found["difference"] == 0 and found["recall"] == pytest.approx(0.5) and found["n"] == 3
+    found = matched(Cuts.of(long, there), Cuts.of(short, there))
+    assert found["difference"] == [0] and found["recall"] == pytest.approx([0.5])
 
 
 def test_between_two_cuts_a_share_of_the_next_mention_counts():
@@ -76,9 +76,10 @@ def test_between_two_cuts_a_share_of_the_next_mention_counts():
 
 
 def test_a_truer_model_of_equal_recall_keeps_its_plain_chair():
-    found = matched_recall(Cuts.of(["hhx", "hx"] * 20, [3] * 40), Cuts.of(["hh", "h"] * 20, [3] * 40))
-    assert found["first"] == pytest.approx(2 / 5) and found["second"] == 0
-    assert found["ci"][1] < 0
+    pair = Cuts.of(["hhx", "hx"] * 20, [3] * 40), Cuts.of(["hh", "h"] * 20, [3] * 40)
+    found = matched(*pair)
+    assert found["first"] == pytest.approx([2 / 5]) and found["second"] == [0]
+    assert percentiles(matched(*pair, scene_draws(40, 200))["difference"])[1] < 0
 
 
 def test_draws_are_the_same_as_repeating_scenes():
@@ -97,8 +98,8 @@ def test_draws_are_the_same_as_repeating_scenes():
 
 
 def test_nothing_named_is_no_score():
-    found = matched_recall(Cuts.of(["", ""], [1, 2]), Cuts.of(["h", "x"], [1, 2]), draws=20)
-    assert found["first"] is None and found["difference"] is None and found["ci"] is None
+    found = matched(Cuts.of(["", ""], [1, 2]), Cuts.of(["h", "x"], [1, 2]), scene_draws(2, 20))
+    assert np.isnan(found["first"]).all() and percentiles(found["difference"]) is None
     assert percentiles(np.array([np.nan, 1.0, 1.0])) == [1.0, 1.0]
 
 

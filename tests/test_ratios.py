@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from mmhallu_core.evaluate.ratios import class_sides, mean_of_ratios, metric
+from mmhallu_core.evaluate.metrics import Metric, class_sides, mean_of_ratios
 
 
 @pytest.mark.parametrize("positive", ["yes", "no"])
@@ -21,7 +21,7 @@ def test_the_scores_of_a_class_are_those_of_its_confusion_table(positive):
         "precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": 2 * tp / (2 * tp + fp + fn),
     }  # fmt: skip
     sides = class_sides(truth, said, positive)
-    assert {name: metric(one, range(200)).value for name, one in sides.items()} == expected
+    assert {name: Metric(*one, range(200)).value for name, one in sides.items()} == expected
 
 
 def test_the_mean_of_ratios_is_one_ratio_of_sums():

@@ -16,10 +16,9 @@ from PIL import Image
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import runner
-from mmhallu_core.evaluate.answer_journal import SILENT, read, weights_sha256
-from mmhallu_core.evaluate.groups import Group, group, take
+from mmhallu_core.evaluate.answer_journal import SILENT, picture_hashes, read, weights_sha256
 from mmhallu_core.evaluate.pope import question_about
-from mmhallu_core.evaluate.runner import picture_hashes, run
+from mmhallu_core.evaluate.runner import Group, grouped, run, take
 from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.score import score
 from mmhallu_core.models.shared_prefix import answers
@@ -145,10 +144,10 @@ def test_batches_are_filled_with_like_groups():
 
 def test_groups_stand_by_kind_and_length(questions):
     known = read(Path("nowhere"), {})
-    groups = group(questions, known, picture_hashes(questions))
+    groups = grouped(questions, known, picture_hashes(questions))
     assert [len(one.questions) for one in groups] == [4, 4, 4, 4, 1]
     known.answers[questions[0].id] = "Yes."
-    groups = group(questions, known, picture_hashes(questions))
+    groups = grouped(questions, known, picture_hashes(questions))
     assert sorted(len(one.questions) for one in groups) == [1, 3, 4, 4, 4], "what is answered is left out"
 
 

@@ -12,8 +12,7 @@ from maintenance.checkpoints import ROLES, bars_of
 from maintenance.clip_checkpoint import BAR, JUDGED, card
 from maintenance.rebuild import SEEDS, judge, section, tolerance
 from mmhallu_core.evaluate.chair import score_chair
-from mmhallu_core.evaluate.clip_order import clip_order
-from mmhallu_core.evaluate.diorama.exam import caption, held_out, world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import caption, clip_order, held_out, world_vocabulary
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256

@@ -27,9 +27,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Blind baselines: what can be scored without looking at the picture."""
-    from mmhallu_core.evaluate.audit import apart, read_any
+    from mmhallu_core.evaluate.audit import apart
     from mmhallu_core.evaluate.audit import audit as audit_questions
     from mmhallu_core.evaluate.diorama import benchmark
+    from mmhallu_core.evaluate.files import read_any
 
     a_file = os.path.isfile(what)
     if a_file and questions is not None:

@@ -93,9 +93,9 @@ def _score(name: str):
         answer_key: AnswerKey = None,
         as_json: AsJson = False,
     ) -> None:
-        from mmhallu_core.evaluate.answer_files import answers_of, refuse_same_file, verdicts_of
         from mmhallu_core.evaluate.benchmark import score as score_answers
         from mmhallu_core.evaluate.diorama import benchmark
+        from mmhallu_core.evaluate.files import answers_of, refuse_same_file, verdicts_of
 
         bench = benchmark(name)
         asked = bench.read(questions)
@@ -151,7 +151,7 @@ def score_pope_command(
     """POPE: yes/no questions about objects, by the official reading of an answer and by a strict one."""
     from mmhallu_core.data.answers import read_answers
     from mmhallu_core.data.pope import read_questions, relabelled, repope_file
-    from mmhallu_core.evaluate.answer_files import refuse_same_file
+    from mmhallu_core.evaluate.files import refuse_same_file
     from mmhallu_core.evaluate.pope import in_order, score_pope
 
     asked = read_questions(questions)

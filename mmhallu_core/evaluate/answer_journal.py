@@ -9,6 +9,7 @@ Several processes write a journal each, and everyone reads all of them. At the e
 A journal belongs to one configuration: the same weights, processor, questions and limit. Another one is refused.
 """
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.answers import split_thought
+from mmhallu_core.data.decode import BadPicture, read_picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.models.adapter_folders import weights_sha256
+from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import Journal, json_sha256
-from mmhallu_core.types import Answer, CannotRun, Record, write_jsonl
+from mmhallu_core.types import Answer, CannotRun, Picture, Record, write_jsonl
 
 SILENT = 8  # questions without a finite number and without an answer between them, after which there will be none
 ANSWERS, ERRORS = "answers.jsonl", "errors.jsonl"
@@ -170,6 +172,18 @@ def read(out: Path, about: dict[str, Any]) -> Known:
             known.counts["halvings"] += "halved" in line
     known.errors = {one: error for one, error in known.errors.items() if one not in known.answers}
     return known
+
+
+def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
+    """For each question id a hash of what its pictures' files hold; a file that cannot be read counts by its name."""
+    seen: dict[Picture, str] = {}
+    for picture in (picture for one in questions for picture in one.images):
+        if picture not in seen:
+            try:
+                seen[picture] = hashlib.sha256(read_picture(picture)).hexdigest()
+            except BadPicture:
+                seen[picture] = f"unread: {picture}"  # opening it will say why
+    return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
 
 
 def require_same_pictures(known: Known, pictures: dict[str, str]) -> None:

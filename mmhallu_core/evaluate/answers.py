@@ -153,11 +153,11 @@ YES_NO: dict[str, Rule] = {
 }  # fmt: skip
 
 
-def readings(answers: Iterable[str], rules: Mapping[str, Rule] = YES_NO) -> dict[str, dict[str, Reading]]:
+def readings(answers: Iterable[str]) -> dict[str, dict[str, Reading]]:
     """What each yes/no rule makes of each answer: answer to rule to reading."""
-    return {answer: {name: rule(answer) for name, rule in rules.items()} for answer in answers}
+    return {answer: {name: rule(answer) for name, rule in YES_NO.items()} for answer in answers}
 
 
-def disagreements(answers: Iterable[str], rules: Mapping[str, Rule] = YES_NO) -> dict[str, dict[str, Reading]]:
+def disagreements(answers: Iterable[str]) -> dict[str, dict[str, Reading]]:
     """The answers that not all rules read alike, as `readings`; an unparsed answer is a reading of its own."""
-    return {answer: row for answer, row in readings(answers, rules).items() if len(set(row.values())) > 1}
+    return {answer: row for answer, row in readings(answers).items() if len(set(row.values())) > 1}

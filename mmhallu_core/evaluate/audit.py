@@ -7,24 +7,34 @@ stands apart, in `reads_the_key`: what a rule scores that knows how often each a
 
 Words are the lower-cased `\\w+` tokens of an option without its letter. Every rule gives each option a value and takes
 the highest; among equals it takes the earliest, and `ties` says what two other ways to break them would give.
-Yes/no questions have rules of their own (`audit_yes_no.py`). With a model, the same questions are asked about grey
-pictures (`blind.py`).
+With a model, the same questions are asked about grey pictures (`blind.py`).
+
+Yes/no questions have rules of their own. `always_yes` and `always_no` need no explanation. The object prior does what a
+model does that knows how often things are there: it decides about a question with the answers to the same question (or
+about the same `object`) for *other* pictures, y of them yes and n no.
+
+* If y and n differ by more than two standard deviations of y + n fair coins, 2 * sqrt(y + n): the more frequent one.
+* Else the answer that is right most often in the whole file, yes where both are equal.
+
+Why not simply the more frequent one? In a file with as many yes as no for each thing, the other answers always lean to
+the wrong side, by one: the rule would score nothing, and seem to say that the file cannot be guessed. A real habit
+passes the threshold, a coin does not.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.answers import json_objects
-from mmhallu_core.data.pope import read_questions
-from mmhallu_core.data.question import LETTERS, MultipleChoice, Question, read_multiple_choice, without_label
-from mmhallu_core.evaluate.audit_yes_no import audit_yes_no, interval
+import numpy as np
+
+from mmhallu_core.data.multiple_choice import without_label
+from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.evaluate.benchmark import Benchmark
-from mmhallu_core.evaluate.benchmarks.pope import as_question
 from mmhallu_core.evaluate.diorama import benchmark
-from mmhallu_core.types import CannotRun, RecordError, require
+from mmhallu_core.evaluate.joining import require_once
+from mmhallu_core.statistics import ratio_interval, wilson_interval
+from mmhallu_core.types import CannotRun, require
 
 Values = list[float]
 
@@ -104,6 +114,14 @@ def apart(audit: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]
     return {name: rules[name] for name in rules if name not in key}, {name: rules[name] for name in key}
 
 
+def interval(hits: Sequence[bool], questions: Sequence[Question]) -> list[float] | None:
+    """The 95% interval of a share: Wilson's where each question has a picture of its own, else drawn by picture."""
+    pictures = [question.picture for question in questions]
+    if len(set(pictures)) == len(pictures):
+        return wilson_interval(int(sum(hits)), len(hits))
+    return ratio_interval(np.asarray(hits, dtype=float), np.ones(len(hits)), pictures)
+
+
 def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:
     """The blind baselines of multiple-choice questions.
 
@@ -142,6 +160,62 @@ def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:
     }
 
 
+# ---------------------------------------------------------------- yes or no
+
+
+def asked_about(question: Question) -> str:
+    """What a question is about: its `object` where it names one, else its own text."""
+    return str(question.about.get("object") or question.prompt).strip().lower()
+
+
+def object_prior(questions: Sequence[Question]) -> list[str | None]:
+    """What the habit of each question's object says; None where there is no clear one."""
+    total: dict[str, Counter[str]] = {}
+    here: dict[tuple[str, str], Counter[str]] = {}
+    for question in questions:
+        name = asked_about(question)
+        total.setdefault(name, Counter())[question.truth] += 1
+        here.setdefault((name, question.picture), Counter())[question.truth] += 1
+    said: list[str | None] = []
+    for question in questions:
+        name = asked_about(question)
+        own = here[name, question.picture]
+        yes, no = (total[name][label] - own[label] for label in ("yes", "no"))
+        clear = (yes - no) ** 2 > 4 * (yes + no)
+        said.append(None if not clear else "yes" if yes > no else "no")
+    return said
+
+
+def audit_yes_no(questions: Sequence[Question]) -> dict[str, Any]:
+    """The blind baselines of yes/no questions.
+
+    Returns:
+        `n`, `chance`, `rules` (share right of `always_yes`, `always_no`, `object_prior`), `objects` (how many things
+        are asked about), `clear` (share of questions whose object has a clear habit), `ci` (95% intervals of `rules`),
+        `reads_the_key` (the rule that reads answers: `object_prior` knows those about other pictures).
+    """
+    truths = [question.truth for question in questions]
+    usual = "yes" if 2 * truths.count("yes") >= len(truths) else "no"
+    prior = object_prior(questions)
+    hits = {
+        "always_yes": [truth == "yes" for truth in truths],
+        "always_no": [truth == "no" for truth in truths],
+        "object_prior": [(one or usual) == truth for one, truth in zip(prior, truths, strict=True)],
+    }
+    return {
+        "n": len(questions),
+        "chance": 0.5,
+        "rules": {name: sum(one) / len(one) for name, one in hits.items()},
+        "reads_the_key": ["object_prior"],
+        "objects": len({asked_about(question) for question in questions}),
+        "clear": sum(one is not None for one in prior) / len(prior),
+        "ci": {name: interval(one, questions) for name, one in hits.items()},
+    }
+
+
+# ---------------------------------------------------------------- either
+
+
 def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[str, Any]:
     """The blind baselines of any multiple-choice or yes/no questions.
 
@@ -160,9 +234,7 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
     """
     one = benchmark(what) if isinstance(what, str) else what
     questions = list(one.read(None) if isinstance(one, Benchmark) else one)
-    twice = [name for name, count in Counter(question.id for question in questions).items() if count > 1]
-    if twice:
-        raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
+    require_once(questions)
     lettered = [question for question in questions if question.options]
     yes_no = [question for question in questions if not question.options and question.truth in ("yes", "no")]
     if bool(lettered) == bool(yes_no):
@@ -180,50 +252,3 @@ def audit(what: str | Benchmark | Sequence[Question], vlm: Any = None) -> dict[s
 
         result["no_image"] = no_image(asked, vlm)
     return result
-
-
-def read_any(path: str | Path) -> list[Question]:
-    """Reads anybody's questions: `Question` records, multiple choice (`options`, `answer`), or POPE's form (`label`).
-
-    Raises:
-        CannotRun: when there is no such file.
-        RecordError: when it is of none of these forms; names file and line where a row is wrong.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CannotRun(f"there is no file {path}")
-    found = list(json_objects(path))
-    require(len(found) > 0, f"{path}: no questions in it")
-    keys = set(found[0][1])
-    if {"id", "prompt", "truth"} <= keys:
-        return _records(path, found)
-    if "options" in keys:
-        return [_as_question(item) for item in read_multiple_choice(path)]
-    if "label" in keys:
-        return [as_question(one) for one in read_questions(path)]
-    raise RecordError(
-        f"{path}: neither questions with `options` and `answer`, nor with `label` (yes or no), nor with `id`, `prompt` "
-        f"and `truth`; there are {', '.join(sorted(keys))}. The file of a published benchmark is named with it: "
-        "mmhallu audit NAME --questions FILE"
-    )
-
-
-def _records(path: Path, found: list[tuple[int, dict[str, Any]]]) -> list[Question]:
-    questions, first_seen = [], {}
-    for line, values in found:
-        here = f"{path}, line {line}"
-        try:
-            questions.append(Question.from_dict(values))
-        except RecordError as error:
-            raise RecordError(f"{here}: {error}") from error
-        name = questions[-1].id
-        require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
-        first_seen[name] = line
-    return questions
-
-
-def _as_question(item: MultipleChoice) -> Question:
-    lines = [item.question, *(option.strip() for option in item.options)]
-    about = {"category": item.category} if item.category else {}
-    images = (item.image,) if item.image else ()
-    return Question(item.id, "\n".join(lines).strip(), item.answer, images, item.options, about)

@@ -4,67 +4,32 @@ A benchmark is one `Benchmark` object in one file of `evaluate/benchmarks/`: whe
 read into questions, and two scorers. `official` is the published rule, oddities included; `strict` is ours: an answer
 that does not say one thing clearly is unparsed, counted, and wrong.
 
-A scorer returns `Metric`s: what counts and what it is counted out of, unit by unit. Nearly every published score is
-such a ratio of sums, and a ratio of sums has an interval (`statistics.ratio_interval`), clustered by picture.
+Most benchmarks differ in how their answers are read, and add them up alike. `by_rule` makes the official scorer of a
+reading rule (`answers.YES_NO`, `letters.LETTER`), and `strictly` the strict one.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmhallu_core.data.answers import thinking
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answers import Reading, strict
+from mmhallu_core.evaluate.answers import Reading, Rule, strict
 from mmhallu_core.evaluate.joining import join, with_verdicts
 from mmhallu_core.evaluate.letters import strict_letter
-from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
+from mmhallu_core.evaluate.metrics import Metrics, intervals, share, values
+from mmhallu_core.statistics import DRAWS
 from mmhallu_core.types import Answer, CannotRun
 
-Numbers = Sequence[int | float | bool] | np.ndarray
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One score, unit by unit (a unit is a question, a pair of questions, a picture).
-
-    Attributes:
-        top: what counts, a number a unit; NaN for a unit that a judge has not read yet.
-        bottom: what it is counted out of, a number a unit; all ones for a mean.
-        groups: a label a unit; units of one label (a picture) are drawn together for the interval.
-        printed: the score as the official script prints it, where rounding makes it differ from the ratio.
-        share: whether it is a share, which people read in percent. A rating, a length or a sum of points is none, also
-            where its value happens to lie between 0 and 1.
-    """
-
-    top: Numbers
-    bottom: Numbers
-    groups: Sequence[Hashable]
-    printed: float | None = None
-    share: bool = True
-
-    @property
-    def value(self) -> float | None:
-        """The score; None where nothing was counted, or a judge is still to be asked."""
-        if np.isnan(np.sum(self.top)):
-            return None
-        if self.printed is not None:
-            return self.printed
-        return ratio(float(np.sum(self.top)), float(np.sum(self.bottom)))
-
-    def interval(self, draws: int, seed: int) -> list[float] | None:
-        """The 95% interval by drawing groups; None where there is no score."""
-        top, bottom = (np.asarray(side, dtype=float) for side in (self.top, self.bottom))
-        missing = not len(top) or np.isnan(top).any()
-        return None if missing else ratio_interval(top, bottom, list(self.groups), draws, seed)
-
-
-Metrics = dict[str, Metric]
 Scorer = Callable[[Sequence[Question], Sequence[str]], Metrics]
 Results = tuple[list[Answer], list[Answer]]  # the answers of a model, and a judge's verdicts on them
 Official = Scorer | Callable[[Sequence[Question], Sequence[str | None]], Metrics]
+
+
+def guessing(questions: Sequence[Question]) -> float:
+    """The expected share of right answers when each is guessed among its options (two for yes/no)."""
+    return sum(1 / (len(question.options) or 2) for question in questions) / len(questions)
 
 
 @dataclass(frozen=True)
@@ -101,7 +66,7 @@ class Benchmark:
     read: Callable[[Path | None], list[Question]]
     official: Official
     strict: Scorer
-    chance: Callable[[Sequence[Question]], float]
+    chance: Callable[[Sequence[Question]], float] = guessing
     sha256: Mapping[str, str] | None = None
     judge: str | None = None
     settled: Callable[[Question, str], str | None] | None = None
@@ -114,21 +79,41 @@ def read_answer(question: Question, text: str) -> Reading:
     return strict_letter(text, question.choices) if question.options else strict(text)
 
 
-def rate(hits: Sequence[bool], questions: Sequence[Question]) -> Metric:
-    """The share of questions of which something holds, clustered by picture."""
-    return Metric(hits, [1] * len(hits), [question.picture for question in questions])
+def right_by(rule: Rule, questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
+    """Whether each answer is right as a rule for letters or for yes and no reads it."""
+    options = [(one.choices,) if one.options else () for one in questions]
+    return [rule(t, *o) == q.truth for q, o, t in zip(questions, options, texts, strict=True)]
 
 
-def strict_accuracy(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """Accuracy by the strict reading, and the share of answers that it cannot read."""
-    said = [read_answer(question, text) for question, text in zip(questions, texts, strict=True)]
-    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    return {"accuracy": rate(right, questions), "unparsed": rate([one is None for one in said], questions)}
+Scores = Callable[[Sequence[Question], Sequence[bool]], Metrics]  # from whether each question is answered right
 
 
-def guessing(questions: Sequence[Question]) -> float:
-    """The expected share of right answers when each is guessed among its options (two for yes/no)."""
-    return sum(1 / (len(question.options) or 2) for question in questions) / len(questions)
+def by_rule(scores: Scores, rule: Rule) -> Scorer:
+    """An official scorer: answers are read by a rule."""
+    return lambda questions, texts: scores(questions, right_by(rule, questions, texts))
+
+
+def strictly(scores: Scores, others: Scorer | None = None) -> Scorer:
+    """A strict scorer: the same scores by the strict reading, and `unparsed`, the share of answers that it cannot read.
+
+    Args:
+        scores: see `by_rule`.
+        others: adds scores by other rules, under names of their own.
+    """
+
+    def scorer(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+        said = [read_answer(question, text) for question, text in zip(questions, texts, strict=True)]
+        right = [one == question.truth for one, question in zip(said, questions, strict=True)]
+        unparsed = share([one is None for one in said], questions)
+        more = others(questions, texts) if others else {}
+        return {**scores(questions, right), "unparsed": unparsed, **more}
+
+    return scorer
+
+
+def accuracy(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    """The share of right answers, for `by_rule` and `strictly`."""
+    return {"accuracy": share(right, questions)}
 
 
 def score(
@@ -178,11 +163,11 @@ def score(
         "n": len(kept),
         "coverage": len(kept) / len(questions),
         "empty_answers": sum(not text.strip() for text in texts),
-        **{rule: _values(found.get(rule)) for rule in ("official", "strict")},
+        **{rule: values(found[rule]) if rule in found else None for rule in ("official", "strict")},
         "headline": benchmark.headline,
         "chance": benchmark.chance(kept),
         "blind": blind(benchmark, kept),
-        "ci": {rule: {name: one.interval(draws, seed) for name, one in found[rule].items()} for rule in found},
+        "ci": {rule: intervals(found[rule], draws, seed) for rule in found},
         "shares": {rule: [name for name, one in found[rule].items() if one.share] for rule in found},
         **thinking(answers),
     }
@@ -195,10 +180,6 @@ def own_readings(benchmark: Benchmark, questions: Sequence[Question], texts: Seq
     if benchmark.settled is None:
         return [None] * len(texts)
     return [benchmark.settled(question, text) for question, text in zip(questions, texts, strict=True)]
-
-
-def _values(metrics: Metrics | None) -> dict[str, float | None] | None:
-    return None if metrics is None else {name: metric.value for name, metric in metrics.items()}
 
 
 def blind(benchmark: Benchmark, questions: Sequence[Question]) -> dict[str, float | None]:

@@ -12,7 +12,7 @@ object tells something about the label (`asked`).
 
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answer_journal import as_answer
 from mmhallu_core.evaluate.answers import strict
-from mmhallu_core.evaluate.audit_yes_no import interval
+from mmhallu_core.evaluate.audit import interval
 from mmhallu_core.evaluate.benchmark import read_answer
 from mmhallu_core.evaluate.pope import question_about
 from mmhallu_core.evaluate.replies import thing_asked
@@ -56,9 +56,9 @@ def shuffled(image: Image.Image, rows: int, cols: int, seed: int = 0) -> Image.I
     return result
 
 
-def blind_replies(model: Vlm, kinds: Collection[str] = tuple(KINDS)) -> dict[str, str]:
+def blind_replies(model: Vlm) -> dict[str, str]:
     """What a model says to "Is there a ... in the image?" about a blank picture: question to reply."""
-    questions = [question_about(kind) for kind in kinds]
+    questions = [question_about(kind) for kind in KINDS]
     return dict(zip(questions, model.answer([blank()] * len(questions), questions, 4, 64), strict=True))
 
 

@@ -39,8 +39,7 @@ from jaxtyping import Float
 
 from mmhallu_core.data.answers import thinking
 from mmhallu_core.data.vocabulary import Vocabulary
-from mmhallu_core.evaluate.singular import singular_2018
-from mmhallu_core.evaluate.words import treebank_words
+from mmhallu_core.evaluate.words import singular_2018, treebank_words
 from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
 from mmhallu_core.types import Answer, CannotRun
 
@@ -144,7 +143,6 @@ def score_chair(
     vocabulary: Vocabulary,
     rules: str = "2018",
     draws: int = DRAWS,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Scores captions, with bootstrap intervals over pictures (a picture's captions are drawn together).
 
@@ -155,7 +153,6 @@ def score_chair(
         vocabulary: which words name which object.
         rules: "2018" or "fixed".
         draws: bootstrap samples.
-        seed: of the bootstrap.
 
     Returns:
         `n, images, chair_i, chair_s, recall, mean_length, empty, rules, ci`, and the counts `mentions`,
@@ -165,8 +162,7 @@ def score_chair(
 
     Raises:
         CannotRun: when there are no captions, or a caption's picture is not in the ground truth. (The script in common
-        use
-            counts every word of such a caption as hallucinated.)
+            use counts every word of such a caption as hallucinated.)
     """
     if not captions:
         raise CannotRun("no captions to score")
@@ -184,7 +180,7 @@ def score_chair(
         "rules": rules,
         "mentions": int(named.sum()),
         "hallucinated": int(wrong.sum()),
-        "ci": {name: ratio_interval(top, bottom, images, draws, seed) for name, (top, bottom) in parts.items()},
+        "ci": {name: ratio_interval(top, bottom, images, draws) for name, (top, bottom) in parts.items()},
         **thinking(captions),
     }
 

@@ -70,7 +70,7 @@ def apart(difference: Mapping[str, Any]) -> int:
     return int(np.sign(difference["difference"])) if holm is not None and holm < SURE else 0
 
 
-def choices(counts: Counts, size: int, draws: int = SUBSETS, seed: int = SEED) -> dict[str, Any]:
+def choices(counts: Counts, size: int, draws: int = SUBSETS) -> dict[str, Any]:
     """What other people would have printed who drew `size` of the photos at random.
 
     Returns:
@@ -78,7 +78,7 @@ def choices(counts: Counts, size: int, draws: int = SUBSETS, seed: int = SEED) -
         scores; `turned`: pair to the share of choices in which its order is not that of all photos; `order`: the
         share in which all models stand in the order of all photos.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     n = len(next(iter(counts.values()))["chair_s"][0])
     taken = np.zeros((draws, n))
     np.put_along_axis(taken, np.argsort(random.random((draws, n)), axis=1)[:, :size], 1.0, axis=1)

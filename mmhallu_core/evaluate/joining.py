@@ -12,7 +12,7 @@ Heard = tuple[list[Question], list[str], list[str | None]]  # questions, answers
 def join(
     questions: Sequence[Question],
     answers: Sequence[Answer],
-    subset: bool = False,
+    subset: bool | None = False,
     by_position: bool = False,
     what: str = "answer",
 ) -> tuple[list[Question], list[str]]:
@@ -21,7 +21,7 @@ def join(
     Args:
         questions: of the benchmark.
         answers: of a model.
-        subset: leave out questions without an answer; else they are an error.
+        subset: leave out questions without an answer; else they are an error. None where a caller has no such choice.
         by_position: take the k-th answer for the k-th question whatever the ids say, as several published scripts do.
             It is how shifted labels went unnoticed; use it for answers without ids alone.
         what: how messages call an answer.
@@ -47,12 +47,10 @@ def join(
 
 
 def _with_an_answer(
-    questions: Sequence[Question], answers: Sequence[Answer], subset: bool, what: str
+    questions: Sequence[Question], answers: Sequence[Answer], subset: bool | None, what: str
 ) -> list[Question]:
-    for kind, records in (("question", questions), (what, answers)):
-        twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
-        if twice:
-            raise CannotRun(f"{len(twice)} {kind} ids come more than once: {', '.join(twice[:5])}")
+    require_once(questions, "question")
+    require_once(answers, what)
     given, asked = {answer.id for answer in answers}, {question.id for question in questions}
     strange = [answer.id for answer in answers if answer.id not in asked]
     missing = [question.id for question in questions if question.id not in given]
@@ -60,13 +58,21 @@ def _with_an_answer(
     faults = [f"{len(strange)} {what}s to no question: {', '.join(strange[:5])}"] if strange else []
     if missing and not subset:
         first = ", ".join(missing[:5])
-        faults += [f"{len(missing)} questions without {article} {what}: {first} (--subset scores the others)"]
+        hint = "" if subset is None else " (--subset scores the others)"
+        faults += [f"{len(missing)} questions without {article} {what}: {first}{hint}"]
     if faults:
         raise CannotRun(f"questions and {what}s do not match by id. " + "; ".join(faults))
     kept = [question for question in questions if question.id in given]
     if not kept:
         raise CannotRun(f"no question has {article} {what}")
     return kept
+
+
+def require_once(records: Sequence[Question | Answer], what: str = "question") -> None:
+    """Raises CannotRun, with some of them, when ids come more than once."""
+    twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
+    if twice:
+        raise CannotRun(f"{len(twice)} {what} ids come more than once: {', '.join(twice[:5])}")
 
 
 def refuse_questions(prompts: Sequence[str], texts: Sequence[str]) -> None:

@@ -16,7 +16,6 @@ The interval draws scenes, each with both models' captions, and matches the reca
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -28,11 +27,11 @@ from mmhallu_core.statistics import DRAWS
 HIT, AGAIN, WRONG = "h", "r", "x"  # a mention of what is there for the first time, or again, or of what is not there
 
 
-def marks(caption: str, objects: Collection[str], vocabulary: Vocabulary, rules: str = "fixed") -> str:
-    """The mentions of a caption in their order, a letter each: HIT, AGAIN or WRONG."""
+def marks(caption: str, objects: Collection[str], vocabulary: Vocabulary) -> str:
+    """The mentions of a caption in their order by the fixed rules, a letter each: HIT, AGAIN or WRONG."""
     seen: set[str] = set()
     found = []
-    for mention in chair_mentions(caption, objects, vocabulary, rules):
+    for mention in chair_mentions(caption, objects, vocabulary, "fixed"):
         found.append(WRONG if mention.hallucinated else AGAIN if mention.object in seen else HIT)
         seen.add(mention.object)
     return "".join(found)
@@ -132,23 +131,3 @@ def percentiles(values: Float[np.ndarray, " draws"]) -> list[float] | None:
         return None
     low, high = np.percentile(kept, [2.5, 97.5])
     return [float(low), float(high)]
-
-
-def matched_recall(first: Cuts, second: Cuts, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """Two models' CHAIR_i at matched recall, with paired bootstrap intervals over pictures.
-
-    Args:
-        first, second: see `matched`.
-        draws: bootstrap samples.
-        seed: of the bootstrap.
-
-    Returns:
-        `recall, first, second, difference` as numbers, or None where there is none, `ci` (of the difference) and `n`.
-
-    Raises:
-        ValueError: see `matched`.
-    """
-    found = {name: float(value[0]) for name, value in matched(first, second).items()}
-    drawn = matched(first, second, scene_draws(len(first.there), draws, seed))
-    numbers = {name: None if np.isnan(value) else value for name, value in found.items()}
-    return {**numbers, "ci": percentiles(drawn["difference"]), "n": len(first.there)}

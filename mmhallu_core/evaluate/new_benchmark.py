@@ -10,12 +10,12 @@ BENCHMARK = '''"""{title}: what it asks, and of whom.
 Source: the paper or the repository, with its commit. Say how it counts, and what a guess scores.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, strict_accuracy
+from mmhallu_core.evaluate.answers import YES_NO
+from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, by_rule, strictly
 from mmhallu_core.types import CannotRun
 
 HOME = "https://example.org/{name}"  # EDIT: where its files are published
@@ -39,11 +39,6 @@ def read(path: Path | None) -> list[Question]:
     return questions
 
 
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The published rule."""
-    return {{"accuracy": strict_accuracy(questions, texts)["accuracy"]}}  # EDIT: a rule of answers.py, letters.py
-
-
 BENCHMARKS = (
     Benchmark(
         name="{name}",
@@ -53,9 +48,8 @@ BENCHMARKS = (
         form="yes_no",  # EDIT: yes_no, letter or free
         headline="accuracy",
         read=read,
-        official=official,
-        strict=strict_accuracy,
-        chance=guessing,
+        official=by_rule(accuracy, YES_NO["VLMEvalKit"]),  # EDIT: a rule of answers.py or letters.py
+        strict=strictly(accuracy),
     ),
 )
 '''

@@ -16,7 +16,7 @@ from mmhallu_core.comparison import ratio_test
 from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.chair import chair_parts, score_chair
 from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE, HeldOut, held_out, world_vocabulary
-from mmhallu_core.evaluate.pope import join, sample_questions, score_pope
+from mmhallu_core.evaluate.pope import answers_to, sample_questions, score_pope
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import paired_difference
 from mmhallu_core.types import Answer, YesNoQuestion
@@ -113,5 +113,5 @@ def _caption_parts(said: EvalAnswers, exam: Exam) -> dict[str, Any]:
 
 def _right(said: EvalAnswers, exam: Exam) -> np.ndarray:
     """Whether each POPE answer is right, by the strict reading."""
-    texts: Sequence[str] = join(exam.questions, said.answers)
+    texts: Sequence[str] = answers_to(exam.questions, said.answers)
     return np.array([strict(text) == q.label for text, q in zip(texts, exam.questions, strict=True)], float)

@@ -30,44 +30,35 @@ The last point is where harnesses differ most, and where a score can say too muc
 
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
 from mmhallu_core.data.answers import thinking
-from mmhallu_core.evaluate.answers import YES_NO, strict
-from mmhallu_core.evaluate.joining import refuse_questions
-from mmhallu_core.statistics import DRAWS, ratio, ratio_interval
+from mmhallu_core.data.question import Question
+from mmhallu_core.evaluate.answers import YES_NO, Reading
+from mmhallu_core.evaluate.answers import strict as strict_reading
+from mmhallu_core.evaluate.joining import join
+from mmhallu_core.evaluate.metrics import Metric, Metrics, intervals, share, values, yes_sides
+from mmhallu_core.statistics import DRAWS
 from mmhallu_core.types import Answer, CannotRun, YesNoQuestion
 
 SAMPLINGS = ("random", "popular", "adversarial")
 METRICS = ("accuracy", "precision", "recall", "f1", "yes_ratio")
 
 
-def join(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[str]:
-    """The answer texts in the order of the questions, joined by id.
+def as_question(one: YesNoQuestion, split: str = "") -> Question:
+    """POPE's record as a question to ask; COCO's picture numbers become file names."""
+    name = f"COCO_val2014_{int(one.image_id):012d}.jpg" if one.image_id.isdigit() else one.image_id
+    about = {"split": split} if split else {}
+    return Question(f"{split}/{one.id}" if split else one.id, one.question, one.label, (name,), (), about)
 
-    Raises:
-        CannotRun: when ids repeat, a question has no answer, or an answer has no question. Joining by line order
-        instead is
-            how shifted labels went unnoticed in published scores.
-    """
-    for what, records in (("question", questions), ("answer", answers)):
-        twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
-        if twice:
-            raise CannotRun(f"{len(twice)} {what} ids come more than once: {', '.join(twice[:5])}")
-    texts = {answer.id: answer.answer for answer in answers}
-    asked = {question.id for question in questions}
-    missing = [question.id for question in questions if question.id not in texts]
-    strange = [answer.id for answer in answers if answer.id not in asked]
-    if missing or strange:
-        parts = [f"{len(missing)} questions without an answer: {', '.join(missing[:5])}"] if missing else []
-        parts += [f"{len(strange)} answers to no question: {', '.join(strange[:5])}"] if strange else []
-        raise CannotRun("questions and answers do not match by id. " + "; ".join(parts))
-    return [texts[question.id] for question in questions]
+
+def answers_to(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[str]:
+    """The answer texts in the order of the questions, joined by id; see `joining.join`."""
+    return join([as_question(one) for one in questions], answers, None)[1]
 
 
 def in_order(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> list[Answer]:
@@ -82,28 +73,24 @@ def in_order(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> l
     return [replace(answer, id=question.id) for question, answer in zip(questions, answers, strict=True)]
 
 
-def parts(
-    label: Bool[np.ndarray, " n"], yes: Bool[np.ndarray, " n"], no: Bool[np.ndarray, " n"]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What each of the five metrics counts, and out of what, question by question; "yes" is the positive class.
-
-    An answer that is neither is wrong: to a question labelled no it counts among the false yeses (FP) of precision and
-    F1. It is no yes for `yes_ratio`.
-    """
-    hit, one = label & yes, np.ones(len(label))
-    claimed = yes | ~(label | no)
-    return {
-        "accuracy": (hit | (~label & no), one),
-        "precision": (hit, claimed),
-        "recall": (hit, label),
-        "f1": (2.0 * hit, claimed.astype(float) + label),  # 2 TP / (2 TP + FP + FN)
-        "yes_ratio": (yes, one),
-    }
+def _scores(questions: Sequence[Question], texts: Sequence[str], read: Callable[[str], Reading]) -> Metrics:
+    pictures = [question.picture for question in questions]
+    sides = yes_sides(questions, [read(text) for text in texts])
+    return {name: Metric(*side, pictures) for name, side in sides.items()}
 
 
-def score_pope(
-    questions: Sequence[YesNoQuestion], answers: Sequence[Answer], draws: int = DRAWS, seed: int = 0
-) -> dict[str, Any]:
+def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The five metrics by the published reading, under which what is not a no is a yes."""
+    return _scores(questions, texts, YES_NO["POPE"])
+
+
+def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """The five metrics by the strict reading, and the share of answers that it cannot read."""
+    unparsed = [strict_reading(text) is None for text in texts]
+    return {**_scores(questions, texts, strict_reading), "unparsed": share(unparsed, questions)}
+
+
+def score_pope(questions: Sequence[YesNoQuestion], answers: Sequence[Answer], draws: int = DRAWS) -> dict[str, Any]:
     """Scores yes/no answers by both readings, with bootstrap intervals over pictures (a picture's questions are drawn
     together).
 
@@ -111,7 +98,6 @@ def score_pope(
         questions: with their labels.
         answers: one per question, joined by id.
         draws: bootstrap samples.
-        seed: of the bootstrap.
 
     Returns:
         `n, images, empty_answers, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same,
@@ -123,30 +109,16 @@ def score_pope(
         CannotRun: when there are no questions, questions and answers do not match by id, or every answer is its own
             question.
     """
-    if not questions:
-        raise CannotRun("no questions to score")
-    texts = join(questions, answers)
-    refuse_questions([question.question for question in questions], texts)
-    label = np.array([question.label == "yes" for question in questions])
-    images = [question.image_id for question in questions]
-    empty = sum(not text.strip() for text in texts)
-    result: dict[str, Any] = {"n": len(questions), "images": len(set(images)), "empty_answers": empty, "ci": {}}
-    result |= thinking(answers)
-    for name, parse in (("official", YES_NO["POPE"]), ("strict", strict)):
-        said = [parse(text) for text in texts]
-        yes, no = np.array([word == "yes" for word in said]), np.array([word == "no" for word in said])
-        counted = parts(label, yes, no)
-        result[name] = {
-            metric: ratio(float(top.sum()), float(bottom.sum())) for metric, (top, bottom) in counted.items()
-        }
-        result["ci"][name] = {
-            metric: ratio_interval(top, bottom, images, draws, seed) for metric, (top, bottom) in counted.items()
-        }
-        if name == "strict":
-            unparsed = ~(yes | no)
-            result[name]["unparsed"] = float(unparsed.mean())
-            result["ci"][name]["unparsed"] = ratio_interval(unparsed, np.ones(len(label)), images, draws, seed)
-    return result
+    asked, texts = [as_question(one) for one in questions], answers_to(questions, answers)
+    found = {"official": official(asked, texts), "strict": strict(asked, texts)}
+    return {
+        "n": len(questions),
+        "images": len({question.image_id for question in questions}),
+        "empty_answers": sum(not text.strip() for text in texts),
+        "ci": {rule: intervals(metrics, draws) for rule, metrics in found.items()},
+        **thinking(answers),
+        **{rule: values(metrics) for rule, metrics in found.items()},
+    }
 
 
 def right_by_image(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]) -> dict[str, float]:
@@ -158,8 +130,8 @@ def right_by_image(questions: Sequence[YesNoQuestion], answers: Sequence[Answer]
         CannotRun: when questions and answers do not match by id.
     """
     right: dict[str, list[bool]] = {}
-    for question, text in zip(questions, join(questions, answers), strict=True):
-        right.setdefault(question.image_id, []).append(strict(text) == question.label)
+    for question, text in zip(questions, answers_to(questions, answers), strict=True):
+        right.setdefault(question.image_id, []).append(strict_reading(text) == question.label)
     return {image: float(np.mean(values)) for image, values in right.items()}
 
 

@@ -35,6 +35,7 @@ from mmhallu_core.types import Answer, CannotRun
 
 QUESTIONS = ("length", "position", "frequency", "company")
 FIFTHS = 5
+NEEDED = 4  # profiles on one side, see `agreement`
 PROFILE_DRAWS = 500  # bootstrap samples; a profile has some 25 intervals
 
 
@@ -92,8 +93,8 @@ class _Read:
     present: frozenset[str]
 
 
-def _read(caption: str, present: frozenset[str], vocabulary: Vocabulary, rules: str) -> _Read:
-    mentions = chair_mentions(caption, present, vocabulary, rules)
+def _read(caption: str, present: frozenset[str], vocabulary: Vocabulary) -> _Read:
+    mentions = chair_mentions(caption, present, vocabulary, "fixed")
     first = {mention.object: mention for mention in reversed(mentions)}
     wrong = sum(mention.hallucinated for mention in mentions)
     ordered = tuple(sorted(first.values(), key=lambda mention: mention.start))
@@ -105,9 +106,7 @@ def profile(
     truth: Mapping[str, Collection[str]],
     vocabulary: Vocabulary,
     world: Habits,
-    rules: str = "fixed",
     draws: int = PROFILE_DRAWS,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Answers the four questions at the top of this file for one model's captions.
 
@@ -116,9 +115,7 @@ def profile(
         truth: image id to the names of the objects in it.
         vocabulary: which words name which object.
         world: `habits` of the world that the pictures come from.
-        rules: CHAIR's, "2018" or "fixed".
         draws: bootstrap samples of captions for each interval.
-        seed: of the bootstrap.
 
     Returns:
         `n, mentions, hallucinated, rules`, and for each question `{chance, ci, n, fifths}`: the chance that the wrong
@@ -136,34 +133,31 @@ def profile(
     unknown = [image for image in dict.fromkeys(images) if image not in truth]
     if unknown:
         raise CannotRun(f"{len(unknown)} images are not in the ground truth: {', '.join(unknown[:5])}")
-    reads = [
-        _read(caption.answer, frozenset(truth[image]), vocabulary, rules)
-        for caption, image in zip(captions, images, strict=True)
-    ]
+    rows = zip(captions, images, strict=True)
+    reads = [_read(caption.answer, frozenset(truth[image]), vocabulary) for caption, image in rows]
     return {
         "n": len(reads),
         "mentions": sum(read.wrong + read.right for read in reads),
         "hallucinated": sum(read.wrong for read in reads),
-        "rules": rules,
-        "length": _by_length(reads, draws, seed),
-        "position": _by_position(reads, draws, seed),
-        "frequency": _by_score(reads, world, False, draws, seed),
-        "company": _by_score(reads, world, True, draws, seed),
+        "rules": "fixed",
+        "length": _by_length(reads, draws),
+        "position": _by_position(reads, draws),
+        "frequency": _by_score(reads, world, False, draws),
+        "company": _by_score(reads, world, True, draws),
     }
 
 
-def _by_length(reads: list[_Read], draws: int, seed: int) -> dict[str, Any]:
+def _by_length(reads: list[_Read], draws: int) -> dict[str, Any]:
     words = np.array([read.words for read in reads])
     wrong = np.array([read.wrong for read in reads])
     right = np.array([read.right for read in reads])
     inner = np.unique(np.quantile(words, np.arange(1, FIFTHS) / FIFTHS))
     group = np.digitize(words, inner)  # captions of one length stay together, so there may be fewer than five
     fifths = [
-        _rate(words[group == g].min(), words[group == g].max(), wrong[group == g], (wrong + right)[group == g], draws,
-              seed)
+        _rate(words[group == g].min(), words[group == g].max(), wrong[group == g], (wrong + right)[group == g], draws)
         for g in np.unique(group)
-    ]  # fmt: skip
-    random, value = np.random.default_rng(seed), _longer(words, wrong, right)
+    ]
+    random, value = np.random.default_rng(0), _longer(words, wrong, right)
     weights = (np.bincount(random.integers(0, len(words), len(words)), minlength=len(words)) for _ in range(draws))
     drawn = [_longer(words, wrong * weight, right * weight) for weight in weights]
     drawn = [one for one in drawn if one is not None]
@@ -178,7 +172,7 @@ def _longer(words: Int[np.ndarray, " n"], wrong: Int[np.ndarray, " n"], right: I
     return ratio(float(wrongs @ (np.cumsum(rights) - rights / 2)), float(wrong.sum()) * float(right.sum()))
 
 
-def _by_position(reads: list[_Read], draws: int, seed: int) -> dict[str, Any]:
+def _by_position(reads: list[_Read], draws: int) -> dict[str, Any]:
     beaten, compared = np.zeros(len(reads)), np.zeros(len(reads))
     named, wrong = np.zeros((len(reads), FIFTHS)), np.zeros((len(reads), FIFTHS))
     for number, read in enumerate(reads):
@@ -190,10 +184,10 @@ def _by_position(reads: list[_Read], draws: int, seed: int) -> dict[str, Any]:
             if mention.hallucinated and len(right):
                 beaten[number] += (right < mention.start).mean()
                 compared[number] += 1
-    return _ranked(beaten, compared, wrong, named, draws, seed)
+    return _ranked(beaten, compared, wrong, named, draws)
 
 
-def _by_score(reads: list[_Read], world: Habits, company: bool, draws: int, seed: int) -> dict[str, Any]:
+def _by_score(reads: list[_Read], world: Habits, company: bool, draws: int) -> dict[str, Any]:
     """Ranks the absent objects of each picture by frequency, or by the company that the present ones keep."""
     place = {name: number for number, name in enumerate(world.objects)}
     beaten, compared = np.zeros(len(reads)), np.zeros(len(reads))
@@ -215,7 +209,7 @@ def _by_score(reads: list[_Read], world: Habits, company: bool, draws: int, seed
             for one in score[absent[named]]:
                 beaten[number] += (others < one).mean() + (others == one).mean() / 2
                 compared[number] += 1
-    return _ranked(beaten, compared, named_in, absent_in, draws, seed)
+    return _ranked(beaten, compared, named_in, absent_in, draws)
 
 
 def _order(scores: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
@@ -231,13 +225,12 @@ def _ranked(
     top: Float[np.ndarray, "n 5"],
     bottom: Float[np.ndarray, "n 5"],
     draws: int,
-    seed: int,
 ) -> dict[str, Any]:
     return {
         "chance": ratio(float(beaten.sum()), float(compared.sum())),
-        "ci": ratio_interval(beaten, compared, draws=draws, seed=seed),
+        "ci": ratio_interval(beaten, compared, draws=draws),
         "n": int(compared.sum()),
-        "fifths": [_rate(k / FIFTHS, (k + 1) / FIFTHS, top[:, k], bottom[:, k], draws, seed) for k in range(FIFTHS)],
+        "fifths": [_rate(k / FIFTHS, (k + 1) / FIFTHS, top[:, k], bottom[:, k], draws) for k in range(FIFTHS)],
     }
 
 
@@ -247,14 +240,13 @@ def _rate(
     top: Shaped[np.ndarray, " n"],
     bottom: Shaped[np.ndarray, " n"],
     draws: int,
-    seed: int,
 ) -> dict[str, Any]:
     return {
         "from": float(low),
         "to": float(high),
         "n": int(bottom.sum()),
         "value": ratio(float(top.sum()), float(bottom.sum())),
-        "ci": ratio_interval(top, bottom, draws=draws, seed=seed),
+        "ci": ratio_interval(top, bottom, draws=draws),
     }
 
 
@@ -266,13 +258,12 @@ def side(answer: Mapping[str, Any]) -> str:
     return "above" if low > 0.5 else "below" if high < 0.5 else "open"
 
 
-def agreement(photos: Sequence[Mapping[str, Any]], ours: Mapping[str, Any], needed: int = 4) -> dict[str, str]:
+def agreement(photos: Sequence[Mapping[str, Any]], ours: Mapping[str, Any]) -> dict[str, str]:
     """Compares profiles by the rule at the top of this file.
 
     Args:
         photos: profiles of models on photos.
         ours: the profile to compare with them.
-        needed: how many of them must lie on one side.
 
     Returns:
         question to "agrees", "disagrees" or "open".
@@ -280,7 +271,7 @@ def agreement(photos: Sequence[Mapping[str, Any]], ours: Mapping[str, Any], need
     verdicts = {}
     for question in QUESTIONS:
         sides = [side(one[question]) for one in photos]
-        common = next((name for name in ("above", "below") if sides.count(name) >= needed), None)
+        common = next((name for name in ("above", "below") if sides.count(name) >= NEEDED), None)
         own = side(ours[question])
         verdicts[question] = "open" if common is None or own == "open" else "agrees" if own == common else "disagrees"
     return verdicts

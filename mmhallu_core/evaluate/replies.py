@@ -6,10 +6,10 @@ they show what a rule *can* do to a score, not how often it happens.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from mmhallu_core.evaluate.answers import YES_NO, Rule
+from mmhallu_core.evaluate.answers import YES_NO
 from mmhallu_core.types import YesNoQuestion
 
 # {it} is "a dog", {thing} is "dog".
@@ -75,21 +75,18 @@ def all_forms(thing: str = "dog") -> dict[str, str]:
     }
 
 
-def harness_scores(
-    questions: Sequence[YesNoQuestion], replies: Sequence[str], rules: Mapping[str, Rule] = YES_NO
-) -> dict[str, dict[str, Any]]:
-    """The same replies scored with each rule.
+def harness_scores(questions: Sequence[YesNoQuestion], replies: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The same replies scored with each rule of `answers.YES_NO`.
 
     Args:
         questions: with their labels.
         replies: one for each question, in their order.
-        rules: name to rule.
 
     Returns:
         Rule to `accuracy` (an answer that the rule does not find is wrong), `yes_ratio` and `unparsed`, as shares.
     """
     scores = {}
-    for name, rule in rules.items():
+    for name, rule in YES_NO.items():
         read = [rule(reply) for reply in replies]
         right = sum(said == question.label for said, question in zip(read, questions, strict=True))
         counts = {"accuracy": right, "yes_ratio": read.count("yes"), "unparsed": read.count(None)}

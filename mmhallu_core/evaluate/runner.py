@@ -11,9 +11,7 @@ batch or on how many processes share the work:
 Process k of N takes every N-th set of pictures and keeps its own journal in the folder that they all see.
 """
 
-import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,17 +24,17 @@ from accelerate import PartialState
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mmhallu_core.data.decode import BadPicture, decode, read_picture
+from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import answer_journal
 from mmhallu_core.evaluate.answer_journal import AnswerJournal, Known
-from mmhallu_core.evaluate.groups import Group, group, take
+from mmhallu_core.evaluate.joining import require_once
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.fit import PROCESSOR, fitted, require_fit
 from mmhallu_core.models.shared_prefix import answers
 from mmhallu_core.models.vlm import Vlm, pick_device
-from mmhallu_core.store import json_sha256, run_lock
-from mmhallu_core.types import CannotRun, Picture
+from mmhallu_core.store import run_lock
+from mmhallu_core.types import CannotRun
 
 # How torch says on the CPU of each system, and on Apple's GPU, that there is no more memory.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -103,9 +101,7 @@ def run(
             about, or the folder belongs to another run or is in use.
     """
     started = time.monotonic()
-    twice = [name for name, count in Counter(one.id for one in questions).items() if count > 1]
-    if twice:
-        raise CannotRun(f"{len(twice)} question ids come more than once: {', '.join(twice[:5])}")
+    require_once(questions)
     workers = processes()
     way = way or written(vlm, max_new_tokens)
     require_fit(fit)
@@ -116,11 +112,11 @@ def run(
             answer_journal.check(out, config)
         workers.wait_for_everyone()
         known = answer_journal.read(out, config)
-        pictures = picture_hashes(questions)
+        pictures = answer_journal.picture_hashes(questions)
         answer_journal.require_same_pictures(known, pictures)
         workers.wait_for_everyone()  # nobody writes before all have read
         journal = AnswerJournal(out, config, workers.process_index, workers.num_processes)
-        share = group(questions, known, pictures)[workers.process_index :: workers.num_processes]
+        share = grouped(questions, known, pictures)[workers.process_index :: workers.num_processes]
         _ask(share, vlm, journal, way.reply, batch_size, progress and workers.is_main_process, fit)
         workers.wait_for_everyone()
         known = answer_journal.read(out, config)
@@ -145,16 +141,50 @@ def processes() -> PartialState:
     return PartialState(cpu=pick_device().type == "cpu", timeout=slowest)
 
 
-def picture_hashes(questions: Sequence[Question]) -> dict[str, str]:
-    """For each question id a hash of what its pictures' files hold; a file that cannot be read counts by its name."""
-    seen: dict[Picture, str] = {}
-    for picture in (picture for one in questions for picture in one.images):
-        if picture not in seen:
-            try:
-                seen[picture] = hashlib.sha256(read_picture(picture)).hexdigest()
-            except BadPicture:
-                seen[picture] = f"unread: {picture}"  # opening it will say why
-    return {one.id: json_sha256([seen[picture] for picture in one.images]) for one in questions}
+@dataclass(frozen=True)
+class Group:
+    """Questions about one set of pictures.
+
+    Attributes:
+        pictures: the set's hash.
+        questions: in the benchmark's order.
+    """
+
+    pictures: str
+    questions: tuple[Question, ...]
+
+    @property
+    def kind(self) -> tuple[int, bool]:
+        """Groups go together when they have as many pictures, and something to share or nothing."""
+        return len(self.questions[0].images), len(self.questions) == 1
+
+    @property
+    def length(self) -> int:
+        """Of its longest prompt, in characters."""
+        return max(len(one.prompt) for one in self.questions)
+
+
+def grouped(questions: Sequence[Question], known: Known, pictures: dict[str, str]) -> list[Group]:
+    """The questions that have no answer yet, by their pictures; what can go together stands together.
+
+    A question without a picture shares with nobody and is a group of its own.
+    """
+    found: dict[tuple[str, str], list[Question]] = {}
+    for one in questions:
+        if one.id not in known.answers:
+            found.setdefault((pictures[one.id], "" if one.images else one.id), []).append(one)
+    groups = [Group(name, tuple(some)) for (name, _), some in found.items()]
+    return sorted(groups, key=lambda one: (one.kind, one.length))
+
+
+def take(waiting: list[Group], batch_size: int) -> list[Group]:
+    """Removes the next batch from the front: groups of one kind, `batch_size` questions; one group even if larger."""
+    batch = [waiting.pop(0)]
+    while waiting and waiting[0].kind == batch[0].kind:
+        if sum(len(one.questions) for one in [*batch, waiting[0]]) > batch_size:
+            break
+        batch.append(waiting.pop(0))
+    return batch
 
 
 def _ask(

@@ -28,6 +28,7 @@ of three accuracies, with whole words read. `amber_score` is (1 - CHAIR + F1) / 
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,20 @@ import numpy as np
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
-from mmhallu_core.evaluate.amber_captions import score_generative, strict_generative
-from mmhallu_core.evaluate.amber_words import official_words, read_tables
+from mmhallu_core.evaluate.amber_captions import official_words, read_tables, score_generative, strict_generative
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
-from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios, metric, unread_as_wrong
+from mmhallu_core.evaluate.benchmark import Benchmark, right_by
+from mmhallu_core.evaluate.metrics import (
+    NOTHING,
+    Metric,
+    Metrics,
+    Sides,
+    class_sides,
+    mean_of_ratios,
+    share,
+    unread_as_wrong,
+)
 from mmhallu_core.store import data_file
 from mmhallu_core.types import CannotRun, require
 
@@ -64,7 +73,6 @@ START = 0.001
 ASKED = re.compile(r"Is there an? (.+) in this image\?")  # an existence question
 BOTH_LISTS = "photos to describe have a word both in the list of what is there and in that of hallucinations"
 AGAINST_TRUTH = "questions are to be answered no and ask for what the photo's list of what is there has"
-NOTHING = Metric((), (), ())
 
 
 def read(path: Path | None, part: str = "all") -> list[Question]:
@@ -143,7 +151,7 @@ def _by_scope(questions: Sequence[Question], said: Sequence[Reading], rounded: b
         part = {name: (top[at], bottom[at]) for name, (top, bottom) in sides.items()}
         printed = _printed(part, starts * START, constant) if rounded else {}
         groups = pictures[at].tolist()
-        found |= {prefix + name: metric(one, groups, printed.get(name)) for name, one in part.items()}
+        found |= {prefix + name: Metric(*one, groups, printed.get(name)) for name, one in part.items()}
     return found
 
 
@@ -163,8 +171,8 @@ def _pictures(questions: Sequence[Question]) -> np.ndarray:
 
 def _vlmevalkit(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     """VLMEvalKit's accuracies, by whole words, and their mean."""
-    hits = [YES_NO["VLMEvalKit"](text) == question.truth for question, text in zip(questions, texts, strict=True)]
-    sides = (np.array(hits, dtype=float), np.ones(len(hits)))
+    hits = np.array(right_by(YES_NO["VLMEvalKit"], questions, texts), dtype=float)
+    sides = (hits, np.ones(len(hits)))
     kinds, pictures = np.array([question.about["kind"] for question in questions]), _pictures(questions).tolist()
     parts = np.array([np.isin(kinds, wanted) for wanted in CLASSES.values()], dtype=float)
     found = {f"vlmevalkit_{name}": mean_of_ratios(sides, pictures, parts[[row]]) for row, name in enumerate(CLASSES)}
@@ -174,7 +182,7 @@ def _vlmevalkit(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 def _with_score(found: Metrics) -> Metrics:
     """Adds the AMBER score, where captions and questions were scored. It is no ratio, so it has no interval."""
     chair, f1 = (found[name].value if name in found else None for name in ("chair", "f1"))
-    score = NOTHING if chair is None or f1 is None else Metric((), (), (), (1 - chair + f1) / 2)
+    score = NOTHING if chair is None or f1 is None else replace(NOTHING, printed=(1 - chair + f1) / 2)
     return {**found, "amber_score": score}
 
 
@@ -209,7 +217,7 @@ def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     if asked:
         said = [strict_reading(text) for text in answers]
         found |= _by_scope(asked, unread_as_wrong([one.truth for one in asked], said), rounded=False)
-        found["unparsed"] = rate([one is None for one in said], asked)
+        found["unparsed"] = share([one is None for one in said], asked)
     return _with_score(found)
 
 

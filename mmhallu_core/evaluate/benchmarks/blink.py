@@ -14,16 +14,16 @@ whatever word it belongs to, so "The answer is B" is a T. Version 0.7.3 looks fo
 under their names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import id_in, picture, rows, text_in, texts_in
-from mmhallu_core.evaluate.answers import Reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
-from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
-from mmhallu_core.evaluate.letters import LETTER, strict_letter
+from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
+from mmhallu_core.evaluate.benchmark import Benchmark, right_by, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, mean_of_categories, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:BLINK-Benchmark/BLINK"
@@ -93,18 +93,11 @@ def official(questions: Sequence[Question], said: Sequence[str | None]) -> Metri
     }
 
 
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, the share of answers that it cannot read, and what lmms-eval prints."""
-
-    def right(read: Callable[..., Reading]) -> list[bool]:
-        return [read(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
-
-    unread = [strict_letter(t, q.choices) is None for q, t in zip(questions, texts, strict=True)]
+def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """What lmms-eval prints."""
+    rules = {"072": LETTER["lmms-eval BLINK"], "073": LETTER["lmms-eval BLINK 0.7.3"]}
     return {
-        **_scores(questions, right(strict_letter)),
-        "unparsed": share(unread, questions),
-        "lmms_eval_072_accuracy": share(right(LETTER["lmms-eval BLINK"]), questions),
-        "lmms_eval_073_accuracy": share(right(LETTER["lmms-eval BLINK 0.7.3"]), questions),
+        f"lmms_eval_{name}_accuracy": share(right_by(rule, questions, texts), questions) for name, rule in rules.items()
     }
 
 
@@ -124,7 +117,7 @@ BENCHMARKS = (
         headline="mean_of_subtasks",
         read=read,
         official=official,
-        strict=strict,
+        strict=strictly(_scores, _others),
         chance=chance,
         judge="blink",
         settled=settled,

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmhallu_core.data.coco import coco_objects, read_truth
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.vocabulary import Vocabulary, coco_objects, coco_vocabulary, read_truth
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
+from mmhallu_core.data.vocabulary import Vocabulary, coco_vocabulary
+from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.chair import chair_parts
+from mmhallu_core.evaluate.metrics import Metric, Metrics, share
 
 PROMPT = "Describe the image."
 
@@ -41,7 +43,7 @@ def scorer(rules: str, vocabulary: Vocabulary | None, questions: Sequence[Questi
 
 def strict(vocabulary: Vocabulary | None, questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     """The repaired rules; `unparsed` are the empty captions."""
-    unparsed = rate([not text.strip() for text in texts], questions)
+    unparsed = share([not text.strip() for text in texts], questions)
     return {**scorer("fixed", vocabulary, questions, texts), "unparsed": unparsed}
 
 

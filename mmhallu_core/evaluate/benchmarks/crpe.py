@@ -10,15 +10,17 @@ one question. A file in another order mixes questions without a word. Here the f
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import beside, id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics
-from mmhallu_core.evaluate.categories import metric_name, share
-from mmhallu_core.evaluate.letters import LETTER, strict_letter
+from mmhallu_core.data.rows import id_in, rows, text_in
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metric, Metrics, all_right, metric_name, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:OpenGVLab/CRPE"
@@ -83,24 +85,20 @@ def _question(
 
 
 def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
-    groups: dict[str, list[int]] = {}
-    for row, question in enumerate(questions):
-        groups.setdefault(question.about["group"], []).append(row)
-    # A subset may have lost copies; a question without all of them is not scored.
-    whole = [those for those in groups.values() if len(those) == questions[those[0]].about["copies"]]
+    """A question counts when all its copies are right; a subset may have lost copies, and then it is not scored."""
+    there = Counter(question.about["group"] for question in questions)
+    whole = [row for row, one in enumerate(questions) if there[one.about["group"]] == one.about["copies"]]
+    names = {row: metric_name(questions[row].about["category"]) for row in whole}
 
-    def all_right(kept: Sequence[list[int]]) -> Metric:
-        hits = [all(right[row] for row in those) for those in kept]
-        return Metric(hits, [1] * len(kept), [questions[those[0]].picture for those in kept])
+    def over(keep: Callable[[str], bool]) -> Metric:
+        kept = [row for row in whole if keep(names[row])]
+        return all_right([questions[row] for row in kept], [right[row] for row in kept], "group")
 
-    def of(those: list[int]) -> str:
-        return metric_name(questions[those[0]].about["category"])
-
-    exist = all_right([those for those in whole if of(those).startswith("exist")])
-    relation = all_right([those for those in whole if not of(those).startswith("exist")])
-    named = {name: all_right([those for those in whole if of(those) == name]) for name in dict.fromkeys(map(of, whole))}
+    exist = over(lambda name: name.startswith("exist"))
+    relation = over(lambda name: not name.startswith("exist"))
+    named = {one: over(lambda name, one=one: name == one) for one in dict.fromkeys(names.values())}
     splits = {"all_existence": exist, "all_relation": relation}
-    scores = {"accuracy": all_right(whole), **splits, **named, "single_accuracy": share(right, questions)}
+    scores = {"accuracy": over(lambda name: True), **splits, **named, "single_accuracy": share(right, questions)}
     if exist.value is not None and relation.value is not None:
         # Each split weighs the same, as in IC-VCO's tables.
         weight = [1 / len(one.top) for one in (exist, relation) for _ in one.top]
@@ -108,19 +106,6 @@ def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
         mean = (exist.value + relation.value) / 2
         scores["mean_of_splits"] = Metric(top, weight, [*exist.groups, *relation.groups], printed=mean)
     return scores
-
-
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """By the published rule: the answer is one character and it is the letter, in all four copies."""
-    read_letter = LETTER["CRPE"]
-    return _scores(questions, [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)])
-
-
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
-    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    scores = _scores(questions, [one == question.truth for one, question in zip(said, questions, strict=True)])
-    return {**scores, "unparsed": share([one is None for one in said], questions)}
 
 
 def chance(questions: Sequence[Question]) -> float:
@@ -138,8 +123,8 @@ BENCHMARKS = (
         form="letter",
         headline="accuracy",
         read=read,
-        official=official,
-        strict=strict,
+        official=by_rule(_scores, LETTER["CRPE"]),
+        strict=strictly(_scores),
         chance=chance,
     ),
 )

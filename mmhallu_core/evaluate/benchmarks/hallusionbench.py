@@ -17,7 +17,8 @@ whole words in place of a judge (`vlmevalkit_..._951`; `vlmevalkit_mean_951` is 
 on 951 questions and one on 1,129 are not the same measure, and neither are a judge's and a rule's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ from mmhallu_core.clients.judge import official_correctness
 from mmhallu_core.data.answers import json_objects, read_answers
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.answers import YES_NO, Reading
-from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, Results, guessing, rate
+from mmhallu_core.evaluate.answers import YES_NO
+from mmhallu_core.evaluate.benchmark import Benchmark, Results, right_by, strictly
+from mmhallu_core.evaluate.metrics import NOTHING, Metric, Metrics, all_right, share
 from mmhallu_core.store import data_file
 from mmhallu_core.types import Answer, require
 
@@ -101,29 +102,17 @@ def verdict(text: str) -> str:
     return VERDICTS.get(text.strip()) or official_correctness(text)
 
 
-def _all_right(keys: Sequence[str], right: Sequence[bool], groups: Sequence[str]) -> Metric:
-    """The share of keys all of whose questions are answered right."""
-    hits: dict[str, bool] = {}
-    group_of = dict(zip(keys, groups, strict=True))
-    for key, hit in zip(keys, right, strict=True):
-        hits[key] = hits.get(key, True) and hit
-    return Metric(list(hits.values()), [1] * len(hits), [group_of[key] for key in hits])
-
-
 def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
-    def over(name: str, keep: Sequence[bool]) -> Metric:
-        kept = [number for number, one in enumerate(keep) if one]
-        keys, sets = ([questions[n].about[what] for n in kept] for what in (name, "picture"))
-        return _all_right(keys, [right[n] for n in kept], sets)
+    def over(name: str, keep: Callable[[Question], bool]) -> Metric:
+        kept = [number for number, question in enumerate(questions) if keep(question)]
+        return all_right([questions[n] for n in kept], [right[n] for n in kept], name)
 
-    everything = [True] * len(questions)
-    edited = [question.about["edited"] for question in questions]
     return {
-        "a_acc": rate(right, questions),
-        "f_acc": over("figure", [not question.about["no_figure"] for question in questions]),
-        "q_acc": over("asked", everything),
-        "easy_acc": over("asked", [not one for one in edited]),
-        "hard_acc": over("asked", edited),
+        "a_acc": share(right, questions),
+        "f_acc": over("figure", lambda one: not one.about["no_figure"]),
+        "q_acc": all_right(questions, right, "asked"),
+        "easy_acc": over("asked", lambda one: not one.about["edited"]),
+        "hard_acc": over("asked", lambda one: one.about["edited"]),
     }
 
 
@@ -142,27 +131,20 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
         for one, question in zip(said, questions, strict=True)
     ]
     correct = [one == "correct" for one in said]
-    unclear = rate([one == "unclear" for one in said], questions)
+    unclear = share([one == "unclear" for one in said], questions)
     return {**_scores(questions, right), **_with_figure(questions, correct), "unclear": unclear}
 
 
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading (an unparsed answer is wrong, figure or not), and VLMEvalKit's rule by name."""
+def _both(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    return {**_scores(questions, right), **_with_figure(questions, right)}
 
-    def right(said: Sequence[Reading]) -> list[bool]:
-        return [one == question.truth for one, question in zip(said, questions, strict=True)]
 
-    said = [strict_reading(text) for text in texts]
-    words = _with_figure(questions, right([YES_NO["VLMEvalKit"](text) for text in texts]), "vlmevalkit_")
-    values = [one.value for one in words.values()]
-    mean = Metric((), (), (), sum(values) / 3) if None not in values else Metric((), (), ())
-    return {
-        **_scores(questions, right(said)),
-        "unparsed": rate([one is None for one in said], questions),
-        **_with_figure(questions, right(said)),
-        **words,
-        "vlmevalkit_mean_951": mean,
-    }
+def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """VLMEvalKit's rule by name."""
+    words = _with_figure(questions, right_by(YES_NO["VLMEvalKit"], questions, texts), "vlmevalkit_")
+    found = [one.value for one in words.values()]
+    mean = NOTHING if None in found else replace(NOTHING, printed=sum(found) / 3)
+    return {**words, "vlmevalkit_mean_951": mean}
 
 
 BENCHMARKS = (
@@ -175,8 +157,7 @@ BENCHMARKS = (
         headline="a_acc",
         read=read,
         official=official,
-        strict=strict,
-        chance=guessing,
+        strict=strictly(_both, _others),  # an unparsed answer is wrong, figure or not
         sha256={"HallusionBench.json": "ca6e0fb677dd56e5fb0e2700d06c58d01f8a6ae66e0f1773b2ac48c0a095d051"},
         judge="hallusionbench",
         results=read_results,

@@ -18,11 +18,13 @@ What a rule scores on these files without any picture: `mmhallu audit med-bench`
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmhallu_core.data.question import FILES, Question, read_multiple_choice
-from mmhallu_core.data.rows import beside, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing
-from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
-from mmhallu_core.evaluate.letters import LETTER, strict_letter
+from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
+from mmhallu_core.data.picture_cells import beside
+from mmhallu_core.data.question import Question
+from mmhallu_core.data.rows import rows, text_in
+from mmhallu_core.evaluate.benchmark import Benchmark, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, mean_of_categories, share
 from mmhallu_core.store import data_file
 from mmhallu_core.types import require
 
@@ -81,38 +83,39 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     return found
 
 
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, without a draw, and the share of answers that it cannot read."""
-    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    return {**_scores(questions, right), "unparsed": share([one is None for one in said], questions)}
+strict = strictly(_scores)  # without a draw
+
+
+def _benchmark(name: str, title: str, photos: str, headline: str, file: str, sha256: str) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        home=HOME,
+        licence=f"none stated; photos {photos}",
+        form="letter",
+        headline=headline,
+        read=reader(name),
+        official=official,
+        strict=strict,
+        sha256={file: sha256},
+    )
 
 
 BENCHMARKS = (
-    Benchmark(
-        name="med-bench",
-        title="MED: 165 photos and their micro-edits, what is the difference?",
-        home=HOME,
-        licence="none stated; photos from Visual Genome and DOCCI",
-        form="letter",
-        headline="macro_accuracy",
-        read=reader("med-bench"),
-        official=official,
-        strict=strict,
-        chance=guessing,
-        sha256={"MED_bench.json": "d3ddcead46c52811e6a136672f24566227c362a29946b22e51f06c8cf8824aaf"},
+    _benchmark(
+        "med-bench",
+        "MED: 165 photos and their micro-edits, what is the difference?",
+        "from Visual Genome and DOCCI",
+        "macro_accuracy",
+        "MED_bench.json",
+        "d3ddcead46c52811e6a136672f24566227c362a29946b22e51f06c8cf8824aaf",
     ),
-    Benchmark(
-        name="med-real",
-        title="MED-Real: 35 pairs of MMVP's photos, what is the difference?",
-        home=HOME,
-        licence="none stated; photos of MMVP, not included",
-        form="letter",
-        headline="accuracy",
-        read=reader("med-real"),
-        official=official,
-        strict=strict,
-        chance=guessing,
-        sha256={"MED_real_set.json": "381666f923c96b62d3281ee5525174f987c89697741419814f3c0540a656d92b"},
+    _benchmark(
+        "med-real",
+        "MED-Real: 35 pairs of MMVP's photos, what is the difference?",
+        "of MMVP, not included",
+        "accuracy",
+        "MED_real_set.json",
+        "381666f923c96b62d3281ee5525174f987c89697741419814f3c0540a656d92b",
     ),
 )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mmhallu_core.data.question import Question, in_folder
 from mmhallu_core.evaluate import contrast as contrast_sets
-from mmhallu_core.evaluate.benchmark import Benchmark, guessing
+from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.benchmarks.med import official, strict
 from mmhallu_core.evaluate.contrast.controls import same_scores, same_twice, swapped
 from mmhallu_core.types import CannotRun, read_jsonl, require
@@ -72,7 +72,6 @@ def _benchmark(name: str, title: str, read: Callable[[Path | None], list[Questio
         read=read,
         official=official,
         strict=strict,
-        chance=guessing,
     )
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mmhallu_core.data.answers import split_thought
+from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, id_in, picture, rows, text_in
-from mmhallu_core.evaluate.answers import YES_NO, Reading
-from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, Results, rate
-from mmhallu_core.evaluate.ratios import mean_of_ratios
+from mmhallu_core.data.rows import column, id_in, rows, text_in
+from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.evaluate.answers import YES_NO
+from mmhallu_core.evaluate.benchmark import Benchmark, Results, by_rule, right_by, strictly
+from mmhallu_core.evaluate.metrics import Metric, Metrics, mean_of_ratios
 from mmhallu_core.types import Answer, CannotRun, Picture, RecordError, require
 
 HOME = "hub:lmms-lab/MME"
@@ -148,11 +148,12 @@ def _lines(file: Path) -> list[str]:
         raise RecordError(f"{file}: not a UTF-8 text file ({error.reason} at byte {error.start})") from error
 
 
-def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
+def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
+    """The sums, and accuracy and accuracy+ of each subject; None for a subject without a whole picture."""
     pictures: dict[str, list[bool]] = {}
     subject_of = {question.about["picture"]: question.about["subject"] for question in questions}
-    for question, word in zip(questions, said, strict=True):
-        pictures.setdefault(question.about["picture"], []).append(word == question.truth)
+    for question, hit in zip(questions, right, strict=True):
+        pictures.setdefault(question.about["picture"], []).append(hit)
     crowded = [name for name, hits in pictures.items() if len(hits) > 2]
     if crowded:
         raise CannotRun(f"MME asks two questions a picture; there are more about {', '.join(crowded[:5])}")
@@ -179,20 +180,10 @@ def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
     return found
 
 
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The published sums, and accuracy and accuracy+ of each subject; None for a subject without a whole picture."""
-    return _scores(questions, [YES_NO["MME"](text) for text in texts])
-
-
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, the share of answers that it cannot read, and lmms-eval's two sums."""
-    said = [strict_reading(text) for text in texts]
-    theirs = _scores(questions, [YES_NO["lmms-eval MME"](text) for text in texts])
-    return {
-        **_scores(questions, said),
-        "unparsed": rate([word is None for word in said], questions),
-        **{f"lmms_eval_{part}": theirs[part] for part in ("perception", "cognition")},
-    }
+def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """lmms-eval's two sums."""
+    theirs = _scores(questions, right_by(YES_NO["lmms-eval MME"], questions, texts))
+    return {f"lmms_eval_{part}": theirs[part] for part in ("perception", "cognition")}
 
 
 def chance(questions: Sequence[Question]) -> float:
@@ -209,8 +200,8 @@ BENCHMARKS = (
         form="yes_no",
         headline="perception",
         read=read,
-        official=official,
-        strict=strict,
+        official=by_rule(_scores, YES_NO["MME"]),
+        strict=strictly(_scores, _others),
         chance=chance,
         results=read_results,
     ),

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import id_in, picture, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing
-from mmhallu_core.evaluate.categories import Values, by_category, mean_of_categories, share
-from mmhallu_core.evaluate.letters import LETTER, strict_letter
+from mmhallu_core.data.rows import id_in, rows, text_in
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, right_by, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metrics, Values, by_category, mean_of_categories, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:Lin-Chen/MMStar"
@@ -88,23 +89,10 @@ def _scores(questions: Sequence[Question], values: Values) -> Metrics:
     }
 
 
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """By the published reading: the final score under three names, and each category."""
-    read_letter = LETTER["MMStar"]
-    right = [read_letter(t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
-    return _scores(questions, right)
-
-
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, the share of answers that it cannot read, and what lmms-eval prints now."""
-    said = [strict_letter(text, question.choices) for question, text in zip(questions, texts, strict=True)]
-    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    theirs = [LETTER["lmms-eval MMStar"](t, q.choices) == q.truth for q, t in zip(questions, texts, strict=True)]
-    return {
-        **_scores(questions, right),
-        "unparsed": share([one is None for one in said], questions),
-        "lmms_eval_mean_of_subcategories": mean_of_categories(theirs, questions, "subcategory"),
-    }
+def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """What lmms-eval prints now."""
+    right = right_by(LETTER["lmms-eval MMStar"], questions, texts)
+    return {"lmms_eval_mean_of_subcategories": mean_of_categories(right, questions, "subcategory")}
 
 
 BENCHMARKS = (
@@ -116,8 +104,7 @@ BENCHMARKS = (
         form="letter",
         headline="accuracy",
         read=read,
-        official=official,
-        strict=strict,
-        chance=guessing,
+        official=by_rule(_scores, LETTER["MMStar"]),
+        strict=strictly(_scores, _others),
     ),
 )

@@ -15,12 +15,14 @@ scores here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, rate
-from mmhallu_core.evaluate.letters import LETTER, strict_letter
+from mmhallu_core.evaluate.benchmark import Benchmark, right_by, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metrics, all_right, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "hub:MMVP/MMVP"
@@ -59,12 +61,8 @@ def read(path: Path | None) -> list[Question]:
 
 
 def _scores(questions: Sequence[Question], right: Sequence[bool], prefix: str = "") -> Metrics:
-    pairs: dict[int, list[bool]] = {}
-    for question, hit in zip(questions, right, strict=True):
-        pairs.setdefault(question.about["pair"], []).append(hit)
-    whole = {pair: hits for pair, hits in pairs.items() if len(hits) == 2}  # a subset may break pairs
-    both = Metric([all(hits) for hits in whole.values()], [1] * len(whole), list(whole))
-    return {f"{prefix}pair_accuracy": both, f"{prefix}accuracy": rate(right, questions)}
+    pairs = all_right(questions, right, "pair", size=2)
+    return {f"{prefix}pair_accuracy": pairs, f"{prefix}accuracy": share(right, questions)}
 
 
 def _both_ways(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
@@ -84,17 +82,12 @@ def _corrected(question: Question) -> str:
     return {"A": "B", "B": "A"}[question.truth] if question.about.get("wrong_label") else question.truth
 
 
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, the share of answers that it cannot read, and two harnesses by name."""
-    pairs = list(zip(questions, texts, strict=True))
-    said = [strict_letter(text, question.choices) for question, text in pairs]
-    lmms_eval = [LETTER["lmms-eval MMVP"](text, question.choices) == _corrected(question) for question, text in pairs]
-    svco = [LETTER["S-VCO MMVP"](text, question.choices) == question.truth for question, text in pairs]
+def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """Two harnesses by name; lmms-eval's labels are corrected."""
+    corrected = [replace(question, truth=_corrected(question)) for question in questions]
     return {
-        **_both_ways(questions, [one == question.truth for one, question in zip(said, questions, strict=True)]),
-        "unparsed": rate([one is None for one in said], questions),
-        **_scores(questions, lmms_eval, "lmms_eval_"),
-        **_scores(questions, svco, "svco_"),
+        **_scores(questions, right_by(LETTER["lmms-eval MMVP"], corrected, texts), "lmms_eval_"),
+        **_scores(questions, right_by(LETTER["S-VCO MMVP"], questions, texts), "svco_"),
     }
 
 
@@ -108,7 +101,7 @@ BENCHMARKS = (
         headline="pair_accuracy",
         read=read,
         official=official,
-        strict=strict,
+        strict=strictly(_both_ways, _others),
         chance=lambda questions: 0.25,
         judge="mmvp",
     ),

@@ -5,18 +5,12 @@ file has 3,000 questions about 500 photos of COCO val2014; a question's number c
 three are read together, ids are `random/1`, `popular/1`, ...
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from mmhallu_core.data.pope import SPLITS, pope_questions, read_questions
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.answers import YES_NO, Reading
-from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metric, Metrics, guessing, rate
-from mmhallu_core.evaluate.pope import parts
-from mmhallu_core.types import YesNoQuestion
+from mmhallu_core.evaluate.benchmark import Benchmark
+from mmhallu_core.evaluate.pope import as_question, official, strict
 
 
 def read(path: Path | None) -> list[Question]:
@@ -31,32 +25,6 @@ def read(path: Path | None) -> list[Question]:
     return [as_question(one, split) for split in SPLITS for one in pope_questions(split)]
 
 
-def as_question(one: YesNoQuestion, split: str = "") -> Question:
-    """POPE's record as a question to ask; COCO's picture numbers become file names."""
-    name = f"COCO_val2014_{int(one.image_id):012d}.jpg" if one.image_id.isdigit() else one.image_id
-    about = {"split": split} if split else {}
-    return Question(f"{split}/{one.id}" if split else one.id, one.question, one.label, (name,), (), about)
-
-
-def _scores(questions: Sequence[Question], texts: Sequence[str], read_text: Callable[[str], Reading]) -> Metrics:
-    said = np.array([read_text(text) or "" for text in texts])
-    label = np.array([question.truth == "yes" for question in questions])
-    pictures = [question.picture for question in questions]
-    counted = parts(label, said == "yes", said == "no")
-    return {name: Metric(top, bottom, pictures) for name, (top, bottom) in counted.items()}
-
-
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The five metrics by the published reading, under which what is not a no is a yes."""
-    return _scores(questions, texts, YES_NO["POPE"])
-
-
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The five metrics by the strict reading, and the share of answers that it cannot read."""
-    unparsed = [strict_reading(text) is None for text in texts]
-    return {**_scores(questions, texts, strict_reading), "unparsed": rate(unparsed, questions)}
-
-
 BENCHMARKS = (
     Benchmark(
         name="pope",
@@ -68,6 +36,5 @@ BENCHMARKS = (
         read=read,
         official=official,
         strict=strict,
-        chance=guessing,
     ),
 )

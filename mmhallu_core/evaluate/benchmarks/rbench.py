@@ -1,15 +1,20 @@
-"""R-Bench: is somebody really *holding* the umbrella? Yes/no questions about relations between objects.
+"""Two benchmarks of the name R-Bench: yes/no questions about relations, and lettered ones about spoilt pictures.
 
-Source: Wu et al., "Evaluating and Analyzing Relationship Hallucinations in Large Vision-Language Models", ICML 2024,
-arXiv 2406.16449; rules read in its eval.py at commit 1fb62e8. (Another benchmark of the same name, lcysyzxdxc/R-Bench,
-asks about distorted pictures; harnesses call that one R-Bench-Dis and R-Bench-Ref.)
-
+Is somebody really *holding* the umbrella? Wu et al., "Evaluating and Analyzing Relationship Hallucinations in Large
+Vision-Language Models", ICML 2024, arXiv 2406.16449; rules read in its eval.py at commit 1fb62e8.
 `rbench` asks about whole pictures of nocaps, `rbench-instance` about two objects that stand in a red and a green box.
 Most published answers are yes, so the authors drew five balanced subsets of question ids; a score is the mean over the
 five. Answers are read as POPE reads them, "yes" is the positive class, and precision, recall and F1 have 0.00001 below
 the line.
 
 `read` leaves the pictures of `rbench-instance` as they are; `with_boxes` draws the boxes that its questions speak of.
+
+`rbench-dis` and `rbench-ref` show pictures that a camera or a network spoilt, and the same ones undistorted. Source: Li
+et al., "R-Bench: Are your Large Multimodal Model Robust to Real-world Corruptions?", arXiv 2410.05474, in the form in
+which VLMEvalKit scores it. IC-VCO's tables hold the mean of these two accuracies as "R-Bench". The official rule is
+VLMEvalKit's without a judge: one option letter among the last words, or one option's text; anything else is wrong.
+(With a judge it would end in a letter drawn at random.) IC-VCO used that of May 2026: `accuracy`. Since June 2026 it
+also takes the letter after "answer is": `accuracy_june_2026`.
 """
 
 from collections.abc import Sequence
@@ -23,16 +28,19 @@ import numpy as np
 
 from mmhallu_core.data.answers import as_id
 from mmhallu_core.data.decode import BadPicture, as_png, decode
-from mmhallu_core.data.question import Question
+from mmhallu_core.data.picture_cells import picture
+from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import column, id_in, rows, text_in
 from mmhallu_core.data.sources import read_json
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
-from mmhallu_core.evaluate.ratios import Sides, class_sides, mean_of_ratios, unread_as_wrong
+from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, right_by, strictly
+from mmhallu_core.evaluate.letters import LETTER
+from mmhallu_core.evaluate.metrics import Metrics, Sides, mean_of_ratios, share, yes_sides
 from mmhallu_core.types import CannotRun, require
 
 HOME = "https://github.com/mrwu-mac/R-Bench"
+DISTORTED = "hub:lcysyzxdxc/R-Bench"
 SUBSETS = 5
 BELOW = 0.00001
 COLOURS = ("red", "green")  # of the subject's and the object's box
@@ -110,15 +118,12 @@ def with_boxes(question: Question) -> Question:
 
 
 def _scores(questions: Sequence[Question], said: Sequence[Reading], rounded: bool) -> Metrics:
-    truths = [question.truth for question in questions]
-    sides = class_sides(truths, unread_as_wrong(truths, said), "yes")
-    sides["yes_ratio"] = (np.array([one == "yes" for one in said], dtype=float), sides["accuracy"][1])
+    sides = yes_sides(questions, said)
     drawn = np.array([question.about["subsets"] for question in questions], dtype=float).T  # [subset, question]
     pictures = [question.picture for question in questions]
     printed = _printed(sides, drawn[drawn.any(axis=1)]) if rounded else {}
     found = {name: mean_of_ratios(one, pictures, drawn, printed=printed.get(name)) for name, one in sides.items()}
-    right = (sides["accuracy"][0] > 0).tolist()
-    return {**found, "all_accuracy": rate(right, questions)}
+    return {**found, "all_accuracy": share(sides["accuracy"][0], questions)}
 
 
 def _printed(sides: dict[str, Sides], drawn: np.ndarray) -> dict[str, float]:
@@ -142,7 +147,7 @@ def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     """The same by the strict reading, without constant and rounding, and the share of answers it cannot read: they
     are wrong for their label."""
     said = [strict_reading(text) for text in texts]
-    return {**_scores(questions, said, rounded=False), "unparsed": rate([one is None for one in said], questions)}
+    return {**_scores(questions, said, rounded=False), "unparsed": share([one is None for one in said], questions)}
 
 
 def _benchmark(name: str, title: str, level: str) -> Benchmark:
@@ -156,12 +161,61 @@ def _benchmark(name: str, title: str, level: str) -> Benchmark:
         read=partial(read, level=level),
         official=official,
         strict=strict,
-        chance=guessing,
         draw=with_boxes if level == "instance" else None,
+    )
+
+
+# ---------------------------------------------------------------- distorted pictures
+
+
+def read_distorted(path: Path | None) -> list[Question]:
+    """Reads `R-bench-dis.tsv` or `R-bench-ref.tsv`: `index, question, A, B, ..., answer, image` (base64), maybe `hint`.
+
+    Raises:
+        CannotRun: when no path is given.
+        RecordError: when a row is not of this form.
+    """
+    if path is None:
+        raise CannotRun(f"R-Bench does not come with `mmhallu data get`; get its two .tsv files from {DISTORTED}")
+    questions = []
+    for here, row in rows(path):
+        named = [letter for letter in LETTERS if row.get(letter) not in (None, "")]
+        options = tuple(text for letter in named if (text := text_in(row, here, letter).strip()))
+        truth = text_in(row, here, "answer").strip().upper()
+        require(len(options) > 1 and truth in LETTERS[: len(options)], f"{here}: `answer` {truth!r} is no option")
+        shown = picture(row.get("image"), here, Path(path).parent)
+        lines = [f"Question: {text_in(row, here, 'question')}", "Options:"]
+        lines += [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
+        lines = [f"Hint: {row['hint']}", *lines] if row.get("hint") else lines
+        prompt = "\n".join([*lines, "Please select the correct answer from the options above."])
+        images = () if shown is None else (shown,)
+        questions.append(Question(id_in(row, here, "index"), prompt, truth, images, options))
+    return questions
+
+
+def official_distorted(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """Accuracy by VLMEvalKit's reading, the older and the newer."""
+    rules = {"accuracy": LETTER["VLMEvalKit"], "accuracy_june_2026": LETTER["VLMEvalKit June 2026"]}
+    return {name: share(right_by(rule, questions, texts), questions) for name, rule in rules.items()}
+
+
+def _distorted(name: str, title: str) -> Benchmark:
+    return Benchmark(
+        name=name,
+        title=title,
+        home=DISTORTED,
+        licence="none stated",
+        form="letter",
+        headline="accuracy",
+        read=read_distorted,
+        official=official_distorted,
+        strict=strictly(accuracy),
     )
 
 
 BENCHMARKS = (
     _benchmark("rbench", "R-Bench: yes/no questions about relations in a picture", "image"),
     _benchmark("rbench-instance", "R-Bench: yes/no questions about the relation of two boxed objects", "instance"),
+    _distorted("rbench-dis", "R-Bench-Dis: lettered questions about distorted pictures"),
+    _distorted("rbench-ref", "R-Bench-Ref: lettered questions about the same pictures undistorted"),
 )

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, id_in, object_in, objects_in, rows, text_in
-from mmhallu_core.evaluate.answers import YES_NO, Reading
-from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, Metrics, guessing, rate
-from mmhallu_core.evaluate.categories import by_category
+from mmhallu_core.evaluate.answers import YES_NO
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, strictly
+from mmhallu_core.evaluate.metrics import Metrics, by_category, share
 from mmhallu_core.types import CannotRun, require
 
 HOME = "https://github.com/princeton-vl/SpatialSense"
@@ -60,21 +59,9 @@ def read(path: Path | None, split: str = "test") -> list[Question]:
     return questions
 
 
-def _scores(questions: Sequence[Question], said: Sequence[Reading]) -> Metrics:
+def _scores(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
     """Accuracy overall and of each relation that was asked about."""
-    right = [one == question.truth for one, question in zip(said, questions, strict=True)]
-    return {"accuracy": rate(right, questions), **by_category(right, questions, "relation")}
-
-
-def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The published accuracies, with answers read by VLMEvalKit's rule: exactly one of the words yes and no."""
-    return _scores(questions, [YES_NO["VLMEvalKit"](text) for text in texts])
-
-
-def strict(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """The same by the strict reading, and the share of answers that it cannot read."""
-    said = [strict_reading(text) for text in texts]
-    return {**_scores(questions, said), "unparsed": rate([one is None for one in said], questions)}
+    return {"accuracy": share(right, questions), **by_category(right, questions, "relation")}
 
 
 BENCHMARKS = (
@@ -86,8 +73,7 @@ BENCHMARKS = (
         form="yes_no",
         headline="accuracy",
         read=partial(read, split="test"),
-        official=official,
-        strict=strict,
-        chance=guessing,
+        official=by_rule(_scores, YES_NO["VLMEvalKit"]),
+        strict=strictly(_scores),
     ),
 )

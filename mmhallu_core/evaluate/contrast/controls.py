@@ -16,9 +16,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.benchmark import Metric, Metrics
 from mmhallu_core.evaluate.contrast import Item
 from mmhallu_core.evaluate.letters import strict_letter
+from mmhallu_core.evaluate.metrics import Metric, Metrics
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.language.difference import NO_DIFFERENCE
 from mmhallu_core.world.language.read import read

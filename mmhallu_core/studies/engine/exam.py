@@ -41,7 +41,7 @@ from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import marks
 from mmhallu_core.evaluate.paired import Exam, run_evaluation
-from mmhallu_core.evaluate.pope import join
+from mmhallu_core.evaluate.pope import answers_to
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.types import CATEGORIES
@@ -99,7 +99,7 @@ def about_one(vlm: Vlm, scenes: int, progress: bool = True) -> dict[str, Any]:
     return {
         "there": [len(truth[one.id]) for one in said.captions],
         "captions": [marks(one.answer, truth[one.id], world_vocabulary()) for one in said.captions],
-        "pope": _pope(exam, join(exam.questions, said.answers)),
+        "pope": _pope(exam, answers_to(exam.questions, said.answers)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Which answers a file holds for a benchmark: the authors' own result files, and everybody's.
+"""Anybody's files: which answers a file holds for a benchmark, and which questions.
 
 Authors save results in their own way. HallusionBench adds the answer to its questions, whose ids are spread over five
 columns; MME writes a text file a subject. A benchmark that does so brings a reader (`Benchmark.results`). All other
@@ -8,11 +8,15 @@ files are read by `data.answers`.
 import filecmp
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmhallu_core.data.answers import candidates, json_objects, read_answers
+from mmhallu_core.data.multiple_choice import MultipleChoice, read_multiple_choice
+from mmhallu_core.data.pope import read_questions
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.benchmark import Benchmark, Results
-from mmhallu_core.types import Answer, CannotRun
+from mmhallu_core.evaluate.pope import as_question
+from mmhallu_core.types import Answer, CannotRun, RecordError, require
 
 ADDED = {"model_prediction", "model_answer"}  # columns that are in no file of questions
 
@@ -75,3 +79,50 @@ def refuse_same_file(questions: Path | None, answers: Path, key: str | None) -> 
             f"{answers} is the file of questions. If a model's answers were added to it, say in which column they are: "
             "--answer-key NAME"
         )
+
+
+def read_any(path: str | Path) -> list[Question]:
+    """Reads anybody's questions: `Question` records, multiple choice (`options`, `answer`), or POPE's form (`label`).
+
+    Raises:
+        CannotRun: when there is no such file.
+        RecordError: when it is of none of these forms; names file and line where a row is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CannotRun(f"there is no file {path}")
+    found = list(json_objects(path))
+    require(len(found) > 0, f"{path}: no questions in it")
+    keys = set(found[0][1])
+    if {"id", "prompt", "truth"} <= keys:
+        return _records(path, found)
+    if "options" in keys:
+        return [_lettered(item) for item in read_multiple_choice(path)]
+    if "label" in keys:
+        return [as_question(one) for one in read_questions(path)]
+    raise RecordError(
+        f"{path}: neither questions with `options` and `answer`, nor with `label` (yes or no), nor with `id`, `prompt` "
+        f"and `truth`; there are {', '.join(sorted(keys))}. The file of a published benchmark is named with it: "
+        "mmhallu audit NAME --questions FILE"
+    )
+
+
+def _records(path: Path, found: list[tuple[int, dict[str, Any]]]) -> list[Question]:
+    questions, first_seen = [], {}
+    for line, values in found:
+        here = f"{path}, line {line}"
+        try:
+            questions.append(Question.from_dict(values))
+        except RecordError as error:
+            raise RecordError(f"{here}: {error}") from error
+        name = questions[-1].id
+        require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
+        first_seen[name] = line
+    return questions
+
+
+def _lettered(item: MultipleChoice) -> Question:
+    lines = [item.question, *(option.strip() for option in item.options)]
+    about = {"category": item.category} if item.category else {}
+    images = (item.image,) if item.image else ()
+    return Question(item.id, "\n".join(lines).strip(), item.answer, images, item.options, about)
