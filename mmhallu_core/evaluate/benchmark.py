@@ -32,6 +32,22 @@ def guessing(questions: Sequence[Question]) -> float:
     return sum(1 / (len(question.options) or 2) for question in questions) / len(questions)
 
 
+def given(path: Path | None, name: str, what: str) -> Path:
+    """The path of a benchmark whose files people get themselves.
+
+    Args:
+        path: as the reader got it.
+        name: of the benchmark.
+        what: to get, and from where.
+
+    Raises:
+        CannotRun: when it is None; the message says what to get.
+    """
+    if path is None:
+        raise CannotRun(f"{name} does not come with `mmhallu data get`; get {what}")
+    return Path(path)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A benchmark: where it comes from, how it is read, how it is scored.

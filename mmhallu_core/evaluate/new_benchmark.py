@@ -15,8 +15,7 @@ from pathlib import Path
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO
-from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, by_rule, strictly
-from mmhallu_core.types import CannotRun
+from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, by_rule, given, strictly
 
 HOME = "https://example.org/{name}"  # EDIT: where its files are published
 
@@ -28,13 +27,12 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: names the line where a column is missing.
     """
-    if path is None:
-        raise CannotRun(f"{title} does not come with `mmhallu data get`; get it from {{HOME}} and name its file")
+    path = given(path, "{title}", f"it from {{HOME}}, and name its file")
     questions = []
     for here, row in rows(path):  # EDIT: the names of its columns
         name, text = id_in(row, here, "id"), text_in(row, here, "question")
         truth = text_in(row, here, "answer").strip().lower()
-        picture = str(Path(path).parent / text_in(row, here, "image"))
+        picture = str(path.parent / text_in(row, here, "image"))
         questions.append(Question(name, text, truth, (picture,)))
     return questions
 

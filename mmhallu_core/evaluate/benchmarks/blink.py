@@ -21,7 +21,7 @@ from typing import Any
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
-from mmhallu_core.evaluate.benchmark import Benchmark, right_by, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, given, right_by, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, mean_of_categories, share
 from mmhallu_core.types import CannotRun, require
@@ -37,9 +37,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given, or a folder has no such file.
         RecordError: when a row is not as published, or is of the test set.
     """
-    if path is None:
-        raise CannotRun(f"BLINK does not come with `mmhallu data get`; get the val files from {HOME}, and name them")
-    path = Path(path)
+    path = given(path, "BLINK", f"the val files from {HOME}, and name them")
     files = sorted(path.glob("**/val*.parquet")) if path.is_dir() else [path]
     if not files:
         raise CannotRun(f"{path}: no val*.parquet in it or in its subfolders; get them from {HOME}")

@@ -18,7 +18,7 @@ from typing import Any
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, given, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metric, Metrics, all_right, metric_name, share
 from mmhallu_core.types import CannotRun, require
@@ -35,9 +35,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given, or the folder has not both files.
         RecordError: when a row is not as published, or a question has not as many copies as options.
     """
-    if path is None:
-        raise CannotRun(f"CRPE does not come with `mmhallu data get`; get {' and '.join(FILES)} from {HOME}")
-    path = Path(path)
+    path = given(path, "CRPE", f"{' and '.join(FILES)} from {HOME}")
     if not path.is_dir():
         return _read_file(path, "")
     missing = [name for name in FILES if not (path / name).is_file()]

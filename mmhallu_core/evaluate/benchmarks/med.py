@@ -16,6 +16,7 @@ What a rule scores on these files without any picture: `mmhallu audit med-bench`
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
@@ -28,7 +29,6 @@ from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, 
 from mmhallu_core.store import data_file
 from mmhallu_core.types import require
 
-HOME = "https://github.com/beccabai/hallu_med"
 SCRIPTS = ("GPT", "Qwen", "Llama", "LLaVA")
 FORMAT = 'Write "Answer:" and the letter of the right option, such as "Answer: A".'
 
@@ -86,36 +86,27 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
 strict = strictly(_scores)  # without a draw
 
 
-def _benchmark(name: str, title: str, photos: str, headline: str, file: str, sha256: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        title=title,
-        home=HOME,
-        licence=f"none stated; photos {photos}",
-        form="letter",
-        headline=headline,
-        read=reader(name),
-        official=official,
-        strict=strict,
-        sha256={file: sha256},
-    )
-
-
+MED = Benchmark(
+    name="med-bench",
+    title="MED: 165 photos and their micro-edits, what is the difference?",
+    home="https://github.com/beccabai/hallu_med",
+    licence="none stated; photos from Visual Genome and DOCCI",
+    form="letter",
+    headline="macro_accuracy",
+    read=reader("med-bench"),
+    official=official,
+    strict=strict,
+    sha256={"MED_bench.json": "d3ddcead46c52811e6a136672f24566227c362a29946b22e51f06c8cf8824aaf"},
+)
 BENCHMARKS = (
-    _benchmark(
-        "med-bench",
-        "MED: 165 photos and their micro-edits, what is the difference?",
-        "from Visual Genome and DOCCI",
-        "macro_accuracy",
-        "MED_bench.json",
-        "d3ddcead46c52811e6a136672f24566227c362a29946b22e51f06c8cf8824aaf",
-    ),
-    _benchmark(
-        "med-real",
-        "MED-Real: 35 pairs of MMVP's photos, what is the difference?",
-        "of MMVP, not included",
-        "accuracy",
-        "MED_real_set.json",
-        "381666f923c96b62d3281ee5525174f987c89697741419814f3c0540a656d92b",
+    MED,
+    replace(
+        MED,
+        name="med-real",
+        title="MED-Real: 35 pairs of MMVP's photos, what is the difference?",
+        licence="none stated; photos of MMVP, not included",
+        headline="accuracy",
+        read=reader("med-real"),
+        sha256={"MED_real_set.json": "381666f923c96b62d3281ee5525174f987c89697741419814f3c0540a656d92b"},
     ),
 )

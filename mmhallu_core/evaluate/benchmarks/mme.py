@@ -25,7 +25,7 @@ from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, id_in, rows, text_in
 from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.evaluate.answers import YES_NO
-from mmhallu_core.evaluate.benchmark import Benchmark, Results, by_rule, right_by, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, Results, by_rule, given, right_by, strictly
 from mmhallu_core.evaluate.metrics import Metric, Metrics, mean_of_ratios
 from mmhallu_core.types import Answer, CannotRun, Picture, RecordError, require
 
@@ -54,9 +54,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published, or a picture has not exactly two questions.
     """
-    if path is None:
-        raise CannotRun(f"MME does not come with `mmhallu data get`; get it from {HOME}, and name the file or folder")
-    path = Path(path)
+    path = given(path, "MME", f"it from {HOME}, and name the file or folder")
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     found = [row for file in files for row in _from_table(file)] if files else list(_from_folder(path))
     require(len(found) > 0, f"{path}: neither Parquet files nor folders of subjects such as {PERCEPTION[0]}")

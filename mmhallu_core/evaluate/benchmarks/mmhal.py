@@ -21,9 +21,9 @@ from pathlib import Path
 from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
-from mmhallu_core.evaluate.benchmark import Benchmark
+from mmhallu_core.evaluate.benchmark import Benchmark, given
 from mmhallu_core.evaluate.metrics import Metrics, by_category, mean, share
-from mmhallu_core.types import CannotRun, require
+from mmhallu_core.types import require
 
 HOME = "hub:Shengcao1006/MMHal-Bench"
 KINDS = ("attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other")
@@ -37,8 +37,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published, or the kinds of question do not take turns.
     """
-    if path is None:
-        raise CannotRun(f"MMHal-Bench does not come with `mmhallu data get`; get response_template.json from {HOME}")
+    path = given(path, "MMHal-Bench", f"response_template.json from {HOME}")
     questions = []
     for number, (here, row) in enumerate(rows(path)):
         kind = text_in(row, here, "question_type") if row.get("question_type") else KINDS[number % 8]
@@ -49,7 +48,7 @@ def read(path: Path | None) -> list[Question]:
         objects = texts_in(row, here, "image_content") if row.get("image_content") else []
         about = {"category": kind, "topic": row.get("question_topic"), "objects": objects}
         prompt, truth = text_in(row, here, "question"), text_in(row, here, "gt_answer")
-        questions.append(Question(one, prompt, truth, (beside(Path(path).parent, f"images/{name}"),), about=about))
+        questions.append(Question(one, prompt, truth, (beside(path.parent, f"images/{name}"),), about=about))
     return questions
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, right_by, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, given, right_by, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metrics, Values, by_category, mean_of_categories, share
-from mmhallu_core.types import CannotRun, require
+from mmhallu_core.types import require
 
 HOME = "hub:Lin-Chen/MMStar"
 FORMAT = "Answer with the letter of the right option."
@@ -56,8 +56,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published.
     """
-    if path is None:
-        raise CannotRun(f"MMStar does not come with `mmhallu data get`; get mmstar.parquet from {HOME}, and name it")
+    path = given(path, "MMStar", f"mmstar.parquet from {HOME}, and name it")
     questions = []
     for here, row in rows(path):
         text, truth = text_in(row, here, "question"), text_in(row, here, "answer").strip().upper()
@@ -66,7 +65,7 @@ def read(path: Path | None) -> list[Question]:
         options = _options(row, text, truth)
         inside = bool(options_in(text)) or options == tuple("ABCD")
         lines = () if inside else (f"{letter}. {words}" for letter, words in zip(LETTERS, options, strict=False))
-        image = picture(row.get("image"), here, Path(path).parent)
+        image = picture(row.get("image"), here, path.parent)
         questions.append(
             Question(
                 id=id_in(row, here, "index"),

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
-from mmhallu_core.evaluate.benchmark import Benchmark, right_by, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, given, right_by, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metrics, all_right, share
-from mmhallu_core.types import CannotRun, require
+from mmhallu_core.types import require
 
 HOME = "hub:MMVP/MMVP"
 WRONG_LABELS = (99, 100, 279, 280)  # numbers of the questions whose published answer is that of the other picture
@@ -36,8 +36,7 @@ def read(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published.
     """
-    if path is None:
-        raise CannotRun(f"MMVP does not come with `mmhallu data get`; get Questions.csv from {HOME}, and name it")
+    path = given(path, "MMVP", f"Questions.csv from {HOME}, and name it")
     questions = []
     for here, row in rows(path):
         number = id_in(row, here, "Index", "lndex")  # the published header has a misprint
@@ -53,7 +52,7 @@ def read(path: Path | None) -> list[Question]:
         prompt = (
             f"{text}\nA. {texts[0]}\nB. {texts[1]}\nAnswer with the option's letter from the given choices directly."
         )
-        picture = str(Path(path).parent / "MMVP Images" / f"{number}.jpg")
+        picture = str(path.parent / "MMVP Images" / f"{number}.jpg")
         pair = (int(number) - 1) // 2
         about = {"pair": pair, "picture": f"pair {pair}", "wrong_label": int(number) in WRONG_LABELS}
         questions.append(Question(number, prompt, truth, (picture,), texts, about))

@@ -34,10 +34,10 @@ from mmhallu_core.data.rows import column, id_in, rows, text_in
 from mmhallu_core.data.sources import read_json
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
-from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, right_by, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, accuracy, given, right_by, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metrics, Sides, mean_of_ratios, share, yes_sides
-from mmhallu_core.types import CannotRun, require
+from mmhallu_core.types import require
 
 HOME = "https://github.com/mrwu-mac/R-Bench"
 DISTORTED = "hub:lcysyzxdxc/R-Bench"
@@ -60,9 +60,8 @@ def read(path: Path | None, level: str = "image") -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published, or some of the five files are missing.
     """
-    if path is None:
-        raise CannotRun(f"R-Bench does not come with `mmhallu data get`; get it from {HOME}, and name its folder")
-    file = Path(path) / f"{level}-level_filterd.json" if Path(path).is_dir() else Path(path)
+    path = given(path, "R-Bench", f"it from {HOME}, and name its folder")
+    file = path / f"{level}-level_filterd.json" if path.is_dir() else path
     lists = [sorted(file.parent.glob(f"*{level}-level*ids_{number}.json")) for number in range(1, SUBSETS + 1)]
     there = [len(one) for one in lists]
     require(there in ([0] * SUBSETS, [1] * SUBSETS), f"{file.parent}: expected five files of {level}-level ids")
@@ -175,15 +174,14 @@ def read_distorted(path: Path | None) -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not of this form.
     """
-    if path is None:
-        raise CannotRun(f"R-Bench does not come with `mmhallu data get`; get its two .tsv files from {DISTORTED}")
+    path = given(path, "R-Bench", f"its two .tsv files from {DISTORTED}")
     questions = []
     for here, row in rows(path):
         named = [letter for letter in LETTERS if row.get(letter) not in (None, "")]
         options = tuple(text for letter in named if (text := text_in(row, here, letter).strip()))
         truth = text_in(row, here, "answer").strip().upper()
         require(len(options) > 1 and truth in LETTERS[: len(options)], f"{here}: `answer` {truth!r} is no option")
-        shown = picture(row.get("image"), here, Path(path).parent)
+        shown = picture(row.get("image"), here, path.parent)
         lines = [f"Question: {text_in(row, here, 'question')}", "Options:"]
         lines += [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
         lines = [f"Hint: {row['hint']}", *lines] if row.get("hint") else lines

@@ -16,9 +16,9 @@ from pathlib import Path
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import column, id_in, object_in, objects_in, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO
-from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, strictly
+from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, given, strictly
 from mmhallu_core.evaluate.metrics import Metrics, by_category, share
-from mmhallu_core.types import CannotRun, require
+from mmhallu_core.types import require
 
 HOME = "https://github.com/princeton-vl/SpatialSense"
 RELATIONS = (
@@ -37,9 +37,8 @@ def read(path: Path | None, split: str = "test") -> list[Question]:
         CannotRun: when no path is given.
         RecordError: when a row is not as published, or the split is empty.
     """
-    if path is None:
-        raise CannotRun(f"SpatialSense does not come with `mmhallu data get`; get it from {HOME}, and name its folder")
-    file = Path(path) / "annotations.json" if Path(path).is_dir() else Path(path)
+    path = given(path, "SpatialSense", f"it from {HOME}, and name its folder")
+    file = path / "annotations.json" if path.is_dir() else path
     questions = []
     for here, row in rows(file):
         if text_in(row, here, "split") != split:
