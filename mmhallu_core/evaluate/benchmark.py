@@ -95,7 +95,7 @@ def read_answer(question: Question, text: str) -> Reading:
     return strict_letter(text, question.choices) if question.options else strict(text)
 
 
-def right_by(rule: Rule, questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
+def right_by(rule: Rule | Callable[..., Reading], questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
     """Whether each answer is right as a rule for letters or for yes and no reads it."""
     options = [(one.choices,) if one.options else () for one in questions]
     return [rule(t, *o) == q.truth for q, o, t in zip(questions, options, texts, strict=True)]

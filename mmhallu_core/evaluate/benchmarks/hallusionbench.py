@@ -27,6 +27,7 @@ from mmhallu_core.data.answers import json_objects, read_answers
 from mmhallu_core.data.question import Question
 from mmhallu_core.data.rows import id_in, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO
+from mmhallu_core.evaluate.answers import strict as strict_reading
 from mmhallu_core.evaluate.benchmark import Benchmark, Results, right_by, strictly
 from mmhallu_core.evaluate.metrics import NOTHING, Metric, Metrics, all_right, share
 from mmhallu_core.store import data_file
@@ -135,16 +136,13 @@ def official(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
     return {**_scores(questions, right), **_with_figure(questions, correct), "unclear": unclear}
 
 
-def _both(questions: Sequence[Question], right: Sequence[bool]) -> Metrics:
-    return {**_scores(questions, right), **_with_figure(questions, right)}
-
-
 def _others(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """VLMEvalKit's rule by name."""
+    """The questions that come with a figure, and VLMEvalKit's rule by name."""
     words = _with_figure(questions, right_by(YES_NO["VLMEvalKit"], questions, texts), "vlmevalkit_")
     found = [one.value for one in words.values()]
     mean = NOTHING if None in found else replace(NOTHING, printed=sum(found) / 3)
-    return {**words, "vlmevalkit_mean_951": mean}
+    figures = _with_figure(questions, right_by(strict_reading, questions, texts))
+    return {**figures, **words, "vlmevalkit_mean_951": mean}
 
 
 BENCHMARKS = (
@@ -157,7 +155,7 @@ BENCHMARKS = (
         headline="a_acc",
         read=read,
         official=official,
-        strict=strictly(_both, _others),  # an unparsed answer is wrong, figure or not
+        strict=strictly(_scores, _others),  # an unparsed answer is wrong, figure or not
         sha256={"HallusionBench.json": "ca6e0fb677dd56e5fb0e2700d06c58d01f8a6ae66e0f1773b2ac48c0a095d051"},
         judge="hallusionbench",
         results=read_results,
