@@ -18,10 +18,10 @@ from mmhallu_core.evaluate.audit import (
     edit_distance,
     jaccard,
     object_prior,
-    read_any,
     words,
 )
 from mmhallu_core.evaluate.diorama import benchmark
+from mmhallu_core.evaluate.files import read_any
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import MissingFile, results_folder
 from mmhallu_core.types import CannotRun, RecordError, write_jsonl
