@@ -8,8 +8,7 @@ import re
 import pytest
 
 from mmhallu_core.chapters.blind_audit import SUBJECTS, audit_or_recorded, record
-from mmhallu_core.data.multiple_choice import read_multiple_choice, without_label
-from mmhallu_core.data.question import Question
+from mmhallu_core.data.question import Question, read_multiple_choice, without_label
 from mmhallu_core.evaluate.audit import (
     RULES,
     apart,

@@ -33,9 +33,8 @@ from tqdm.auto import tqdm
 
 from mmhallu_core.chapters.count_it import REPORTED
 from mmhallu_core.data.answers import read_answers
-from mmhallu_core.data.coco import coco_image_id, coco_objects
 from mmhallu_core.data.pope import SPLITS, pope_questions
-from mmhallu_core.data.vocabulary import Vocabulary, coco_vocabulary
+from mmhallu_core.data.vocabulary import Vocabulary, coco_image_id, coco_objects, coco_vocabulary
 from mmhallu_core.evaluate.blind import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmhallu_core.data.answers import split_thought
 from mmhallu_core.data.decode import BadPicture, read_picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.thinking import split_thought
 from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.models.weights import weights_sha256

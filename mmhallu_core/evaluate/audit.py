@@ -28,8 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from mmhallu_core.data.multiple_choice import without_label
-from mmhallu_core.data.question import LETTERS, Question
+from mmhallu_core.data.question import LETTERS, Question, without_label
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.joining import require_once

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mmhallu_core.data.answers import candidates, json_objects, read_answers
-from mmhallu_core.data.multiple_choice import MultipleChoice, read_multiple_choice
 from mmhallu_core.data.pope import read_questions
-from mmhallu_core.data.question import Question
+from mmhallu_core.data.question import MultipleChoice, Question, read_multiple_choice
 from mmhallu_core.evaluate.benchmark import Benchmark, Results
 from mmhallu_core.evaluate.pope import as_question
 from mmhallu_core.types import Answer, CannotRun, RecordError, require

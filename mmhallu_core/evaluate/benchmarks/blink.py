@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
+from mmhallu_core.data.rows import id_in, picture, rows, text_in, texts_in
 from mmhallu_core.evaluate.benchmark import Benchmark, given, right_by, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, mean_of_categories, share

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmhallu_core.data.coco import coco_objects, read_truth
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.vocabulary import Vocabulary, coco_vocabulary
+from mmhallu_core.data.vocabulary import Vocabulary, coco_objects, coco_vocabulary, read_truth
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.metrics import Metric, Metrics, share

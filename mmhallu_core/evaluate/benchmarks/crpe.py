@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import id_in, rows, text_in
+from mmhallu_core.data.rows import beside, id_in, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, by_rule, given, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metric, Metrics, all_right, metric_name, share

@@ -19,10 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmhallu_core.data.multiple_choice import FILES, read_multiple_choice
-from mmhallu_core.data.picture_cells import beside
-from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import rows, text_in
+from mmhallu_core.data.question import FILES, Question, read_multiple_choice
+from mmhallu_core.data.rows import beside, rows, text_in
 from mmhallu_core.evaluate.benchmark import Benchmark, strictly
 from mmhallu_core.evaluate.letters import LETTER
 from mmhallu_core.evaluate.metrics import Metric, Metrics, Values, by_category, mean_of_categories, share

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmhallu_core.data.picture_cells import picture
+from mmhallu_core.data.answers import split_thought
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import column, id_in, rows, text_in
-from mmhallu_core.data.thinking import split_thought
+from mmhallu_core.data.rows import column, id_in, picture, rows, text_in
 from mmhallu_core.evaluate.answers import YES_NO
 from mmhallu_core.evaluate.benchmark import Benchmark, Results, by_rule, given, right_by, strictly
 from mmhallu_core.evaluate.metrics import Metric, Metrics, mean_of_ratios

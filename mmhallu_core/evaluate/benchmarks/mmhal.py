@@ -18,9 +18,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmhallu_core.data.picture_cells import beside
 from mmhallu_core.data.question import Question
-from mmhallu_core.data.rows import id_in, rows, text_in, texts_in
+from mmhallu_core.data.rows import beside, id_in, rows, text_in, texts_in
 from mmhallu_core.evaluate.benchmark import Benchmark, given
 from mmhallu_core.evaluate.metrics import Metrics, by_category, mean, share
 from mmhallu_core.types import require

@@ -28,9 +28,8 @@ import numpy as np
 
 from mmhallu_core.data.answers import as_id
 from mmhallu_core.data.decode import BadPicture, as_png, decode
-from mmhallu_core.data.picture_cells import picture
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.data.rows import column, id_in, rows, text_in
+from mmhallu_core.data.rows import column, id_in, picture, rows, text_in
 from mmhallu_core.data.sources import read_json
 from mmhallu_core.evaluate.answers import YES_NO, Reading
 from mmhallu_core.evaluate.answers import strict as strict_reading
