@@ -26,13 +26,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mmhallu_core.data.question import LETTERS, Question, without_label
 from mmhallu_core.evaluate.benchmark import Benchmark
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.joining import require_once
-from mmhallu_core.statistics import ratio_interval, wilson_interval
+from mmhallu_core.evaluate.metrics import interval
 from mmhallu_core.types import CannotRun, require
 
 Values = list[float]
@@ -111,14 +109,6 @@ def apart(audit: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]
     key = audit["reads_the_key"]
     rules = audit["rules"]
     return {name: rules[name] for name in rules if name not in key}, {name: rules[name] for name in key}
-
-
-def interval(hits: Sequence[bool], questions: Sequence[Question]) -> list[float] | None:
-    """The 95% interval of a share: Wilson's where each question has a picture of its own, else drawn by picture."""
-    pictures = [question.picture for question in questions]
-    if len(set(pictures)) == len(pictures):
-        return wilson_interval(int(sum(hits)), len(hits))
-    return ratio_interval(np.asarray(hits, dtype=float), np.ones(len(hits)), pictures)
 
 
 def audit_multiple_choice(questions: Sequence[Question]) -> dict[str, Any]:

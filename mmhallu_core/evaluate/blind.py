@@ -23,8 +23,8 @@ from mmhallu_core.data.decode import BadPicture, decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answer_journal import as_answer
 from mmhallu_core.evaluate.answers import strict
-from mmhallu_core.evaluate.audit import interval
 from mmhallu_core.evaluate.benchmark import read_answer
+from mmhallu_core.evaluate.metrics import interval
 from mmhallu_core.evaluate.pope import question_about
 from mmhallu_core.evaluate.replies import thing_asked
 from mmhallu_core.models.vlm import Vlm

@@ -19,7 +19,7 @@ from jaxtyping import Float, Shaped
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.answers import Reading
-from mmhallu_core.statistics import ratio, ratio_interval
+from mmhallu_core.statistics import ratio, ratio_interval, wilson_interval
 from mmhallu_core.types import CannotRun
 
 Numbers = Sequence[int | float | bool] | np.ndarray
@@ -84,6 +84,14 @@ def share(values: Values, questions: Sequence[Question]) -> Metric:
 def mean(values: Values, questions: Sequence[Question]) -> Metric:
     """The same for a value that is no share of anything, such as a rating or a length."""
     return replace(share(values, questions), share=False)
+
+
+def interval(hits: Sequence[bool], questions: Sequence[Question]) -> list[float] | None:
+    """The 95% interval of a share: Wilson's where each question has a picture of its own, else drawn by picture."""
+    pictures = [question.picture for question in questions]
+    if len(set(pictures)) == len(pictures):
+        return wilson_interval(int(sum(hits)), len(hits))
+    return ratio_interval(np.asarray(hits, dtype=float), np.ones(len(hits)), pictures)
 
 
 def all_right(questions: Sequence[Question], right: Sequence[bool], field: str, size: int | None = None) -> Metric:

@@ -121,7 +121,7 @@ def _scores(questions: Sequence[Question], said: Sequence[Reading], rounded: boo
     pictures = [question.picture for question in questions]
     printed = _printed(sides, drawn[drawn.any(axis=1)]) if rounded else {}
     found = {name: mean_of_ratios(one, pictures, drawn, printed=printed.get(name)) for name, one in sides.items()}
-    return {**found, "all_accuracy": share(sides["accuracy"][0], questions)}
+    return {**found, "all_accuracy": share(sides["accuracy"][0].tolist(), questions)}
 
 
 def _printed(sides: dict[str, Sides], drawn: np.ndarray) -> dict[str, float]:
