@@ -19,13 +19,13 @@ from typing import Any
 from mmhallu_core.data.decode import decode
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate import contrast as contrast_sets
-from mmhallu_core.evaluate.audit import audit, interval
+from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED, SEED
 from mmhallu_core.evaluate.blind import blank, no_image
 from mmhallu_core.evaluate.contrast.controls import both_orders, same_scores, same_twice, swapped
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
-from mmhallu_core.evaluate.metrics import Metrics
+from mmhallu_core.evaluate.metrics import Metrics, interval
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit, versions
 from mmhallu_core.recorded import write as write_record

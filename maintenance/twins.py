@@ -24,10 +24,11 @@ from typing import Any
 
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.question import Question
-from mmhallu_core.evaluate.audit import audit, interval
+from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import read_answer, score
 from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.evaluate.diorama import drafts, twin, twin_benchmark
+from mmhallu_core.evaluate.metrics import interval
 from mmhallu_core.evaluate.runner import run
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit, versions

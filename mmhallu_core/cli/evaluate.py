@@ -196,9 +196,9 @@ def judge(
     from mmhallu_core.clients.journaled import WITHOUT_TEMPERATURE
     from mmhallu_core.clients.judge import JUDGES
     from mmhallu_core.data.answers import read_answers
-    from mmhallu_core.evaluate.answer_files import answers_of
     from mmhallu_core.evaluate.benchmark import score
     from mmhallu_core.evaluate.diorama import benchmark
+    from mmhallu_core.evaluate.files import answers_of
     from mmhallu_core.evaluate.served import VERDICTS, judge_answers
 
     for_servers = {"--calls": calls, "--tokens": tokens, "--seconds": seconds}

@@ -20,9 +20,9 @@ from typing import Any
 from mmhallu_core.data.answers import split_thought
 from mmhallu_core.data.decode import BadPicture, read_picture
 from mmhallu_core.data.question import Question
+from mmhallu_core.models.adapter_folders import weights_sha256
 from mmhallu_core.models.greedy import NotFinite
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.models.weights import weights_sha256
 from mmhallu_core.store import Journal, json_sha256
 from mmhallu_core.types import Answer, CannotRun, Picture, Record, write_jsonl
 

@@ -35,7 +35,7 @@ from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.answers import strict
 from mmhallu_core.evaluate.benchmarks.med_tiny import REAL_STYLE, SEED
 from mmhallu_core.evaluate.contrast import Item
-from mmhallu_core.evaluate.contrast.orders import asserts_a_difference, same_twice, swapped
+from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice, swapped
 from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
