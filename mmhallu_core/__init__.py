@@ -11,6 +11,7 @@ Sub-packages, in the order data flows. Each imports only from those above it:
     world, data                         Diorama (the drawn world), public benchmarks
     models, clients, train, evaluate    the models, judges behind a server, their training, their scores
     edit                                MED's pipeline: pairs of pictures that differ in one thing
+    explain                             which parts of a picture speak for a word
     methods                             the papers' recipes, every number beside its source
     studies                             one engine, and a plan for each paper
     viz, chapters                       figures and widgets that pages share, and what one page alone needs
@@ -35,6 +36,7 @@ PUBLIC = {
     "benchmark": "evaluate.diorama",
     "benchmarks": "evaluate.benchmarks",
     "describe": "world.language",
+    "explain": "explain.run",
     "difference": "world.language",
     "read": "world.language",
     "read_answers": "data.answers",

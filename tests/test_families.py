@@ -340,6 +340,18 @@ def test_the_tower_and_the_connector_can_be_edited(vlm, sets):
 
 
 @torch.no_grad()
+def test_an_edit_of_the_towers_last_read_layer_counts_in_every_call(vlm, sets):
+    """transformers hangs hooks of its own on the layers in the first call; the connector reads what those have seen."""
+    inputs, unread = encoded(vlm, sets[:1]), vlm.family.unread(vlm.model)
+    before = vlm.model(**inputs).logits
+    names = [f"{path}.{i}" for path in vlm.family.vision_layers for i in range(len(vlm.model.get_submodule(path)))]
+    last = max(number for number, name in enumerate(names) if name not in unread)
+    for _ in range(2):
+        with edit(vlm.model, lambda value, layer: value * 1.5, layers=(last,), where="vision"):
+            assert not torch.equal(vlm.model(**inputs).logits, before)
+
+
+@torch.no_grad()
 def test_without_the_connector_there_is_no_picture(vlm):
     """All that the decoder knows of a picture passes the connector: zeroed there, two pictures are one to it."""
     height, width = size_of(vlm)

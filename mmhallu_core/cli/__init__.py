@@ -8,6 +8,7 @@ command could not run.
 |---|---|
 | `data.py` | `data list`, `get`, `verify`, `check` |
 | `evaluate.py` | `eval`, `audit`, `judge`, `new benchmark` |
+| `explain.py` | `explain METHOD` |
 | `med.py` | `med build`, `bench` |
 | `models.py` | `doctor`, `ask`, `tour` |
 | `score.py` | `score BENCHMARK` |
@@ -18,7 +19,7 @@ command could not run.
 `base.py` has what they share, and `errors.py` what is said when a command cannot go on.
 """
 
-from mmhallu_core.cli import data, evaluate, med, models, score, study, train, world  # noqa: F401 (importing a file registers its commands)
+from mmhallu_core.cli import data, evaluate, explain, med, models, score, study, train, world  # noqa: F401 (importing one registers its commands)
 from mmhallu_core.cli.base import app
 
 __all__ = ["app"]

@@ -35,6 +35,8 @@ class Family:
         mlp_matrices: gate, up and down matrix; paths from the layer.
         image_positions: how one picture is laid out as image tokens, see `grids.py`; `Vlm.image_tokens` finds them by
             it. None where pictures are not tokens.
+        tower_views: in the same form the views of a picture that the tower reads, None for each empty one. None where
+            they are the grids of the image tokens. Of a view only the box counts.
         raster: how a tower layer's patches are put row by row, see `grids.py`.
         cross_attention_matrices: as `attention_matrices`, in the layers that look at the picture by cross-attention.
         deepstack: path of a list of further connectors, where the decoder reads the picture more than once: what number
@@ -60,11 +62,18 @@ class Family:
     )  # fmt: skip
     mlp_matrices: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     cross_attention_matrices: tuple[str, ...] = ()
+    tower_views: PicturePlan | None = None
     raster: grids.Raster = grids.views
     cuts: bool = False
     vision_tail: tuple[str, ...] = ()
     deepstack: str | None = None
     old_names: tuple[tuple[tuple[str, str], ...], ...] = ()
+
+    def read_tower_layers(self, model: nn.Module) -> list[nn.Module]:
+        """The vision tower's layers on which an answer depends, first to last; see `unread`."""
+        names = [f"{path}.{i}" for path in self.vision_layers for i in range(len(plain(model).get_submodule(path)))]
+        unread = self.unread(model)
+        return [plain(model).get_submodule(name) for name in names if name not in unread]
 
     @property
     def decoder_layers(self) -> str:
@@ -168,12 +177,12 @@ _ALL = (
     Family(
         "llava_next", ("llava_next",), ("clip_vision_model", "siglip_vision_model"), **_LLAVA,
         connector=("model.multi_modal_projector", "model.image_newline"),
-        image_positions=grids.llava_next,
+        image_positions=grids.llava_next, tower_views=grids.llava_next_views,
     ),
     Family(
         "llava_onevision", ("llava_onevision",), ("siglip_vision_model",), **_LLAVA,
         connector=("model.multi_modal_projector", "model.image_newline"),
-        image_positions=grids.llava_onevision,
+        image_positions=grids.llava_onevision, tower_views=grids.llava_onevision_views,
     ),
     Family(
         "qwen2_vl", ("qwen2_vl",), ("qwen2_vl", "qwen2_vl_vision"), **_QWEN, connector=("model.visual.merger",),
@@ -196,6 +205,7 @@ _ALL = (
         ("model.vision_model.transformer.layers", "model.vision_model.global_transformer.layers"),
         ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.fc1", "mlp.fc2"),
         connector=("model.multi_modal_projector",), image_positions=None, raster=grids.tiles,
+        tower_views=grids.mllama_views,
         cross_attention_matrices=("cross_attn.q_proj", "cross_attn.k_proj", "cross_attn.v_proj", "cross_attn.o_proj"),
         old_names=((*_TEXT_INSIDE, ("model.", "")),),
     ),

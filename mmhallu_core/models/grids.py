@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.image_processing_utils import select_best_resolution
 from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+from transformers.models.mllama import image_processing_mllama
 
 from mmhallu_core.models.fit import center_crop
 from mmhallu_core.models.image_tokens import Box, Grid, Size
@@ -83,6 +84,49 @@ def internvl(processor: Any, inputs: Any, number: int, size: Size, alone: bool) 
     if rows * cols == 1:
         return (Grid(side, side),)
     return (*_tiles(rows, cols, side), Grid(side, side))
+
+
+def llava_next_views(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid | None, ...]:
+    """What the tower reads of a picture: the whole, then the tiles of its canvas, padding included."""
+    tile = inputs["pixel_values"].shape[-1]
+    side = tile // processor.patch_size
+    return Grid(side, side), *_canvas_tiles(processor, size, tile, side)
+
+
+def llava_onevision_views(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid | None, ...]:
+    """As LLaVA-NeXT; beside other pictures the padded square alone."""
+    tile = inputs["pixel_values"].shape[-1]
+    side = math.isqrt(processor.num_image_tokens)
+    if not alone:
+        return (Grid(side, side, _square(size)),)
+    return Grid(side, side), *_canvas_tiles(processor, size, tile, side)
+
+
+def mllama_views(processor: Any, inputs: Any, number: int, size: Size, alone: bool) -> tuple[Grid | None, ...]:
+    """Tiles row by row, the picture at the top left of their canvas; None for each empty tile behind them."""
+    (height, width), tile, most = size, inputs["pixel_values"].shape[-1], inputs["pixel_values"].shape[2]
+    high, wide = map(int, image_processing_mllama.get_optimal_tiled_canvas(height, width, most, tile))
+    fitted_high, fitted_wide = image_processing_mllama.get_image_size_fit_to_canvas(height, width, high, wide, tile)
+    # Of so many patches nothing is asked but their box: the tower's own size gives the grid.
+    boxes = _cut(high // tile, wide // tile, tile, (0, 0), (int(fitted_high), int(fitted_wide)))
+    return *(Grid(1, 1, box) for box in boxes), *[None] * (most - len(boxes))
+
+
+def _canvas_tiles(processor: Any, size: Size, tile: int, side: int) -> tuple[Grid, ...]:
+    """The tiles of LLaVA-NeXT's canvas, in whose middle the picture lies."""
+    height, width = size
+    high, wide = select_best_resolution(size, processor.image_processor.image_grid_pinpoints)
+    scale = min(wide / width, high / height)
+    fitted = min(math.ceil(height * scale), high), min(math.ceil(width * scale), wide)
+    start = (high - fitted[0]) // 2, (wide - fitted[1]) // 2
+    return tuple(Grid(side, side, box) for box in _cut(high // tile, wide // tile, tile, start, fitted))
+
+
+def _cut(rows: int, cols: int, tile: int, start: Size, fitted: Size) -> list[Box]:
+    """The boxes of rows x cols tiles as shares of a picture that was fitted into them, its corner at `start`."""
+    down = [(row * tile - start[0]) / fitted[0] for row in range(rows + 1)]
+    across = [(col * tile - start[1]) / fitted[1] for col in range(cols + 1)]
+    return [(across[c], down[r], across[c + 1], down[r + 1]) for r in range(rows) for c in range(cols)]
 
 
 def _tiles(rows: int, cols: int, side: int) -> tuple[Grid, ...]:

@@ -96,7 +96,7 @@ class ImageTokens:
 
 
 # A family's plan: (processor, its output, number of the picture in the batch, size, is it alone in its prompt).
-PicturePlan = Callable[[Any, Any, int, Size, bool], tuple[Grid, ...]]
+PicturePlan = Callable[[Any, Any, int, Size, bool], tuple[Grid | None, ...]]
 
 
 def locate(

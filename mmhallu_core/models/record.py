@@ -202,7 +202,8 @@ def edit(
                 return (changed(output[0], number), *output[1:])
             return changed(output, number)
 
-        stack.callback(modules[number].register_forward_hook(hook).remove)
+        # First of all hooks: transformers hangs its own on the tower's layers, and some connectors read what those saw.
+        stack.callback(modules[number].register_forward_hook(hook, prepend=True).remove)
 
     with ExitStack() as stack:
         for number in _checked(range(len(modules)) if layers is None else layers, len(modules)):

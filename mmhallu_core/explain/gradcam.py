@@ -1,0 +1,137 @@
+"""Grad-CAM: which cells speak for a word, judged by the gradient at one layer.
+
+For each feature of a layer the gradient of the word's log-probability, averaged over the cells of a view, says how much
+the word gains from the feature; a cell's value is the sum of its features with these weights. captum computes it.
+
+What is added here is the way in. captum averages over the axes behind the second, as a convolution needs it; on a
+layer's [batch, tokens, width] that is the wrong axis, without an error. So the tokens of the pictures go through a
+`Tap`, one [width, rows, cols] for each view, and captum looks at the tap. The gradients of several words come as one
+batch [words, width, rows, cols] from a single forward pass. What the layer reads needs no gradient, and neither do the
+parameters: so the way back ends at the layer.
+
+Source: Selvaraju et al. (2017), Grad-CAM, equations 1 and 2. Its ReLU is left to the reader of a map: values keep
+their sign.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from captum.attr import LayerGradCam
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmhallu_core.explain.maps import Stack
+from mmhallu_core.explain.places import Cells, Place
+from mmhallu_core.types import CannotRun
+
+
+class Tap(nn.Module):
+    """Hands its inputs on: a module of its own, so that captum can hook it."""
+
+    def forward(self, *grids: Float[Tensor, "width _rows _cols"]) -> tuple[Tensor, ...]:
+        """The same tensors."""
+        return grids
+
+
+@contextmanager
+def tapped(place: Place) -> Iterator[tuple[Tap, list[Cells]]]:
+    """Leads the picture's tokens at a place through a tap while the block runs; the model computes what it did.
+
+    Yields:
+        The tap, and a list that holds the views' cells once the model has run.
+    """
+    tap, seen = Tap(), []
+
+    def through(value: Tensor) -> Tensor:
+        seen[:] = place.grids(value.shape[:-1])
+        flat = value.flatten(0, -2)
+        places = [cells.index.to(value.device) for cells in seen]
+        laid = tap(*(flat[index].permute(2, 0, 1) for index in places))
+        back = torch.cat([grid.flatten(1).T for grid in laid])
+        index = torch.cat([index.flatten() for index in places])
+        return flat.index_put((index,), back).view(value.shape)
+
+    def gave(module, args, output):
+        return (through(output[0]), *output[1:]) if isinstance(output, tuple) else through(output)
+
+    def entered(module, args, kwargs):
+        if args:
+            return (through(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": through(kwargs["hidden_states"])}
+
+    # First of all hooks: transformers hangs its own on the tower's layers, and some connectors read what those saw.
+    if place.enters:
+        handle = place.module.register_forward_pre_hook(entered, with_kwargs=True, prepend=True)
+    else:
+        handle = place.module.register_forward_hook(gave, prepend=True)
+    try:
+        yield tap, seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Lets no parameter ask for a gradient while the block runs, and no layer drop anything out."""
+    asking, training = [p for p in model.parameters() if p.requires_grad], [m for m in model.modules() if m.training]
+    for parameter in asking:
+        parameter.requires_grad_(False)
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True
+
+
+def grad_cam(
+    scores: Callable[[], Float[Tensor, " words"]], place: Place, model: nn.Module
+) -> tuple[list[Stack], Float[Tensor, " words"]]:
+    """Grad-CAM of several numbers that one forward pass gives.
+
+    Args:
+        scores: runs the model and gives the numbers.
+        place: where the map is taken.
+        model: whose parameters are frozen meanwhile.
+
+    Returns:
+        For each view its values, [words, rows, cols], with their sign; and the numbers.
+
+    Raises:
+        CannotRun: when the model gives no gradients.
+    """
+    numbers: list[Tensor] = []
+    how = {"is_grads_batched": True, "grad_outputs": ()}
+
+    def forward(_: Tensor) -> Tensor:
+        found = with_gradient(scores())
+        numbers.append(found.detach().cpu())
+        # captum reads this behind the forward pass: row w of the identity asks for the gradient of number w alone.
+        how["grad_outputs"] = tuple(torch.eye(len(found), dtype=found.dtype, device=found.device))
+        return found
+
+    with frozen(model), tapped(place) as (tap, seen), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*batching rule.*")  # attention then goes word by word
+        found = LayerGradCam(forward, tap).attribute(torch.zeros(1), grad_kwargs=how)
+    found = found if isinstance(found, tuple) else (found,)
+    pairs = zip(seen, found, strict=True)
+    return [Stack(cells.picture, cells.box, values[:, 0].detach().cpu()) for cells, values in pairs], numbers[0]
+
+
+def with_gradient(found: Tensor) -> Tensor:
+    """What a model gave, if it can be differentiated.
+
+    Raises:
+        CannotRun: when it cannot.
+    """
+    if torch.is_grad_enabled() and not found.requires_grad:
+        raise CannotRun(
+            "this model gives no gradients (its weights may be quantized, or it runs without autograd); occlusion, "
+            "rise and attention need none"
+        )
+    return found
