@@ -99,7 +99,7 @@ class PictureMap:
     def peak(self) -> tuple[float, float]:
         """x and y in pixels of the place where the map is largest: the middle of its cell."""
         heat = self.heat
-        rows, cols = (heat == heat.max()).nonzero().double().mean(0).tolist()
+        rows, cols = (heat >= heat.max() * (1 - 1e-9)).nonzero().double().mean(0).tolist()
         return cols + 0.5, rows + 0.5
 
     def on_grid(self, rows: int, cols: int, positive: bool = False) -> Float[Tensor, "rows cols"]:
@@ -125,7 +125,8 @@ class PictureMap:
         if not whole:
             return f"{size}: no cell speaks for it"
         order = thirds.flatten().argsort(descending=True)[:3].tolist()
-        shares = ", ".join(f"{THIRDS[i]} {float(thirds.flatten()[i]) / whole:.0%}" for i in order)
+        parts = {THIRDS[i]: float(thirds.flatten()[i]) / whole for i in order}
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share >= 0.005)
         digits = (values.clamp(min=0) / values.max().clamp(min=1e-300) * 9).round().int().tolist()
         lines = [" ".join(str(digit) if digit else "." for digit in row) for row in digits]
         return "\n".join([f"{size}; largest at x {x:.0f}, y {y:.0f}; {shares}", *lines])
