@@ -36,7 +36,6 @@ PUBLIC = {
     "benchmark": "evaluate.diorama",
     "benchmarks": "evaluate.benchmarks",
     "describe": "world.language",
-    "explain": "explain.run",
     "difference": "world.language",
     "read": "world.language",
     "read_answers": "data.answers",

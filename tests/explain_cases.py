@@ -7,25 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from test_families import PICTURE
 
 from mmhallu_core.explain.reading import read
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.vlm import Vlm
 
 QUESTION, ANSWER = "Where?", "A red umbrella on the beach"
-# Height and width of a picture that each tiny model's finest view reads without resizing it.
-PICTURE = {
-    "llava": (32, 32), "llava_next": (48, 48), "llava_onevision": (48, 48), "qwen2_vl": (48, 32),
-    "qwen2_5_vl": (64, 48), "qwen3_vl": (48, 64), "mllama": (32, 32), "idefics3": (64, 64), "smolvlm": (64, 32),
-    "internvl": (64, 64),
-}  # fmt: skip
-FAMILIES = list(PICTURE)
+FAMILIES = [family for family in PICTURE if family != "tiny-llava"]
 
 
 @functools.cache
 def vlm_of(family: str) -> Vlm:
     """A tiny random model of a family, or a shipped one."""
-    if family not in PICTURE:
+    if family not in FAMILIES:
         return Vlm.load(family)
     return Vlm.load(tiny_random.build(family, Path(tempfile.mkdtemp()) / family))
 
@@ -36,7 +31,7 @@ def noise(height, width, seed=0):
 
 def pictures(family, count=1):
     """A picture of the size that the family reads, alone or behind a smaller one."""
-    height, width = PICTURE.get(family, (96, 96))
+    height, width = PICTURE[family]
     return [noise(30, 50, 7)] * (count - 1) + [noise(height, width)]
 
 

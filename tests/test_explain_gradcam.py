@@ -75,7 +75,7 @@ def test_grad_cam_is_the_hand_written_one(family):
         reading = read(vlm, images, QUESTION, ANSWER)
         target = reading.find("umbrella")
         for layer in [*layers, last]:
-            (found,) = explain_all(reading, QUESTION, [target], "gradcam", layer)
+            (found,) = explain_all(reading, [target], "gradcam", layer)
             assert found.layer == layer and found.score == pytest.approx(found.score)
             views = [view.values for picture in found.pictures for view in picture.views]
             expected = by_hand(reading, target, layer)
@@ -101,7 +101,7 @@ def test_all_words_come_from_one_pass_and_are_those_that_come_alone():
     handle.remove()
     assert len(words) == 16 and len(calls) == 1 and stacks[0].values.shape[0] == 16
     for number in (0, 7, 15):
-        (alone,) = explain_all(reading, "Describe.", [words[number]])
+        (alone,) = explain_all(reading, [words[number]])
         assert alone.score == pytest.approx(float(scores[number]), abs=1e-4)
         torch.testing.assert_close(stacks[0].values[number], alone.pictures[0].views[0].values, atol=1e-5, rtol=1e-3)
 
@@ -113,7 +113,7 @@ def test_the_gradient_ends_at_the_layer_and_parameters_get_none():
         (output[0] if isinstance(output, tuple) else output).requires_grad)) for layer in layers]  # fmt: skip
     frozen = next(vlm.model.parameters()).requires_grad_(False)
     before = [parameter.requires_grad for parameter in vlm.model.parameters()]
-    explain_all(reading, QUESTION, [reading.find("red")], "gradcam", "vision:2")
+    explain_all(reading, [reading.find("red")], "gradcam", "vision:2")
     assert wanted[: len(layers)] == [number >= 2 for number in range(len(layers))]
     assert [parameter.requires_grad for parameter in vlm.model.parameters()] == before
     assert all(parameter.grad is None for parameter in vlm.model.parameters())
@@ -155,7 +155,7 @@ def test_a_model_without_gradients_is_told(monkeypatch):
     monkeypatch.setattr(type(reading.vlm.model), "forward", torch.no_grad()(run))
     for method in ("gradcam", "ig", "input-x-gradient"):
         with pytest.raises(CannotRun, match="gives no gradients"):
-            explain_all(reading, QUESTION, [reading.find("red")], method)
+            explain_all(reading, [reading.find("red")], method)
 
 
 def test_an_inference_block_around_it_does_no_harm():

@@ -104,7 +104,7 @@ def test_wrong_requests_are_told():
     with pytest.raises(CannotRun, match="answers nothing"):
         explain(vlm, image, QUESTION, " ", "dog")
     with pytest.raises(CannotRun, match="has no word"):
-        explain_all(read(vlm, image, QUESTION, "..."), QUESTION)
+        explain_all(read(vlm, image, QUESTION, "..."))
 
 
 def test_without_an_answer_the_models_own_is_explained():

@@ -53,10 +53,10 @@ def test_attention_maps_average_layers_heads_and_tokens():
     reading = reading_of("tiny-llava", pictures("tiny-llava"))
     target, found = reading.find("umbrella"), image_attention(reading)
     assert target.text == "umbrella" and found.weights.shape[2] == len(reading.spans)
-    (one,) = explain_all(reading, QUESTION, [target], "attention", "decoder:2", head=3)
+    (one,) = explain_all(reading, [target], "attention", "decoder:2", head=3)
     row = found.weights[2, 3, list(target.tokens)].mean(0)
     torch.testing.assert_close(one.values[0], row[found.cells[0].index])
-    (every,) = explain_all(reading, QUESTION, [target], "attention")
+    (every,) = explain_all(reading, [target], "attention")
     mean = sum(found.weights[i, h, t] for i in range(4) for h in range(5) for t in target.tokens)
     mean = mean / (4 * 5 * len(target.tokens))
     torch.testing.assert_close(every.values[0], mean[found.cells[0].index])
@@ -65,7 +65,7 @@ def test_attention_maps_average_layers_heads_and_tokens():
         ({"layer": "vision"}, "decoder:N"), ({"how": "rollout", "head": 1}, "leave layer and head out"),
     ):  # fmt: skip
         with pytest.raises(CannotRun, match=told):
-            explain_all(reading, QUESTION, [target], "attention", **options)
+            explain_all(reading, [target], "attention", **options)
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def test_rollout_is_the_product_of_the_layers():
         product = (0.5 * step + 0.5 * np.eye(len(step))) @ product
     np.testing.assert_allclose(product.sum(1), 1, atol=1e-5)
     target = reading.find("red")
-    (found,) = explain_all(reading, QUESTION, [target], "attention", how="rollout")
+    (found,) = explain_all(reading, [target], "attention", how="rollout")
     positions = reading.vlm.image_tokens(reading.inputs, [reading.images])[0][0].views[0].positions
     at = product.shape[0] - len(reading.spans) - 1
     expected = np.mean([product[at + token] for token in target.tokens], axis=0)[positions]
@@ -98,7 +98,7 @@ def test_gradient_times_attention_is_that_of_autograd(family):
     product = (weights * slope).clamp(min=0)[0].detach()
     at = reading.inputs["input_ids"].shape[1] - len(reading.spans) - 1
     mean = product[:, [at + token for token in target.tokens]].mean((0, 1))
-    (found,) = explain_all(reading, QUESTION, [target], "attention", f"decoder:{layer}", how="gradient")
+    (found,) = explain_all(reading, [target], "attention", f"decoder:{layer}", how="gradient")
     if family == "mllama":
         mean = mean.view(4, 5)[:, 1:].reshape(4, 2, 2)  # four tiles of a class token and 2 x 2 patches
         torch.testing.assert_close(torch.stack([view.values for view in found.pictures[0].views]), mean[: len(
@@ -125,7 +125,7 @@ def test_repeating_a_prompt_is_a_loop_over_it(family):
 
 def test_integrated_gradients_are_complete(family):
     reading = reading_of(family, pictures(family, 2))
-    (found,) = explain_all(reading, QUESTION, [reading.find("umbrella")], "ig", most=2048)
+    (found,) = explain_all(reading, [reading.find("umbrella")], "ig", most=2048)
     with torch.no_grad():
         grey = reading.encode([[filled(image, "grey") for image in reading.images]])
         scores = [float(reading.scores(one, [reading.find("umbrella")])) for one in (reading.inputs, grey)]
@@ -145,7 +145,7 @@ def test_gradient_times_input_is_that_of_autograd():
     score = reading.scores({**reading.inputs, "pixel_values": pixels}, [reading.find("red")])[0, 0]
     product = (torch.autograd.grad(score, pixels)[0] * pixels).detach()[0].sum(0)
     expected = [[float(product[12 * r : 12 * r + 12, 12 * c : 12 * c + 12].sum()) for c in range(8)] for r in range(8)]
-    (found,) = explain_all(reading, QUESTION, [reading.find("red")], "input-x-gradient")
+    (found,) = explain_all(reading, [reading.find("red")], "input-x-gradient")
     torch.testing.assert_close(found.values[0], torch.tensor(expected), atol=1e-4, rtol=1e-3)
 
 
@@ -156,7 +156,7 @@ def test_gradient_times_input_is_that_of_autograd():
 def test_occlusion_is_a_loop_over_windows():
     reading = reading_of("tiny-llava", pictures("tiny-llava", 2))
     words, grey = [reading.find("red"), reading.find("beach")], (127, 127, 127)
-    found = explain_all(reading, QUESTION, words, "occlusion", grid=(2, 3), window=1, batch_size=4)
+    found = explain_all(reading, words, "occlusion", grid=(2, 3), window=1, batch_size=4)
     before = reading.scores(reading.inputs, words)[0]
     for number, image in enumerate(reading.images):
         for row in range(2):
@@ -175,11 +175,11 @@ def test_rise_finds_the_place_that_a_score_depends_on(monkeypatch):
     reading = reading_of("tiny-llava", [Image.new("RGB", (96, 96), (255, 255, 255))])
     monkeypatch.setattr(type(reading), "scores", lambda self, inputs, targets: (
         inputs["pixel_values"][:, :, 60:72, 24:36].mean((1, 2, 3))[:, None].expand(-1, len(targets))))  # fmt: skip
-    (found,) = explain_all(reading, QUESTION, [reading.find("red")], "rise", masks=300, fill="black")
+    (found,) = explain_all(reading, [reading.find("red")], "rise", masks=300, fill="black")
     assert divmod(int(found.values[0].argmax()), 8) == (5, 2)
-    again = explain_all(reading, QUESTION, [reading.find("red")], "rise", masks=300, fill="black")[0]
+    again = explain_all(reading, [reading.find("red")], "rise", masks=300, fill="black")[0]
     assert torch.equal(found.values[0], again.values[0])
-    other = explain_all(reading, QUESTION, [reading.find("red")], "rise", masks=300, fill="black", seed=1)[0]
+    other = explain_all(reading, [reading.find("red")], "rise", masks=300, fill="black", seed=1)[0]
     assert not torch.equal(found.values[0], other.values[0])
 
 

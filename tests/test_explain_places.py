@@ -21,7 +21,7 @@ def family(request):
 
 def patched(family, at):
     """A grey picture with one bright square, as large as what one image token stands for; and its middle."""
-    height, width = PICTURE.get(family, (96, 96))
+    height, width = PICTURE[family]
     side = {"tiny-llava": 12}.get(family, PATCH if family.startswith(("llava", "mllama")) else 2 * PATCH)
     rows, cols = height // side, width // side
     row, col = (rows - 1, cols // 2) if at else (0, cols - 1)
@@ -33,7 +33,7 @@ def patched(family, at):
 def maps(family, image, beside, method, layer=None, **options):
     """The map's values on one grid, and the box of each."""
     reading = read(vlm_of(family), [*[noise(30, 50, 7)] * beside, image], QUESTION, ANSWER)
-    (found,) = explain_all(reading, QUESTION, [reading.find("umbrella")], method, layer, **options)
+    (found,) = explain_all(reading, [reading.find("umbrella")], method, layer, **options)
     return found.pictures[beside].values.double(), found.pictures[beside].boxes
 
 
@@ -45,7 +45,7 @@ def stands_in(values, boxes, point):
 
 @pytest.mark.parametrize("beside", [0, 1], ids=["alone", "second of two"])
 def test_a_patch_that_moves_takes_the_peak_along(family, beside):
-    grey = Image.new("RGB", PICTURE.get(family, (96, 96))[::-1], GREY)
+    grey = Image.new("RGB", PICTURE[family][::-1], GREY)
     layers = ["vision:0", "connector"]
     for at in (0, 1):
         image, point = patched(family, at)
@@ -61,7 +61,7 @@ def test_a_patch_that_moves_takes_the_peak_along(family, beside):
 
 
 def test_every_token_of_a_place_is_in_one_cell_and_views_lie_on_the_picture(family):
-    images = [noise(40, 90), noise(*PICTURE.get(family, (96, 96)))]
+    images = [noise(40, 90), noise(*PICTURE[family])]
     reading = read(vlm_of(family), images, QUESTION, ANSWER)
     patches = pixel_cells(reading, torch.ones_like(reading.inputs["pixel_values"]))
     assert {picture for picture, _, _ in patches} == {0, 1}

@@ -39,7 +39,7 @@ def saved(found: Any, folder: Path | str) -> dict[str, Any]:
 
     `map.png` is the figure. `picture-P.npy` holds the values of picture P on one grid over all of it, and
     `picture-P-view-V.npy` those of each view where there are several; both have a `-boxes.npy` beside them, x0 y0 x1 y1
-    in pixels for each cell. `map.json` has all else. No file needs pickle.
+    in pixels for each cell. `map.json` has all else. They are plain numbers and text: reading them runs nothing.
 
     Args:
         found: a `Map`.

@@ -44,6 +44,7 @@ class Reading:
     Attributes:
         vlm: the model.
         images: of the prompt, in their order.
+        question: plain text.
         text: the prompt with its answer behind it, in the model's chat form.
         answer: the answer alone.
         inputs: what the model reads, as of `Vlm.encode`; the answer's tokens are the last ones.
@@ -52,6 +53,7 @@ class Reading:
 
     vlm: Vlm
     images: tuple[Image.Image, ...]
+    question: str
     text: str
     answer: str
     inputs: BatchFeature
@@ -142,4 +144,4 @@ def read(vlm: Vlm, images: Pictures, question: str, answer: str | None = None, m
     begin = len(text) - len(answer)
     offsets = vlm.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     spans = tuple((max(0, start - begin), end - begin) for start, end in offsets[-count:])
-    return Reading(vlm, tuple(group), text, answer, vlm.encode([group], [text], side="right"), spans)
+    return Reading(vlm, tuple(group), question, text, answer, vlm.encode([group], [text], side="right"), spans)

@@ -132,13 +132,12 @@ def explain(
             or the model gives no gradients and the method needs them.
     """
     reading = read(vlm, images, question, answer)
-    return explain_all(reading, question, [reading.find(target, nth)], method, layer, **options)[0]
+    return explain_all(reading, [reading.find(target, nth)], method, layer, **options)[0]
 
 
 @torch.inference_mode(False)
 def explain_all(
     reading: Reading,
-    question: str,
     targets: Sequence[Target] | None = None,
     method: str = "gradcam",
     layer: str | None = None,
@@ -148,7 +147,6 @@ def explain_all(
 
     Args:
         reading: what is read, see `reading.read`.
-        question: that it was read with.
         targets: see `Reading.find` and `Reading.words`; every word of the answer when None.
         method, layer, options: as for `explain`.
 
@@ -168,14 +166,13 @@ def explain_all(
         with torch.no_grad():
             scores = reading.scores(reading.inputs, targets)[0]
     tokens = reading.tokens
-    return [
-        Map(
-            _pictures(reading, found.stacks, number), method, found.layer, target.text,
-            tuple(tokens[i] for i in target.tokens), question, reading.answer, reading.vlm.name, score, found.note,
-            found.facts[number] if found.facts else {},
-        )
-        for number, (target, score) in enumerate(zip(targets, scores.tolist(), strict=True))
-    ]  # fmt: skip
+    maps = []
+    for number, (target, score) in enumerate(zip(targets, scores.tolist(), strict=True)):
+        pictures, words = _pictures(reading, found.stacks, number), tuple(tokens[i] for i in target.tokens)
+        facts = found.facts[number] if found.facts else {}
+        about = (reading.question, reading.answer, reading.vlm.name, score, found.note, facts)
+        maps.append(Map(pictures, method, found.layer, target.text, words, *about))
+    return maps
 
 
 def _pictures(reading: Reading, stacks: Sequence[Stack], word: int) -> tuple[PictureMap, ...]:
