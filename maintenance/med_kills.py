@@ -38,7 +38,7 @@ from mmhallu_core.edit.engine.calls import ChunkClient
 from mmhallu_core.edit.engine.run import build
 from mmhallu_core.edit.engine.work import Pipeline
 from mmhallu_core.edit.recipe import World
-from mmhallu_core.edit.stages import align, choose, judges, teach
+from mmhallu_core.edit.stages import asked
 from mmhallu_core.edit.world import WorldSource, world_editor
 from mmhallu_core.recorded import commit
 from mmhallu_core.store import results_folder, sha256
@@ -68,15 +68,15 @@ class Asking:
         oracle.about["kind"] = "oracle"  # the one annotator that gets pictures with their truth in the file
         client = ChunkClient(oracle, workers=3)
         stages = [
-            ("filter", choose.editability(client)),
-            ("plan", choose.plan(client)),
+            ("filter", asked.editability(client)),
+            ("plan", asked.plan(client)),
             ("edit", world_editor()),
-            ("complete", align.complete(client)),
-            ("recaption", align.recaption(client)),
-            ("difference", align.difference(client, see_pictures=True)),
-            ("judges", judges.judges(client)),
-            ("refine", teach.refine(client)),
-            ("question", teach.question(SEED)),
+            ("complete", asked.complete(client)),
+            ("recaption", asked.recaption(client)),
+            ("difference", asked.difference(client, see_pictures=True)),
+            ("judges", asked.judges(client)),
+            ("refine", asked.refine(client)),
+            ("question", asked.question(SEED)),
         ]
         return Pipeline(WorldSource(SEED, self.n), stages, (client,))
 

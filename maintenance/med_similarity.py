@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from mmhallu_core.edit.stages.similarity import BENCHMARK, TRAINING, Mode, Threshold, TinyClipEmbedder, similarities
+from mmhallu_core.edit.stages.similarity import BENCHMARK, TRAINING, Mode, TinyClipEmbedder, similarities
 from mmhallu_core.edit.truth import png
 from mmhallu_core.edit.world import WorldSource
 from mmhallu_core.recorded import commit, versions, write
@@ -30,9 +30,9 @@ SEED, PER_CATEGORY = 1, 60
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def kept(values: list[float], line: Threshold) -> dict[str, Any]:
+def kept(values: list[float], line: float) -> dict[str, Any]:
     """How many values a threshold keeps, with a Wilson interval."""
-    count = sum(map(line, values))
+    count = sum(value >= line for value in values)
     return {"n": count, "of": len(values), "share": count / len(values), "ci": wilson_interval(count, len(values))}
 
 

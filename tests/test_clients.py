@@ -13,10 +13,9 @@ from faulty_server import FaultyServer, body, completion, drip, drop, drop_in_bo
 from PIL import Image
 
 from mmhallu_core.clients.budget import Budget
-from mmhallu_core.clients.client import CallFailed, Reply, Request, Stopped
+from mmhallu_core.clients.client import CallFailed, Reply, Request, Stopped, opened
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience, retry_after
-from mmhallu_core.clients.pictures import data_url, opened
-from mmhallu_core.clients.wire import read_reply, request_body
+from mmhallu_core.clients.wire import data_url, read_reply, request_body
 from mmhallu_core.types import CannotRun
 
 CALM = Patience(connect=30.0, read=30.0, total=60.0, attempts=4, longest_pause=60.0)

@@ -8,8 +8,7 @@ from faulty_server import FaultyServer, good, status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmhallu_core.clients.client import Reply
-from mmhallu_core.clients.fence import BEGIN, END, one_line
+from mmhallu_core.clients.client import BEGIN, END, Reply, one_line
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.judge import (
     BLINK,

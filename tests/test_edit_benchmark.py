@@ -18,9 +18,8 @@ from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
 from mmhallu_core.data.question import LETTERS, Question
-from mmhallu_core.edit.benchmark.build import Refused, balance, checked, write_benchmark
+from mmhallu_core.edit.benchmark.build import METRICS, Refused, balance, checked, task_yaml, write_benchmark
 from mmhallu_core.edit.benchmark.contamination import contamination
-from mmhallu_core.edit.benchmark.lmms import METRICS, task_yaml
 from mmhallu_core.edit.benchmark.samples import directions, from_samples
 from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit

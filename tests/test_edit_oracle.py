@@ -19,12 +19,12 @@ from mmhallu_core.edit import pipeline, truth
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.engine import jobs
 from mmhallu_core.edit.engine.replies import Malformed, asked_in
-from mmhallu_core.edit.error_types import ERRORS, ErrorType, other_meaning
-from mmhallu_core.edit.faults import Fault, caption_is_true, faults
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.stages import align, choose, judges, teach
+from mmhallu_core.edit.oracle_words import ERRORS, ErrorType, other_meaning
+from mmhallu_core.edit.stages import asked
 from mmhallu_core.edit.stages.annotate import AGAIN
 from mmhallu_core.edit.stages.instructions import INSTRUCTIONS, meaning_of, read_instruction, read_statement
+from mmhallu_core.edit.truth import Fault, caption_is_true, faults
 from mmhallu_core.edit.world import WorldSource, find_edit, world_editor
 from mmhallu_core.methods.med.examples import facts_of_edit, facts_of_sample, shown_of
 from mmhallu_core.train.pretrain.speak import WHICH
@@ -41,9 +41,9 @@ JOBS = {job.name: job for job in vars(jobs).values() if isinstance(job, jobs.Job
 
 def stages_of(oracle):
     return [
-        choose.editability(oracle), choose.plan(oracle), world_editor(), align.complete(oracle),
-        align.recaption(oracle), align.difference(oracle, see_pictures=True), judges.judges(oracle),
-        teach.refine(oracle), teach.question(0),
+        asked.editability(oracle), asked.plan(oracle), world_editor(), asked.complete(oracle),
+        asked.recaption(oracle), asked.difference(oracle, see_pictures=True), asked.judges(oracle),
+        asked.refine(oracle), asked.question(0),
     ]  # fmt: skip
 
 
@@ -136,9 +136,9 @@ def test_training_gets_the_questions_that_the_edit_turns_round(finished):
 
 
 def test_the_questions_vary_and_depend_on_the_id_alone(finished):
-    drawn = [draft.question for draft in teach.question(0)([replace(finished[0], id=str(i)) for i in range(300)])]
+    drawn = [draft.question for draft in asked.question(0)([replace(finished[0], id=str(i)) for i in range(300)])]
     assert len(set(drawn)) == 9 and min(Counter(drawn).values()) > 15
-    assert [d.question for d in teach.question(0)(finished[::-1])] == [d.question for d in finished[::-1]]
+    assert [d.question for d in asked.question(0)(finished[::-1])] == [d.question for d in finished[::-1]]
 
 
 def test_drafts_are_balanced_and_the_same_for_everybody():
@@ -219,15 +219,15 @@ def erring(error_type: ErrorType, request_id: str) -> Oracle:
 
 def request_of(name: str, draft: Draft) -> Request:
     """The request of a job about a finished draft, as its stage makes it."""
-    asked = asked_in(draft.edit_instruction)
+    words = asked_in(draft.edit_instruction)
     data = {
         "filter": {"caption": draft.caption},
-        "plan": {"categories": choose.words_of((draft.category,))},
-        "complete": {"caption": "This is a place.", "edit_request": asked},
+        "plan": {"categories": asked.words_of((draft.category,))},
+        "complete": {"caption": "This is a place.", "edit_request": words},
         "recaption": {"reference": draft.caption, "aspect": draft.category},
         "difference": {"caption_1": draft.caption, "caption_2": draft.edited_caption},
-        "judge_1": {"edit_request": asked, "difference": draft.difference},
-        "judge_2": {"description": judges.as_statement(asked), "difference": draft.difference},
+        "judge_1": {"edit_request": words, "difference": draft.difference},
+        "judge_2": {"description": asked.as_statement(words), "difference": draft.difference},
         "refine": {"difference": draft.difference},
     }[name]
     pictures = {"recaption": (draft.edited_image,), "difference": (draft.image, draft.edited_image)}
@@ -292,12 +292,12 @@ def test_an_imagined_thing_in_a_caption_becomes_the_difference_and_the_judges_re
     for draft in finished:
         request = request_of("recaption", draft)
         wrong = JOBS["recaption"].read(erring(ErrorType.IMAGINED_THING, request.id).ask(request).text)
-        [misled] = align.difference(Oracle(), see_pictures=True)([replace(draft, edited_caption=wrong)])
+        [misled] = asked.difference(Oracle(), see_pictures=True)([replace(draft, edited_caption=wrong)])
         assert Fault.EDITED_CAPTION in faults(replace(misled, answer=misled.difference))
         if misled.difference != draft.difference:  # it stays the same where the imagined kind was there before
             told += 1
             assert misled.category == "Object" and misled.difference.endswith("was added.")
-            [outcome] = judges.judges(Oracle())([misled])
+            [outcome] = asked.judges(Oracle())([misled])
             assert isinstance(outcome, Rejected) and outcome.reason == "another_difference"
     assert told > N * 0.8
 
@@ -341,12 +341,12 @@ def test_the_editor_does_what_it_is_told_not_what_was_planned():
     for number in range(30):
         scene = sample_edit("Attribute", f"told/{number}").before
         only = next(kind for kind in scene.kinds() if len(scene.of_kind(kind)) == 1)
-        asked = read_instruction(f"remove the {only}")
-        edit = find_edit(scene, asked, random.Random(0))
+        meant = read_instruction(f"remove the {only}")
+        edit = find_edit(scene, meant, random.Random(0))
         if edit is not None:
             done += 1
-            assert edit.category == "Negation" and meaning_of(edit) == asked
-            assert len(edit.after.things) == len(scene.things) - 1 and not edit.after.of_kind(asked.slots["a"])
+            assert edit.category == "Negation" and meaning_of(edit) == meant
+            assert len(edit.after.things) == len(scene.things) - 1 and not edit.after.of_kind(meant.slots["a"])
     assert done > 20
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmhallu_core.edit.editors.padding import RATIOS, plan_padding
+from mmhallu_core.edit.editors.editor import RATIOS, plan_padding
 
 pytestmark = pytest.mark.long
 
@@ -25,9 +25,6 @@ def test_what_was_padded_comes_back_byte_for_byte(width, height, ratios, seed):
     assert canvas.shape[1::-1] == padding.canvas
     assert any(a * canvas.shape[0] == b * canvas.shape[1] for a, b in ratios)  # exactly in an allowed shape
     assert padding.undo(canvas).tobytes() == pixels.tobytes()
-    mask = pixels[..., 0] > 128
-    assert np.array_equal(padding.undo_mask(padding.pad_mask(mask)), mask)
-    assert padding.pad_mask(mask).sum() == mask.sum()
 
 
 @given(SIDES, SIDES, SHAPES, st.integers(2, 4))
@@ -35,8 +32,6 @@ def test_an_editor_that_enlarges_by_repeating_is_undone_exactly(width, height, r
     pixels, padding = photo(width, height, times), plan_padding((width, height), ratios)
     reply = padding.pad(pixels).repeat(times, axis=0).repeat(times, axis=1)
     assert np.array_equal(padding.undo(reply), pixels)
-    mask = pixels[..., 1] > 100
-    assert np.array_equal(padding.undo_mask(padding.pad_mask(mask).repeat(times, 0).repeat(times, 1)), mask)
 
 
 @given(SIDES, SIDES, SHAPES)
@@ -62,16 +57,6 @@ def test_another_size_brings_every_object_back_to_its_place(size):
     rows, columns = np.nonzero(back[..., 0] > 135)
     assert abs(columns.mean() - 123) < 0.6 and abs(rows.mean() - 211) < 0.6
     assert abs(back.astype(int) - pixels).mean() < 2
-    mask = np.asarray(Image.fromarray(padding.pad_mask(disc)).resize(size))
-    assert (padding.undo_mask(mask) & disc).sum() >= 0.97 * disc.sum()
-
-
-def test_a_mask_that_shrinks_loses_no_pixel():
-    padding = plan_padding((40, 30), [(4, 3)])
-    mask = np.zeros((3000, 4000), dtype=bool)
-    mask[1234, 777] = True
-    back = padding.undo_mask(mask)
-    assert back[12, 7] and back.sum() == 1
 
 
 @pytest.mark.parametrize(
@@ -97,7 +82,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="not 16:9"):
         padding.undo(photo(100, 100, 0))
     with pytest.raises(ValueError, match="not 16:9"):
-        padding.undo_mask(np.zeros((0, 5), dtype=bool))
+        padding.undo(np.zeros((0, 5, 3), dtype=np.uint8))
     with pytest.raises(ValueError, match="is for"):
         padding.pad(photo(300, 500, 0))
     for size, ratios in (((0, 5), RATIOS), ((5, 5), []), ((5, 5), [(0, 1)])):

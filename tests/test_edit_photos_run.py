@@ -14,14 +14,13 @@ pytest.importorskip("cv2", reason="the editors of photos need OpenCV: pip instal
 from mmhallu_core.chapters.build_micro_edits_photos import look, pairs, released, run, spread
 from mmhallu_core.cli import app
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.editors.inpaint import Edited, as_it_is, edited_by
+from mmhallu_core.edit.editors.editor import centred, draft_seed, edited_by
 from mmhallu_core.edit.engine import jobs
 from mmhallu_core.edit.engine.run import build
-from mmhallu_core.edit.photo_recipe import Photos
 from mmhallu_core.edit.photos import MIN_CHANGE, MIN_SEEN, Refusal, Refused, edit_photo
 from mmhallu_core.edit.pipeline import through
-from mmhallu_core.edit.recipe import Annotator
-from mmhallu_core.edit.stages.photos import DESCRIBE, LEFT_OUT, TEMPLATE, draft_seed, opencv_edit, photo_stages
+from mmhallu_core.edit.recipe import Annotator, Photos
+from mmhallu_core.edit.stages.photos import DESCRIBE, LEFT_OUT, TEMPLATE, opencv_edit, photo_stages
 from mmhallu_core.edit.truth import png
 from mmhallu_core.store import MissingFile
 from mmhallu_core.types import CannotRun, EditSample, read_jsonl
@@ -234,12 +233,12 @@ class Repainter:
     """Stands for a generator: it changes a square, and a little of everything."""
 
     about, at_once, resizes = {"kind": "repainter"}, 1, False
-    padding = staticmethod(as_it_is)
+    padding = staticmethod(lambda size: centred(size, size, size))
 
     def edit(self, name, image, instruction, seed):
         canvas = np.array(image) // 2 + 60
         canvas[20:60, 20:60] = (255, 0, 0)
-        return Edited(Image.fromarray(canvas))
+        return Image.fromarray(canvas)
 
 
 def test_another_editor_follows_the_annotators_plan_and_has_no_mask(tmp_path):

@@ -16,24 +16,26 @@ from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.clients.openai_client import Patience
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.editors.gemini import GeminiEditor
-from mmhallu_core.edit.editors.inpaint import (
+from mmhallu_core.edit.editors.editor import (
     SAME,
-    CannotEdit,
-    Edited,
     Editor,
     NoEdit,
-    as_it_is,
+    centred,
     edited_by,
     largest_change,
+    plan_padding,
 )
-from mmhallu_core.edit.editors.padding import plan_padding
+from mmhallu_core.edit.editors.gemini import GeminiEditor
 from mmhallu_core.edit.truth import png
 from mmhallu_core.types import CannotRun
 
 CALM = Patience(connect=30.0, read=30.0, total=60.0, attempts=3)
 PHOTO = np.random.default_rng(0).integers(60, 200, (50, 90, 3), dtype=np.uint8)
 DRAFT = Draft("p1", png(Image.fromarray(PHOTO)), category="Attribute", edit_instruction="Make the thing red.")
+
+
+def as_it_is(size):
+    return centred(size, size, size)
 
 
 class Painter:
@@ -47,7 +49,7 @@ class Painter:
 
     def edit(self, name, image, instruction, seed):
         self.seen.append((name, image.size, instruction, seed))
-        return Edited(Image.fromarray(self.paint(np.array(image))), None, {"said": "done"})
+        return Image.fromarray(self.paint(np.array(image)))
 
 
 def _square(canvas):
@@ -72,7 +74,7 @@ def test_padding_is_undone_exactly_and_everything_is_noted():
     assert np.array_equal(back, plan.undo(_square(plan.pad(PHOTO).copy())))
     assert (back == PHOTO).all(axis=2).mean() > 0.9
     assert one.provenance["editor"] == {
-        "kind": "painter", "said": "done", "canvas": list(plan.canvas), "at": [plan.left, plan.top]
+        "kind": "painter", "canvas": list(plan.canvas), "at": [plan.left, plan.top]
     }  # fmt: skip
     assert painter.seen[0][:3] == ("p1", plan.canvas, "Make the thing red.")
     edited(painter)
@@ -279,20 +281,3 @@ def test_a_damaged_picture_is_not_sent():
         with pytest.raises(CallFailed, match="bad_picture"):
             gemini(server)[0].ask(Request("a", "Edit it.", (b"broken",)))
         assert not server.calls
-
-
-def test_opencv_follows_its_own_sentences_only():
-    pytest.importorskip("cv2", reason="needs OpenCV: pip install 'mmhallu[edit]'")
-    from mmhallu_core.edit.editors.inpaint import OpenCvEditor
-    from mmhallu_core.edit.photos import PhotoEdit, tries
-
-    down, across = np.ogrid[:180, :260]
-    photo = np.full((180, 260, 3), 130, np.uint8)
-    photo[(across - 90) ** 2 + (down - 80) ** 2 <= 900] = (200, 40, 40)
-    wanted = next(one for one in tries(photo, 5) if isinstance(one, PhotoEdit))
-    editor = OpenCvEditor()
-    assert isinstance(editor, Editor)
-    made = editor.edit("a", Image.fromarray(photo), wanted.edit_instruction, 5)
-    assert np.array_equal(np.asarray(made.image), wanted.edited_image) and np.array_equal(made.mask, wanted.mask)
-    with pytest.raises(CannotEdit, match="nothing that OpenCV can do"):
-        editor.edit("a", Image.fromarray(photo), "remove the dog", 5)

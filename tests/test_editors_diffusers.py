@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.editors.diffusion import DiffusersEditor
-from mmhallu_core.edit.editors.inpaint import CannotEdit, Editor, NoEdit, edited_by
+from mmhallu_core.edit.editors.editor import CannotEdit, Editor, NoEdit, edited_by
 from mmhallu_core.edit.truth import png
 from mmhallu_core.types import CannotRun
 

@@ -146,10 +146,8 @@ def test_the_filter_keeps_pairs_that_are_alike():
 
             return torch.tensor([[1.0, 0.0], [0.5, 0.75**0.5]])
 
-    from mmhallu_core.edit.stages.similarity import Threshold
-
     edit = Stream(f"{SPLIT}0")(0)
-    assert alike(Half(), Threshold(0.4))(edit) and not alike(Half(), Threshold(0.6))(edit)
+    assert alike(Half(), 0.4)(edit) and not alike(Half(), 0.6)(edit)
 
 
 # ---------------------------------------------------------------- the plan

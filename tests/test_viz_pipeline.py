@@ -28,9 +28,8 @@ from mmhallu_core.chapters.build_micro_edits_faults import (
 )
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.error_types import ERRORS
 from mmhallu_core.edit.oracle import Oracle
-from mmhallu_core.edit.stages.similarity import Threshold
+from mmhallu_core.edit.oracle_words import ERRORS
 from mmhallu_core.edit.world import WorldSource
 from mmhallu_core.recorded import recorded
 from mmhallu_core.types import CATEGORIES
@@ -153,14 +152,14 @@ class Unreadable:
 
 
 def without_clip(seed, n, client):
-    from mmhallu_core.edit.stages import align, choose, judges, teach
+    from mmhallu_core.edit.stages import asked
     from mmhallu_core.edit.world import world_editor
 
     return WorldSource(seed, n), [
-        ("filter", choose.editability(client)), ("plan", choose.plan(client)), ("edit", world_editor()),
-        ("complete", align.complete(client)), ("recaption", align.recaption(client)),
-        ("difference", align.difference(client, see_pictures=True)), ("judges", judges.judges(client)),
-        ("refine", teach.refine(client)), ("question", teach.question(seed)),
+        ("filter", asked.editability(client)), ("plan", asked.plan(client)), ("edit", world_editor()),
+        ("complete", asked.complete(client)), ("recaption", asked.recaption(client)),
+        ("difference", asked.difference(client, see_pictures=True)), ("judges", asked.judges(client)),
+        ("refine", asked.refine(client)), ("question", asked.question(seed)),
     ]  # fmt: skip
 
 
@@ -239,7 +238,7 @@ def test_records_hold_numbers_and_no_sentences(name):
 
 
 def test_a_threshold_counts_with_an_interval():
-    found = med_similarity.kept([0.5, 0.7, 0.9, 0.99], Threshold(0.7))
+    found = med_similarity.kept([0.5, 0.7, 0.9, 0.99], 0.7)
     assert (found["n"], found["of"], found["share"]) == (3, 4, 0.75) and found["ci"][0] < 0.75 < found["ci"][1]
 
 

@@ -26,11 +26,11 @@ from tqdm.auto import tqdm
 
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.edit.draft import Draft, Rejected
-from mmhallu_core.edit.faults import Fault, faults
 from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.pipeline import counts, world_pipeline
-from mmhallu_core.edit.stages.judges import JudgesReason
+from mmhallu_core.edit.stages.asked import Reason
 from mmhallu_core.edit.stages.similarity import TinyClipEmbedder, similar
+from mmhallu_core.edit.truth import Fault, faults
 from mmhallu_core.recorded import commit, versions, write
 from mmhallu_core.statistics import wilson_interval
 
@@ -125,9 +125,9 @@ def verdicts(draft: Draft, outcome: Draft | Rejected) -> Iterable[tuple[bool, bo
     right = Fault.DIFFERENCE not in faults(replace(draft, answer=draft.difference))
     if isinstance(outcome, Draft):
         yield right, True, True
-    elif outcome.reason == JudgesReason.REFUSED:
+    elif outcome.reason == Reason.REFUSED:
         yield right, False, False
-    elif outcome.reason == JudgesReason.DISAGREE:
+    elif outcome.reason == Reason.DISAGREE:
         first = outcome.detail.startswith("the first judge says yes")
         yield right, first, not first
 

@@ -13,8 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmhallu_core.chapters.build_micro_edits import Step
-from mmhallu_core.clients.client import Request
-from mmhallu_core.clients.fence import BEGIN, END
+from mmhallu_core.clients.client import BEGIN, END, Request
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.viz.scores import shown

@@ -30,9 +30,9 @@ import numpy as np
 from PIL import Image
 
 from mmhallu_core.data.decode import decode
-from mmhallu_core.edit.editors.inpaint import largest_change
+from mmhallu_core.edit.editors.editor import largest_change
 from mmhallu_core.edit.engine.run import build
-from mmhallu_core.edit.photo_recipe import Photos
+from mmhallu_core.edit.recipe import Photos
 from mmhallu_core.store import data_file, results_folder, sha256
 from mmhallu_core.types import EditSample, read_jsonl
 

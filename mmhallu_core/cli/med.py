@@ -53,8 +53,7 @@ def build(
 ) -> None:
     """Make edit samples. Call it again to go on after a stop: nothing is lost, and no reply is paid for twice."""
     from mmhallu_core.edit.engine import run
-    from mmhallu_core.edit.photo_recipe import NOBODY, Photos
-    from mmhallu_core.edit.recipe import Annotator, World
+    from mmhallu_core.edit.recipe import NOBODY, Annotator, Photos, World
 
     if (source == "photos") != (photos is not None):
         raise CannotRun("--source photos and --photos FOLDER go together")

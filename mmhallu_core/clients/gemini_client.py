@@ -22,9 +22,8 @@ from typing import Any
 from urllib.parse import quote
 
 from mmhallu_core.clients.budget import Budget
-from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request, Stopped
+from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request, Stopped, opened
 from mmhallu_core.clients.openai_client import OpenAiClient, Patience
-from mmhallu_core.clients.pictures import opened
 from mmhallu_core.clients.wire import SHOWN, parsed
 from mmhallu_core.types import CannotRun
 

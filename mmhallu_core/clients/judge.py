@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mmhallu_core.clients.client import CallFailed, Request
-from mmhallu_core.clients.fence import fenced
+from mmhallu_core.clients.client import CallFailed, Request, fenced
 from mmhallu_core.clients.journaled import JournaledClient
 from mmhallu_core.data.answers import split_thought
 from mmhallu_core.types import Answer, Number, Record

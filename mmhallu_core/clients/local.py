@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from mmhallu_core.clients.client import BAD_REQUEST, CUT, CallFailed, Reply, Request
-from mmhallu_core.clients.pictures import opened
+from mmhallu_core.clients.client import BAD_REQUEST, CUT, CallFailed, Reply, Request, opened
 from mmhallu_core.models.adapter_folders import weights_sha256
 from mmhallu_core.models.greedy import generate, text_of
 from mmhallu_core.models.vlm import Vlm

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mmhallu_core.clients.address import require_address
+from mmhallu_core.clients.address import Key, require_address
 from mmhallu_core.clients.budget import Budget
 from mmhallu_core.clients.client import (
     BAD_REQUEST,
@@ -35,7 +35,6 @@ from mmhallu_core.clients.client import (
     Request,
     Stopped,
 )
-from mmhallu_core.clients.secret import Key
 from mmhallu_core.clients.wire import SHOWN, read_models, read_reply, refused_field, request_body, retry_after, without
 from mmhallu_core.store import is_offline, json_sha256
 from mmhallu_core.types import CannotRun

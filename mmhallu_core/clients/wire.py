@@ -4,6 +4,7 @@ Pure functions, no network. A reply is read with suspicion, because servers and 
 of 200 with all kinds of things inside: an error object, half a JSON text, no choice at all.
 """
 
+import base64
 import email.utils
 import json
 import re
@@ -11,8 +12,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request
-from mmhallu_core.clients.pictures import data_url
+from mmhallu_core.clients.client import CUT, REFUSED, UNREADABLE, CallFailed, Request, opened
+from mmhallu_core.types import Picture
 
 SHOWN = 200  # characters of a strange reply that an error message repeats
 HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair: JSON can write it, and no file can hold it
@@ -42,6 +43,16 @@ def request_body(request: Request, model: str, limit_field: str = "max_tokens") 
     if request.temperature is not None:
         body["temperature"] = request.temperature
     return body
+
+
+def data_url(picture: Picture) -> str:
+    """A picture as a `data:` URL: its own bytes where every program sees the same in them, else a PNG of its pixels.
+
+    Raises:
+        CallFailed: as `opened`.
+    """
+    kind, content = opened(picture).portable
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def refused_field(said: str, sent: Mapping[str, Any]) -> str | None:

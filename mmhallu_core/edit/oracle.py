@@ -16,12 +16,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mmhallu_core.clients.client import Reply, Request
-from mmhallu_core.clients.fence import BEGIN, END
+from mmhallu_core.clients.client import BEGIN, END, Reply, Request
 from mmhallu_core.edit.engine import replies
 from mmhallu_core.edit.engine.replies import CRITERIA, RECOMMENDATION
-from mmhallu_core.edit.error_types import ERRORS, ErrorType, imagined_caption, malformed, other_category, other_meaning
+from mmhallu_core.edit.oracle_words import (
+    ERRORS,
+    ErrorType,
+    caption_about,
+    caption_like,
+    imagined_caption,
+    malformed,
+    other_category,
+    other_meaning,
+)
 from mmhallu_core.edit.stages.annotate import AGAIN
+from mmhallu_core.edit.stages.asked import as_statement
 from mmhallu_core.edit.stages.instructions import (
     INSTRUCTIONS,
     Meaning,
@@ -31,9 +40,7 @@ from mmhallu_core.edit.stages.instructions import (
     read_statement,
     reword,
 )
-from mmhallu_core.edit.stages.judges import as_statement
 from mmhallu_core.edit.truth import edit_between, planned_in, scene_in
-from mmhallu_core.edit.world_words import caption_about, caption_like
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.edits import propose
 from mmhallu_core.world.scene import Scene

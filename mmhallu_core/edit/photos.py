@@ -7,8 +7,7 @@ outside the mask the bytes are equal, inside it the mean change is at least 8 of
 it to be seen. An edit that cannot be made well is refused with a reason, which is counted, and another thing or
 operation is tried.
 
-The sentences are templates. They say what was done, not what the thing is, unless the caller names it: nothing here
-knows a cat from a cushion.
+The sentences are templates. They say what was done, not what the thing is: nothing here knows a cat from a cushion.
 """
 
 from collections.abc import Iterator
@@ -19,10 +18,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from mmhallu_core.edit.editors.colours import HUES, colour_name, far_hues, recolour
-from mmhallu_core.edit.editors.cutouts import AREA, Mask, Photo, find_things, mask_in_box
-from mmhallu_core.edit.editors.pixels import Edited, inpaint, paste_copy, patch_over, rescale, similar_place, texture
-from mmhallu_core.types import Box
+from mmhallu_core.edit.editors.cutouts import AREA, Mask, Photo, find_things
+from mmhallu_core.edit.editors.pixels import (
+    HUES,
+    Edited,
+    colour_name,
+    far_hues,
+    inpaint,
+    paste_copy,
+    patch_over,
+    recolour,
+    rescale,
+    similar_place,
+    texture,
+)
 
 # Operation to MED category, as in Diorama: a kind that is gone is Negation, one more is Counting.
 CATEGORY = {"remove": "Negation", "recolour": "Attribute", "copy": "Counting", "rescale": "Attribute"}
@@ -39,7 +48,7 @@ FACTORS = (0.65, 1.4)
 class Refusal(StrEnum):
     """Why an edit was not made."""
 
-    NO_THING = "no_thing"  # nothing stands out, or GrabCut finds nothing in the box
+    NO_THING = "no_thing"  # nothing stands out
     BAD_SIZE = "bad_size"  # the mask, or what would change, is too small or too large for a micro-edit
     BUSY_GROUND = "busy_ground"  # what is behind the thing cannot be made up
     NO_ROOM = "no_room"  # no similar place for a copy; a larger one would be cut by the frame
@@ -101,27 +110,23 @@ def edit_photo(
     operation: str,
     seed: int,
     mask: Bool[np.ndarray, "mask_height mask_width"] | None = None,
-    box: Box | None = None,
-    name: str = "thing",
 ) -> PhotoEdit:
-    """One edit of one thing: of the mask, of what GrabCut finds in the box, or of what stands out most.
+    """One edit of one thing: of the mask, or of what stands out most.
 
     Args:
         photo: RGB.
         operation: a key of `CATEGORY`.
         seed: of all that is left to chance; the same seed gives the same bytes.
         mask: the thing.
-        box: around the thing, x0 y0 x1 y1 in pixels, where no mask is given.
-        name: what the thing is called in the sentences.
 
     Raises:
         Refused: with a `Refusal`.
-        ValueError: when there is no such operation, or mask or box do not belong to the photo.
+        ValueError: when there is no such operation, or the mask does not belong to the photo.
     """
     if operation not in CATEGORY:
         raise ValueError(f"no operation {operation!r}; there is {', '.join(CATEGORY)}")
     if mask is None:
-        things = find_things(photo, seed) if box is None else [mask_in_box(photo, box, seed)]
+        things = find_things(photo, seed)
         if not things or not things[0].any():
             raise Refused(Refusal.NO_THING, "nothing stands out from what surrounds it")
         mask = things[0]
@@ -130,10 +135,10 @@ def edit_photo(
     if not AREA[0] / 2 <= mask.mean() <= 2 * AREA[1]:
         raise Refused(Refusal.BAD_SIZE, f"the mask covers {mask.mean():.1%} of the photo")
     draw = np.random.default_rng([seed, list(CATEGORY).index(operation)])
-    return _checked(photo, operation, MAKERS[operation](photo, mask, draw, name))
+    return _checked(photo, operation, MAKERS[operation](photo, mask, draw))
 
 
-def tries(photo: Photo, seed: int, name: str = "thing") -> Iterator[PhotoEdit | Refused]:
+def tries(photo: Photo, seed: int) -> Iterator[PhotoEdit | Refused]:
     """Edits and refusals of a photo, one of each operation for each thing found, in an order that the seed decides.
 
     The first `PhotoEdit` is a photo's edit; what came before says why others were not made.
@@ -145,7 +150,7 @@ def tries(photo: Photo, seed: int, name: str = "thing") -> Iterator[PhotoEdit | 
     for operation in operations:
         for thing in things:
             try:
-                yield edit_photo(photo, str(operation), seed, thing, name=name)
+                yield edit_photo(photo, str(operation), seed, thing)
             except Refused as refused:
                 yield refused
 
@@ -189,12 +194,12 @@ def _without(photo: Photo, mask: Mask) -> Edited:
     raise Refused(Refusal.BUSY_GROUND, f"the ground has texture {busy:.0f}, and nowhere looks like it")
 
 
-def _remove(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
-    thing = f"{colour_name(photo, mask)} {name} {where(mask)}"
+def _remove(photo: Photo, mask: Mask, draw: np.random.Generator) -> Made:
+    thing = f"{colour_name(photo, mask)} thing {where(mask)}"
     return Made(_without(photo, mask), thing, f"Remove the {thing}.", f"The {thing} is gone.")
 
 
-def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator) -> Made:
     old, new = colour_name(photo, mask), str(draw.choice(far_hues(photo, mask)))
     made = recolour(photo, mask, new)
     got = colour_name(made[0], mask)
@@ -202,28 +207,28 @@ def _recolour(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) ->
         raise Refused(Refusal.SAME_COLOUR, f"a {old} thing made {new} would still be called {got}")
     if got not in HUES and (got, new) not in (("brown", "orange"), ("brown", "red")):
         raise Refused(Refusal.UNCLEAR, f"a {old} thing made {new} would be called {got}")
-    thing, place = f"{old} {name} {where(mask)}", where(mask)
-    return Made(made, thing, f"Make the {thing} {got}.", f"The {name} {place} was {old} and is now {got}.")
+    thing, place = f"{old} thing {where(mask)}", where(mask)
+    return Made(made, thing, f"Make the {thing} {got}.", f"The thing {place} was {old} and is now {got}.")
 
 
-def _copy(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+def _copy(photo: Photo, mask: Mask, draw: np.random.Generator) -> Made:
     place = similar_place(photo, mask, level=True)
     if place is None or place[2] > ALIKE:
         raise Refused(Refusal.NO_ROOM, "no place at the same height looks like the ground around it")
     made = paste_copy(photo, mask, place[0], place[1])
-    old, new, thing = where(mask), where(made[1]), f"{colour_name(photo, mask)} {name}"
+    old, new, thing = where(mask), where(made[1]), f"{colour_name(photo, mask)} thing"
     asked = f"Add a second {thing} {new}, like the one {old}."
     return Made(made, f"{thing} {old}", asked, f"There is one more {thing}: a second one {new}.")
 
 
-def _rescale(photo: Photo, mask: Mask, draw: np.random.Generator, name: str) -> Made:
+def _rescale(photo: Photo, mask: Mask, draw: np.random.Generator) -> Made:
     factor = float(draw.choice(FACTORS))
     made = rescale(photo, mask, factor, _without(photo, mask))  # refused also where a larger one needs no ground:
     # what cannot be taken away is seldom a whole thing, and half a thing must not grow
     edge = np.concatenate([made[1][0], made[1][-1], made[1][:, 0], made[1][:, -1]])
     if edge.any():
         raise Refused(Refusal.NO_ROOM, "the rescaled thing would be cut by the frame")
-    thing, word = f"{colour_name(photo, mask)} {name} {where(mask)}", "smaller" if factor < 1 else "larger"
+    thing, word = f"{colour_name(photo, mask)} thing {where(mask)}", "smaller" if factor < 1 else "larger"
     return Made(made, thing, f"Make the {thing} {word}.", f"The {thing} is {word} now.")
 
 

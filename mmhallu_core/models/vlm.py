@@ -246,7 +246,7 @@ class Vlm:
         batch_size: int = 32,
         progress: str | None = None,
     ) -> list[str]:
-        """As `answer`, with what the model thought aloud, between its tags; see `data/thinking.py`."""
+        """As `answer`, with what the model thought aloud, between its tags; see `data.answers.split_thought`."""
         groups = picture_groups(images, len(questions))
         said, opened = [""] * len(questions), self.opens_thought
         lengths = [len(question) for question in questions]

@@ -11,7 +11,7 @@ well is the easy case: one colour against another, whole, not too large, not cut
 3. **Order.** Masks that are compact and stand out come first.
 
 The same photo and seed give the same masks. What is found is *something*, not a named object: a wheel, a window, a
-pillow. A caller who knows better gives a box (`mask_in_box`) or a mask.
+pillow. A caller who knows better gives a mask.
 """
 
 from types import ModuleType
@@ -19,7 +19,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from mmhallu_core.types import Box, CannotRun
+from mmhallu_core.types import CannotRun
 
 Photo = UInt8[np.ndarray, "height width 3"]  # RGB
 Mask = Bool[np.ndarray, "height width"]
@@ -65,29 +65,6 @@ def find_things(photo: Photo, seed: int) -> list[Mask]:
             found.append((worth, mask))
     found.sort(key=lambda pair: -pair[0])
     return [enlarge(mask, photo.shape[:2]) for _, mask in found]
-
-
-def mask_in_box(photo: Photo, box: Box, seed: int) -> Mask:
-    """What GrabCut takes for the thing in a box.
-
-    Args:
-        photo: RGB.
-        box: x0 y0 x1 y1 in pixels of the photo, with some background inside.
-        seed: of GrabCut's clustering.
-
-    Returns:
-        The mask; empty when GrabCut finds no foreground in the box.
-
-    Raises:
-        ValueError: when the box holds no pixel of the photo.
-    """
-    height, width = photo.shape[:2]
-    if not (box[0] < box[2] and box[1] < box[3] and box[2] > 0 and box[3] > 0 and box[0] < width and box[1] < height):
-        raise ValueError(f"box {list(box)} holds no pixel of a photo of {width} x {height}")
-    small = shrink(photo)
-    scale = small.shape[1] / width
-    inner = tuple(round(float(side) * scale) for side in box)
-    return enlarge(_grab(small, inner, seed, None), photo.shape[:2])
 
 
 def shrink(photo: Photo) -> UInt8[np.ndarray, "small_height small_width 3"]:
@@ -148,16 +125,15 @@ def _fits(box: np.ndarray, shape: tuple[int, int]) -> bool:
     return apart and AREA[0] <= area / (shape[0] * shape[1]) <= AREA[1] and min(width, height) >= 8
 
 
-def _grab(small: Photo, box: tuple[int, int, int, int], seed: int, patch: Mask | None) -> Mask:
-    """GrabCut in a box, looking at the box and half its size around; with a patch it starts from the patch."""
+def _grab(small: Photo, box: tuple[int, int, int, int], seed: int, patch: Mask) -> Mask:
+    """GrabCut in a box, looking at the box and half its size around; it starts from the patch."""
     cv2, (rows, columns) = opencv(), small.shape[:2]
     x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(columns, box[2]), min(rows, box[3])
     margin = max(6, min(x1 - x0, y1 - y0) // 2)
     view = np.s_[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
     state = np.full((rows, columns), cv2.GC_BGD, np.uint8)
-    state[y0:y1, x0:x1] = cv2.GC_PR_FGD if patch is None else cv2.GC_PR_BGD
-    if patch is not None:
-        state[patch] = cv2.GC_PR_FGD
+    state[y0:y1, x0:x1] = cv2.GC_PR_BGD
+    state[patch] = cv2.GC_PR_FGD
     whole, state = np.zeros((rows, columns), bool), np.ascontiguousarray(state[view])
     if (state == cv2.GC_BGD).sum() >= 5 and (state == cv2.GC_PR_FGD).sum() >= 5:  # five Gaussians for each
         cv2.setRNGSeed(seed % 2**31)

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from mmhallu_core.edit.editors.inpaint import CannotEdit, Edited, NoEdit
-from mmhallu_core.edit.editors.padding import Padding
+from mmhallu_core.edit.editors.editor import CannotEdit, NoEdit, Padding, centred
 from mmhallu_core.models.loading import SAFE, pick_device
 from mmhallu_core.types import CannotRun
 
@@ -89,10 +88,10 @@ class DiffusersEditor:
     def padding(self, size: tuple[int, int]) -> Padding:
         """See `Editor.padding`: both sides rounded up to multiples of `SIDE`."""
         canvas = (-(-size[0] // SIDE) * SIDE, -(-size[1] // SIDE) * SIDE)
-        return Padding(size, canvas, canvas, (canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2)
+        return centred(size, canvas, canvas)
 
     @torch.inference_mode()
-    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Edited:
+    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Image.Image:
         """See `Editor.edit`. A safety checker that blackens the picture counts as a refusal."""
         size = {"width": image.width, "height": image.height} if self.habits.sized else {}
         chance = torch.Generator("cpu").manual_seed(seed)
@@ -106,4 +105,4 @@ class DiffusersEditor:
         )
         if any(getattr(found, "nsfw_content_detected", None) or ()):
             raise CannotEdit(NoEdit.REFUSED, "the pipeline's safety checker blackened the picture")
-        return Edited(found.images[0].convert("RGB"))
+        return found.images[0].convert("RGB")

@@ -8,16 +8,14 @@ model trained on such pairs could learn to find the mark instead of the edit.
 
 import base64
 import binascii
-import io
 from typing import Any
 
 from PIL import Image
 
 from mmhallu_core.clients.client import REFUSED, CallFailed, Client, Request
 from mmhallu_core.clients.gemini_client import DATA_URL
-from mmhallu_core.data.decode import BadPicture, decode
-from mmhallu_core.edit.editors.inpaint import CannotEdit, Edited, NoEdit
-from mmhallu_core.edit.editors.padding import Padding, plan_padding
+from mmhallu_core.data.decode import BadPicture, as_png, decode
+from mmhallu_core.edit.editors.editor import CannotEdit, NoEdit, Padding, plan_padding
 
 PROMPT = """\
 Edit this picture: {asked}. Change only that. Keep everything else as it is: place, size, light, colours and \
@@ -44,18 +42,16 @@ class GeminiEditor:
         """See `Editor.padding`: one of the shapes that Gemini lists for `aspectRatio`."""
         return plan_padding(size)
 
-    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Edited:
+    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Image.Image:
         """See `Editor.edit`; the seed is not used."""
-        out = io.BytesIO()
-        image.save(out, "PNG")
         prompt = PROMPT.format(asked=instruction.rstrip("."))
-        request = Request(f"{name}/edit", prompt, (out.getvalue(),), max_tokens=MOST_TOKENS, temperature=None)
+        request = Request(f"{name}/edit", prompt, (as_png(image),), max_tokens=MOST_TOKENS, temperature=None)
         try:
             reply = self.client.ask(request)
         except CallFailed as failure:
             reason = NoEdit.REFUSED if failure.reason == REFUSED else NoEdit.NO_REPLY
             raise CannotEdit(reason, str(failure), failure.text) from failure
-        return Edited(picture_in(reply.text))
+        return picture_in(reply.text)
 
 
 def picture_in(text: str) -> Image.Image:

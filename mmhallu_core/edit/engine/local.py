@@ -1,7 +1,7 @@
 """Where the chunks of a run are worked on: in this process, or in several processes of this machine.
 
-An engine knows the run (`about`), takes numbers of chunks and gives their journal lines as they are finished
-(`results`), and is closed at the end. `engine_ray.py` has one for many machines.
+An engine knows the run (`about`, see `Work.about`), takes numbers of chunks and gives their journal lines as they are
+finished (`results`), and is closed at the end. `ray.py` has one for many machines.
 
 A worker is a fresh process (spawned: no system forks safely once torch has threads), which makes its own pipeline. It
 must not outlive its run: somebody who starts the run again after a kill must not meet the old workers, asking and
@@ -9,17 +9,19 @@ paying on. So each listens to its pipe in a thread, and ends at once when the ot
 alone, as when memory runs out, costs only the chunk that it had: another worker takes it.
 """
 
+import itertools
 import multiprocessing
 import os
 import queue
 import signal
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mmhallu_core.edit.engine.work import Make, Work
 from mmhallu_core.store import Lock
@@ -29,27 +31,8 @@ DEATHS = 3  # workers that one chunk may take with it
 SHUTDOWN = 60.0  # seconds that calls in flight have to be answered when a run ends early
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """What a run needs of an engine.
-
-    Attributes:
-        about: see `Work.about`.
-    """
-
-    about: dict[str, Any]
-
-    def results(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """Works on chunks; yields what `Work.do` returns, in the order in which they are finished."""
-        ...
-
-    def close(self) -> None:
-        """Ends the workers; those with calls in flight may wait for them."""
-        ...
-
-
 class Inline:
-    """Works in this process, one chunk after another.
+    """An engine that works in this process, one chunk after another.
 
     Args:
         make: makes the pipeline.
@@ -62,14 +45,105 @@ class Inline:
         self.about = self._work.about()
 
     def results(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """See `Engine`."""
+        """See `Crew.results`."""
         return map(self._work.do, numbers)
 
     def close(self) -> None:
         """Nothing is left to end."""
 
 
-class Processes:
+class Crew(ABC):
+    """An engine that gives each worker a chunk at a time and replaces those that die; for `Processes` and `ray.Ray`.
+
+    A worker has `ready`, the `chunk` that it works on or None, and `give`, which lets it begin a chunk.
+
+    Args:
+        most: workers at a time.
+
+    Raises:
+        CannotRun: when the first worker cannot make the pipeline.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.about: dict[str, Any] = {}
+        self._most = most
+        self._deaths: Counter[int | None] = Counter()
+        self._workers: list[Any] = []
+        self._waiting: deque[int] = deque()
+        try:
+            self._workers.append(self._new_worker())
+            while not self.about:
+                self._listen()
+        except BaseException:
+            self.close()
+            raise
+
+    def results(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Works on chunks; yields what `Work.do` returns, in the order in which they are finished.
+
+        Raises:
+            CannotRun: when a worker says so, or a chunk takes one worker after another with it.
+            OSError: when a worker cannot write.
+            RuntimeError: when a worker meets a bug; its traceback is in the message.
+        """
+        self._waiting = deque(numbers)
+        while self._waiting or any(one.chunk is not None for one in self._workers):
+            busy = sum(one.chunk is not None for one in self._workers)
+            while len(self._workers) < min(self._most, busy + len(self._waiting)):
+                self._workers.append(self._new_worker())
+            for worker in self._workers:
+                if worker.ready and worker.chunk is None and self._waiting:
+                    worker.give(self._waiting.popleft())
+            yield from self._listen()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the workers; those with calls in flight may wait for them."""
+
+    @abstractmethod
+    def _new_worker(self) -> Any:
+        """Starts a worker, which says "ready" later."""
+
+    @abstractmethod
+    def _heard(self) -> Iterator[tuple[Any, str, Any]]:
+        """Waits until some worker says something: it is "ready" (with `Work.about`), "done" (with a journal line), it
+        "died" (with how), or what `report` makes of an error."""
+
+    def _listen(self) -> list[dict[str, Any]]:
+        """What is to be done about what workers say; gives the lines of finished chunks."""
+        lines = []
+        for worker, kind, value in self._heard():
+            if kind == "died":
+                self._replace_worker(worker, value)
+            elif kind == "ready":
+                self.about = self.about or value
+                if value != self.about:  # all workers must see the same input
+                    told = f"  before: {self.about}\n  now:    {value}"
+                    raise CannotRun(f"the input changed while the run was going on.\n{told}")
+                worker.ready = True
+                self._deaths.pop(None, None)
+            elif kind == "done":
+                worker.chunk = None
+                lines.append(value)
+            else:
+                raise error_of(kind, value)
+        return lines
+
+    def _replace_worker(self, worker: Any, how: str) -> None:
+        """A worker died: its chunk waits again, unless it has taken too many workers with it."""
+        self._workers.remove(worker)
+        self._deaths[worker.chunk] += 1
+        if self._deaths[worker.chunk] == DEATHS:
+            doing = "while it started" if worker.chunk is None else f"on chunk {worker.chunk}"
+            advice = "Was there enough memory? Try fewer --workers; what is finished is kept."
+            raise CannotRun(f"{DEATHS} workers died {doing} (the last {how}). {advice}")
+        if worker.chunk is not None:
+            self._waiting.appendleft(worker.chunk)
+        elif not self.about:
+            self._workers.append(self._new_worker())
+
+
+class Processes(Crew):
     """Works in several processes.
 
     Args:
@@ -83,37 +157,9 @@ class Processes:
     """
 
     def __init__(self, make: Make, out: Path, size: int, workers: int) -> None:
-        self._args, self._most = (make, out, size), workers
+        self._args, self._slots = (make, out, size), itertools.count()
         self._context = multiprocessing.get_context("spawn")
-        self._deaths: Counter[int | None] = Counter()
-        self._workers: list[_Worker] = []
-        self._slots = iter(range(10**9))
-        self.about: dict[str, Any] = {}
-        try:
-            self._start_worker()
-            while not self.about:
-                self._listen()
-        except BaseException:
-            self.close()
-            raise
-
-    def results(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """See `Engine`.
-
-        Raises:
-            CannotRun: when a worker says so, or a chunk takes one worker after another with it.
-            OSError: when a worker cannot write.
-            RuntimeError: when a worker meets a bug; its traceback is in the message.
-        """
-        self._waiting = deque(numbers)
-        while self._waiting or any(one.chunk is not None for one in self._workers):
-            busy = sum(one.chunk is not None for one in self._workers)
-            while len(self._workers) < min(self._most, busy + len(self._waiting)):
-                self._start_worker()
-            for worker in self._workers:
-                if worker.ready and worker.chunk is None and self._waiting:
-                    worker.give(self._waiting.popleft())
-            yield from self._listen()
+        super().__init__(workers)
 
     def close(self) -> None:
         """Stops the workers. Those with calls in flight have some time to write the replies down."""
@@ -126,50 +172,18 @@ class Processes:
             worker.pipe.close()
         self._workers = []
 
-    def _start_worker(self) -> None:
-        self._workers.append(_Worker(self._context, self._args, next(self._slots)))
+    def _new_worker(self) -> "_Worker":
+        return _Worker(self._context, self._args, next(self._slots))
 
-    def _listen(self) -> list[dict[str, Any]]:
-        """Waits until some worker says something; gives the lines of finished chunks."""
-        lines = []
+    def _heard(self) -> Iterator[tuple["_Worker", str, Any]]:
         heard = wait([one.pipe for one in self._workers])
         for worker in [one for one in self._workers if one.pipe in heard]:
             try:
-                kind, value = worker.pipe.recv()
+                yield worker, *worker.pipe.recv()
             except (EOFError, ConnectionError):
-                self._replace_worker(worker)
-                continue
-            if kind == "ready":
-                self._agree(value)
-                worker.ready = True
-                self._deaths.pop(None, None)
-            elif kind == "done":
-                worker.chunk = None
-                lines.append(value)
-            else:
-                raise error_of(kind, value)
-        return lines
-
-    def _agree(self, about: dict[str, Any]) -> None:
-        """All workers must see the same input."""
-        self.about = self.about or about
-        if about != self.about:
-            raise CannotRun(f"the input changed while the run was going on.\n  before: {self.about}\n  now:    {about}")
-
-    def _replace_worker(self, worker: "_Worker") -> None:
-        """A worker died: its chunk waits again, unless it has taken too many workers with it."""
-        self._workers.remove(worker)
-        worker.process.join()
-        worker.pipe.close()
-        self._deaths[worker.chunk] += 1
-        if self._deaths[worker.chunk] == DEATHS:
-            doing = "while it started" if worker.chunk is None else f"on chunk {worker.chunk}"
-            advice = "Was there enough memory? Try fewer --workers; what is finished is kept."
-            raise CannotRun(f"{DEATHS} workers died {doing} (the last with status {worker.process.exitcode}). {advice}")
-        if worker.chunk is not None:
-            self._waiting.appendleft(worker.chunk)
-        elif not self.about:
-            self._start_worker()
+                worker.process.join()
+                worker.pipe.close()
+                yield worker, "died", f"with status {worker.process.exitcode}"
 
 
 class _Worker:

@@ -10,12 +10,11 @@ the process that started the run, so there is one order of events and one lock.
 """
 
 import secrets
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.edit.engine.local import DEATHS, error_of, report
+from mmhallu_core.edit.engine.local import Crew, report
 from mmhallu_core.edit.engine.work import Make, Work
 from mmhallu_core.types import CannotRun
 
@@ -65,7 +64,7 @@ class RayWorker:
             raise Told(*report(error)) from error
 
 
-class Ray:
+class Ray(Crew):
     """Works on a Ray cluster: the one at hand (`RAY_ADDRESS`, or begun on this machine), or a new one of this machine.
 
     Args:
@@ -89,80 +88,48 @@ class Ray:
         token = secrets.token_hex(8)
         (out / "locks" / "token").write_text(token, encoding="ascii")
         self._args = (make, out, size, token)
-        self._most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RayWorker)
-        self._deaths: Counter[int | None] = Counter()
-        self._working: dict[Any, tuple[Any, int | None]] = {}  # by the promise of an answer: actor, chunk
-        self._idle: list[Any] = []
-        self._waiting: deque[int] = deque()
-        self.about: dict[str, Any] = {}
-        try:
-            self._start_worker()
-            while not self.about:
-                self._listen()
-        except BaseException:
-            self.close()
-            raise
-
-    def results(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """See `Engine`.
-
-        Raises:
-            CannotRun: when a worker says so, or a chunk takes one worker after another with it.
-            OSError: when a worker cannot write.
-            RuntimeError: when a worker meets a bug; its traceback is in the message.
-        """
-        self._waiting = deque(numbers)
-        while self._waiting or any(chunk is not None for _, chunk in self._working.values()):
-            while self._idle and self._waiting:
-                actor, chunk = self._idle.pop(), self._waiting.popleft()
-                self._working[actor.do.remote(chunk)] = (actor, chunk)
-            while self._waiting and len(self._working) < self._most:
-                self._start_worker()
-            yield from self._listen()
+        self._remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RayWorker)
+        super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
 
     def close(self) -> None:
         """Ends the actors, and Ray where it was begun here."""
-        for actor in [*self._idle, *(actor for actor, _ in self._working.values())]:
-            self._ray.kill(actor)
-        self._idle, self._working = [], {}
+        self._end(self._workers)
         if self._own:
             self._ray.shutdown()
 
-    def _start_worker(self) -> None:
-        actor = self._actor.remote(*self._args)
-        self._working[actor.ready.remote()] = (actor, None)
+    def _end(self, workers: list["_Actor"]) -> None:
+        for worker in list(workers):
+            self._ray.kill(worker.actor)
+            self._workers.remove(worker)
 
-    def _listen(self) -> list[dict[str, Any]]:
-        """Waits until some worker says something, or dies; gives the lines of finished chunks."""
-        (promise,), _ = self._ray.wait(list(self._working), num_returns=1)
-        actor, chunk = self._working.pop(promise)
+    def _new_worker(self) -> "_Actor":
+        return _Actor(self._remote.remote(*self._args))
+
+    def _heard(self) -> Iterator[tuple["_Actor", str, Any]]:
+        promised = {one.promise: one for one in self._workers if one.promise is not None}
+        (promise,), _ = self._ray.wait(list(promised), num_returns=1)
+        worker = promised[promise]
+        worker.promise = None
         try:
-            value = self._ray.get(promise)
+            yield worker, "done" if worker.ready else "ready", self._ray.get(promise)
         except self._ray.exceptions.RayActorError as death:
-            self._replace_worker(chunk, death)
-            return []
+            # those on the same machine are dead, too, and would take a chunk before they are missed
+            self._end([one for one in self._workers if one.promise is None and one is not worker])
+            yield worker, "died", f"by {death}"
         except self._ray.exceptions.RayTaskError as fault:
-            self._ray.kill(actor)
-            raise (error_of(*fault.cause.args) if isinstance(fault.cause, Told) else fault) from None
-        self._idle.append(actor)
-        if chunk is not None:
-            return [value]
-        self.about = self.about or value
-        if value != self.about:
-            raise CannotRun(f"machines see different inputs.\n  first: {self.about}\n  then:  {value}")
-        self._deaths.pop(None, None)
-        return []
+            if not isinstance(fault.cause, Told):
+                raise
+            yield worker, *fault.cause.args
 
-    def _replace_worker(self, chunk: int | None, death: Exception) -> None:
-        """A worker died: its chunk waits again, unless it has taken too many workers with it."""
-        while self._idle:  # those on the same machine are dead, too, and would take a chunk before they are missed
-            self._ray.kill(self._idle.pop())
-        self._deaths[chunk] += 1
-        if self._deaths[chunk] == DEATHS:
-            doing = "while they started" if chunk is None else f"on chunk {chunk}"
-            raise CannotRun(f"{DEATHS} workers died {doing}; what is finished is kept. The last: {death}") from death
-        if chunk is not None:
-            self._waiting.appendleft(chunk)
-        elif not self.about:
-            self._start_worker()
+
+class _Actor:
+    """An actor, the promise of its next answer, and what it is doing."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor, self.promise = actor, actor.ready.remote()
+        self.ready = False
+        self.chunk: int | None = None
+
+    def give(self, chunk: int) -> None:
+        """Lets the actor begin a chunk."""
+        self.chunk, self.promise = chunk, self.actor.do.remote(chunk)

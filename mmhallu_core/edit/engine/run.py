@@ -34,7 +34,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from mmhallu_core.edit.engine.local import Engine, Inline, Processes, await_old_workers
+from mmhallu_core.edit.engine.local import Crew, Inline, Processes, await_old_workers
 from mmhallu_core.edit.engine.work import KINDS, Make, chunk_file, write_whole
 from mmhallu_core.store import FULL, DiskFull, Journal, Lock, sha256
 from mmhallu_core.types import CannotRun
@@ -83,7 +83,7 @@ def build(
     return {**found, "seconds": round(time.monotonic() - began, 2), "out": str(out)}
 
 
-def _engine(name: str, make: Make, out: Path, chunk: int, workers: int | None) -> Engine:
+def _engine(name: str, make: Make, out: Path, chunk: int, workers: int | None) -> Crew | Inline:
     """The engine of that name."""
     if name not in ENGINES:
         raise CannotRun(f"no such engine: {name!r}; choose one of {', '.join(ENGINES)}")
@@ -96,7 +96,7 @@ def _engine(name: str, make: Make, out: Path, chunk: int, workers: int | None) -
     return Processes(make, out, chunk, workers or os.cpu_count() or 1)
 
 
-def _run(crew: Engine, out: Path, progress: bool) -> dict[str, Any]:
+def _run(crew: Crew | Inline, out: Path, progress: bool) -> dict[str, Any]:
     """Works on the chunks that are missing, then writes the results."""
     about = crew.about
     manifest = _bind(out, about)

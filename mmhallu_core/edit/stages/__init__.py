@@ -1,1 +1,1 @@
-"""The stages of the pipeline, in their order: choose, instruct, edit, compare, align, judge, teach."""
+"""The stages of the pipeline: those that ask an annotator, what an instruction means, how alike two pictures are."""

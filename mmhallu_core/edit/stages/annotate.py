@@ -21,6 +21,13 @@ AGAIN = "#again"  # ends the id of a second request: it is another question, so 
 BETWEEN = "\n--- asked again ---\n"  # between the two replies in a quarantined text
 
 
+class NoAnswer(StrEnum):
+    """Why a draft ends at any stage that asks; a stage's other reasons are its own."""
+
+    NO_REPLY = "no_reply"
+    UNREADABLE = "unreadable_reply"
+
+
 @dataclass(frozen=True)
 class Case:
     """A draft, and what a prompt about it holds: texts by name, and the pictures that go before it."""
@@ -30,7 +37,7 @@ class Case:
     images: tuple[bytes, ...] = ()
 
 
-def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: type[StrEnum]) -> list[Any]:
+def ask(client: Client, job: Job, cases: Sequence[Case], stage: str) -> list[Any]:
     """What the annotator says in each case.
 
     Args:
@@ -38,7 +45,6 @@ def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: ty
         job: what is asked.
         cases: of drafts with ids that are all different.
         stage: names the stage in what is rejected.
-        reasons: the stage's own; must have `NO_REPLY` and `UNREADABLE`.
 
     Returns:
         For each case what `job.read` makes of the reply, or a `Rejected`.
@@ -46,8 +52,8 @@ def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: ty
     Raises:
         Stopped: when no further request should be made.
     """
-    show = _as_it_is if _is_oracle(client) else bare
-    cases = [replace(case, images=tuple(map(show, case.images))) for case in cases]
+    if not _is_oracle(client):
+        cases = [replace(case, images=tuple(map(bare, case.images))) for case in cases]
     first = [_request(job, case) for case in cases]
     outcomes = [_read(job, outcome) for outcome in _ask_all(client, first)]
     odd = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, _Unread)]
@@ -57,12 +63,11 @@ def ask(client: Client, job: Job, cases: Sequence[Case], stage: str, reasons: ty
         outcomes[i] = _read(job, outcome)
         if isinstance(outcomes[i], CallFailed | _Unread):
             outcomes[i].text = said + BETWEEN + (outcomes[i].text or "")
-    return [_or_rejected(case.draft, outcome, stage, reasons) for case, outcome in zip(cases, outcomes, strict=True)]
+    return [_or_rejected(case.draft, outcome, stage) for case, outcome in zip(cases, outcomes, strict=True)]
 
 
 def asking(
     name: str,
-    reasons: type[StrEnum],
     client: Client,
     job: Job,
     case_of: Callable[[Draft], Case],
@@ -71,7 +76,7 @@ def asking(
     """A stage that asks one thing about each draft and goes on with what was said."""
 
     def stage(drafts: Sequence[Draft]) -> list[Draft | Rejected]:
-        said = ask(client, job, [case_of(draft) for draft in drafts], name, reasons)
+        said = ask(client, job, [case_of(draft) for draft in drafts], name)
         return [
             answer if isinstance(answer, Rejected) else then(draft, answer)
             for draft, answer in zip(drafts, said, strict=True)
@@ -96,10 +101,6 @@ class _Unread(Exception):
 def _is_oracle(client: Client) -> bool:
     """Whether the pictures' own truth may be seen; a journal before the oracle changes nothing."""
     return client.about.get("client", client.about).get("kind") == "oracle"
-
-
-def _as_it_is(picture: bytes) -> bytes:
-    return picture
 
 
 def _request(job: Job, case: Case, again: bool = False) -> Request:
@@ -128,9 +129,9 @@ def _read(job: Job, outcome: Reply | CallFailed) -> Any:
         return _Unread(outcome.text, str(fault))
 
 
-def _or_rejected(draft: Draft, outcome: Any, stage: str, reasons: type[StrEnum]) -> Any:
+def _or_rejected(draft: Draft, outcome: Any, stage: str) -> Any:
     if isinstance(outcome, CallFailed):
-        return Rejected(draft.id, stage, reasons["NO_REPLY"], str(outcome), outcome.text)
+        return Rejected(draft.id, stage, NoAnswer.NO_REPLY, str(outcome), outcome.text)
     if isinstance(outcome, _Unread):
-        return Rejected(draft.id, stage, reasons["UNREADABLE"], str(outcome), outcome.text)
+        return Rejected(draft.id, stage, NoAnswer.UNREADABLE, str(outcome), outcome.text)
     return outcome

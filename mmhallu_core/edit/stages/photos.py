@@ -10,7 +10,6 @@ A template knows little: that a red thing at the left is gone, not that it was a
 the provenance says that a template spoke. In the same way a run without a CLIP has no similarity, and says so.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +20,12 @@ from PIL import Image
 from mmhallu_core.clients.client import Client
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
+from mmhallu_core.edit.editors.editor import draft_seed
 from mmhallu_core.edit.engine.jobs import Job
 from mmhallu_core.edit.engine.replies import CAPTION, read_caption
 from mmhallu_core.edit.photos import PhotoEdit, Refused, tries
 from mmhallu_core.edit.pipeline import Stages
-from mmhallu_core.edit.stages import align, choose, judges, teach
+from mmhallu_core.edit.stages import asked
 from mmhallu_core.edit.stages.annotate import Case, asking, noted
 from mmhallu_core.edit.truth import png
 
@@ -57,31 +57,17 @@ def photo_stages(
         ValueError: when such an editor is to work without an annotator: nobody would plan its edits.
     """
     alike = ("similarity", similarity or without_clip)
-    asked = ("question", teach.question(seed))
     if client is None:
         if edit is not None:
             raise ValueError("an editor that follows instructions needs an annotator, which plans them")
-        return [("edit", opencv_edit(seed)), alike, ("captions", template_captions), asked]
+        return [("edit", opencv_edit(seed)), alike, ("captions", template_captions), ("question", asked.question(seed))]
     captioned = ("caption", caption(client))
     if edit is None:
         first = [("edit", opencv_edit(seed)), alike, captioned]
     else:
-        chosen = [("filter", choose.editability(client)), ("plan", choose.plan(client))]
+        chosen = [("filter", asked.editability(client)), ("plan", asked.plan(client))]
         first = [captioned, *chosen, ("edit", edit), alike]
-    return [
-        *first,
-        ("complete", align.complete(client)),
-        ("recaption", align.recaption(client)),
-        ("difference", align.difference(client, see_pictures=True)),
-        ("judges", judges.judges(client)),
-        ("refine", teach.refine(client)),
-        asked,
-    ]
-
-
-def draft_seed(seed: int, draft: Draft) -> int:
-    """A seed of its own for each draft: the same in every process."""
-    return zlib.crc32(f"{seed}/{draft.id}".encode())
+    return [*first, *asked.aligned(client, seed)]
 
 
 def opencv_edit(seed: int) -> Stage:
@@ -163,4 +149,4 @@ def caption(client: Client) -> Stage:
     def then(draft: Draft, text: str) -> Draft:
         return replace(noted(draft, "captions", "annotator"), caption=text)
 
-    return asking("caption", align.CaptionReason, client, DESCRIBE, case_of, then)
+    return asking("caption", client, DESCRIBE, case_of, then)

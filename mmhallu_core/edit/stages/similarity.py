@@ -6,12 +6,11 @@ The cosine is taken between embeddings of two kinds, and they are not the same n
 - `pooled`: before it, as MED's released program has it.
 
 The paper keeps pairs of at least 0.7 for training and above 0.95 for the benchmark ("at least" in one place, "above"
-in another); the released program has the second with `>`, and no program for the first.
+in another); the released program has the second with `>`, and no program for the first. Here it is "at least".
 """
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -30,6 +29,7 @@ from mmhallu_core.models.loading import SAFE
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.types import CannotRun, Number, Picture
 
+TRAINING, BENCHMARK = 0.7, 0.95  # the least similarity of a pair
 DIGITS = 4  # rounded before it is compared, so that what is written is what was judged
 
 
@@ -38,13 +38,6 @@ class Mode(StrEnum):
 
     PROJECTED = "projected"
     POOLED = "pooled"
-
-
-class Rule(StrEnum):
-    """How a pair at the very threshold is treated."""
-
-    AT_LEAST = "at_least"
-    ABOVE = "above"
 
 
 class SimilarityReason(StrEnum):
@@ -126,22 +119,6 @@ class ClipEmbedder:
         return normalize(pooled if self.mode == Mode.POOLED else self.model.visual_projection(pooled), dim=-1)
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """How alike two pictures must be."""
-
-    value: Number
-    rule: Rule = Rule.AT_LEAST
-
-    def __call__(self, similarity: Number) -> bool:
-        return similarity > self.value or (self.rule == Rule.AT_LEAST and similarity == self.value)
-
-
-TRAINING = Threshold(0.7)
-BENCHMARK = Threshold(0.95)
-BENCHMARK_AS_CODED = Threshold(0.95, Rule.ABOVE)
-
-
 def similarities(
     embedder: Embedder, pairs: Sequence[tuple[Picture, Picture]], batch_size: int = 64
 ) -> list[float | BadPicture]:
@@ -164,8 +141,8 @@ def similarities(
     return found
 
 
-def similar(embedder: Embedder, enough: Threshold = TRAINING) -> Stage:
-    """Keeps the drafts whose two pictures are alike enough."""
+def similar(embedder: Embedder, enough: Number = TRAINING) -> Stage:
+    """Keeps the drafts whose two pictures have at least this similarity."""
 
     def stage(drafts: Sequence[Draft]) -> list[Draft | Rejected]:
         found = similarities(embedder, [(draft.image, draft.edited_image) for draft in drafts])
@@ -174,9 +151,8 @@ def similar(embedder: Embedder, enough: Threshold = TRAINING) -> Stage:
     def _kept(draft: Draft, value: float | BadPicture) -> Draft | Rejected:
         if isinstance(value, BadPicture):
             return Rejected(draft.id, "similarity", SimilarityReason.BAD_PICTURE, str(value))
-        if not enough(value):
-            rule = enough.rule.replace("_", " ")
-            detail = f"{value:.{DIGITS}f} is not {rule} {enough.value} ({embedder.about['mode']})"
+        if value < enough:
+            detail = f"{value:.{DIGITS}f} is not at least {enough} ({embedder.about['mode']})"
             return Rejected(draft.id, "similarity", SimilarityReason.NOT_ALIKE, detail)
         return noted(draft, "similarity", embedder.about, similarity=value)
 

@@ -24,7 +24,7 @@ def caption_question(name: str, objects: Sequence[str], picture: str | bytes) ->
 
 
 def read(path: Path | None) -> list[Question]:
-    """Reads what is in which picture (`data.coco.read_truth`); without a path, COCO's val and train 2014.
+    """Reads what is in which picture (`data.vocabulary.read_truth`); without a path, COCO's val and train 2014.
 
     Raises:
         CannotRun: when the file has another form, or COCO's objects are not in the data folder.

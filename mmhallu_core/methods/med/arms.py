@@ -24,13 +24,13 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mmhallu_core.edit.stages.similarity import TRAINING, Embedder, Threshold
+from mmhallu_core.edit.stages.similarity import TRAINING, Embedder
 from mmhallu_core.methods.med.examples import CAPTION, QUESTION, Shown, facts_of_edit, shown_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.consistency import changed_pixels
 from mmhallu_core.train.pretrain.speak import caption_turn
 from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
-from mmhallu_core.types import CATEGORIES
+from mmhallu_core.types import CATEGORIES, Number
 from mmhallu_core.world.edits import Edit, sample_edit
 from mmhallu_core.world.language import WorldQuestion, describe, questions
 from mmhallu_core.world.language.mixture import turned_round
@@ -74,12 +74,12 @@ class Stream:
             again += 1
 
 
-def alike(embedder: Embedder, enough: Threshold = TRAINING) -> Keep:
+def alike(embedder: Embedder, enough: Number = TRAINING) -> Keep:
     """MED's CLIP filter: keeps an edit whose two pictures are as similar as `enough` says."""
 
     def keep(edit: Edit) -> bool:
         before, after = embedder.embed(list(_drawn(edit)))
-        return enough(float(before @ after))
+        return float(before @ after) >= enough
 
     return keep
 

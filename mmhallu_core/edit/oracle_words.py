@@ -1,24 +1,25 @@
-"""How the oracle errs: the ways in which annotators of real pipelines go wrong, each with a fixed share.
+"""What the oracle says of Diorama: captions as a perfect captioner writes them, and the ways in which it errs.
 
-A request that errs does so in one of the ways of its job, all alike:
+A full description leaves out what is ordinary: a medium size, a plain pattern, a tail that is there, most of what is
+left of what. If just that is going to change, the caption must say it, or the two captions would not differ where the
+pictures do. These sentences say it, and they are of three forms, so that the captioner of the edited picture finds
+them in its reference and says the same of its own picture.
 
-    filter          a wrong verdict; a malformed reply
-    plan            a category that is not the edit's; an edit of a thing that is not there; a malformed reply
-    complete,
-    recaption       a thing that is not there, in the last sentence, as habit would have it; a malformed reply
-    difference      a wrong category; another thing; the wrong direction; a malformed reply
-    judges          a wrong verdict; a malformed reply
-    refine          another thing; the wrong direction; a malformed reply
+The oracle errs as annotators of real pipelines do. A request that errs does so in one of the ways of its job
+(`ERRORS`), all alike: a wrong verdict; a category that is not the edit's; another thing, or one that is not there; the
+wrong direction; in a caption a thing as habit would have it; or a reply that keeps no form.
 """
 
 import random
+import re
 from enum import StrEnum
 
 from mmhallu_core.edit.stages.instructions import Meaning
 from mmhallu_core.types import CATEGORIES
+from mmhallu_core.world.language.caption import describe
 from mmhallu_core.world.prior import HABIT_COLOUR, imagined_kind
-from mmhallu_core.world.scene import Scene
-from mmhallu_core.world.vocabulary import COLOURS, KINDS, PATTERNS, with_article
+from mmhallu_core.world.scene import Scene, Thing, is_left_of
+from mmhallu_core.world.vocabulary import ADJECTIVES, COLOURS, KINDS, PATTERNS, part_phrase, with_article
 
 
 class ErrorType(StrEnum):
@@ -43,6 +44,10 @@ ERRORS: dict[str, tuple[ErrorType, ...]] = {
     "judge_2": (ErrorType.WRONG_VERDICT, ErrorType.MALFORMED),
     "refine": (ErrorType.WRONG_OBJECT, ErrorType.WRONG_DIRECTION, ErrorType.MALFORMED),
 }
+
+_BESIDE = re.compile(r"The (\w+) is to the (?:left|right) of the (\w+)\.")
+_LOOKS = re.compile(r"The (\w+) is (\w+)\.")
+_PART = re.compile(r"The (\w+) (?:has|does not have) (?:an? )?\w+\.")
 
 APOLOGY = "I am sorry, but I cannot help with this picture."
 
@@ -106,3 +111,58 @@ def _other_kind(meaning: Meaning, kind: str, scene: Scene | None, rng: random.Ra
     kinds = [other for other in KINDS if other not in taken and fits(other)]
     near = [other for other in kinds if scene is not None and scene.of_kind(other)]
     return rng.choice(near or kinds)
+
+
+def caption_about(scene: Scene, asked: Meaning | None) -> str:
+    """The full caption of a picture that will be edited as `asked`."""
+    slots = {} if asked is None else asked.slots
+    aspects = []
+    if asked is not None and asked.form == "move":
+        aspects = [_beside(scene, slots["a"], slots["b"])]
+    elif asked is not None and asked.form == "look":
+        aspects = [_look(scene, slots["a"], ADJECTIVES[slots["new"]])]
+    elif asked is not None and asked.form in ("attach", "detach"):
+        aspects = [_part(scene, slots["a"])]
+    return _with(scene, aspects)
+
+
+def caption_like(scene: Scene, reference: str) -> str:
+    """The full caption of a picture, with the aspects that the reference caption speaks of."""
+    aspects = [_beside(scene, *match.groups()) for match in _BESIDE.finditer(reference)]
+    aspects += [
+        _look(scene, match[1], ADJECTIVES[match[2]]) for match in _LOOKS.finditer(reference) if match[2] in ADJECTIVES
+    ]
+    aspects += [_part(scene, match[1]) for match in _PART.finditer(reference)]
+    return _with(scene, aspects)
+
+
+def _with(scene: Scene, aspects: list[str | None]) -> str:
+    """The description and the aspects, none of them twice; None stands for one that this picture does not have."""
+    said = describe(scene, "full").text
+    new = [aspect for aspect in dict.fromkeys(aspects) if aspect is not None and aspect not in said]
+    return " ".join([said, *new])
+
+
+def _only(scene: Scene, kind: str) -> Thing | None:
+    found = scene.of_kind(kind)
+    return found[0] if len(found) == 1 else None
+
+
+def _beside(scene: Scene, kind: str, other: str) -> str | None:
+    a, b = _only(scene, kind), _only(scene, other)
+    if a is None or b is None or not (is_left_of(a, b) or is_left_of(b, a)):
+        return None
+    return f"The {kind} is to the {'left' if is_left_of(a, b) else 'right'} of the {other}."
+
+
+def _look(scene: Scene, kind: str, what: str) -> str | None:
+    """Size or pattern; colours are in every full description, and what a person wears is said there too."""
+    thing = _only(scene, kind)
+    return None if thing is None or what == "colour" else f"The {kind} is {getattr(thing, what)}."
+
+
+def _part(scene: Scene, kind: str) -> str | None:
+    thing, part = _only(scene, kind), KINDS.get(kind) and KINDS[kind].part
+    if thing is None or part is None:
+        return None
+    return f"The {kind} {'has' if thing.part else 'does not have'} {part_phrase(part)}."

@@ -5,6 +5,10 @@ in `edited_by`: the photo is padded to a shape that the editor takes, the reply 
 looked at. A reply without a picture, with a damaged one, with one of another shape, or with the photo as it was, ends
 the draft with that reason. A copy of the photo never passes for an edit.
 
+Editors behind an API take or return a few shapes only (3:2, 16:9, ...). A photo of another shape would be stretched or
+cropped, and then the pair no longer differs in one thing: everything has moved. So the photo is set into the smallest
+canvas of an allowed shape, its border pixels continued outwards, and afterwards cut out again at the same place.
+
 OpenCV's edits come with a mask and change nothing outside it. Generators repaint the whole picture, so what they give
 has no mask, and the judges have to find out what else has changed.
 """
@@ -12,8 +16,9 @@ has no mask, and the judges have to find out what else has changed.
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from math import gcd
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,9 +27,7 @@ from PIL import Image
 
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
-from mmhallu_core.edit.editors.padding import Padding
 from mmhallu_core.edit.engine.replies import asked_in
-from mmhallu_core.edit.photos import PhotoEdit, tries
 from mmhallu_core.edit.stages.annotate import noted
 from mmhallu_core.edit.truth import png
 
@@ -35,6 +38,9 @@ BLOCK = 16  # pixels: a change is looked for in means over so large squares, whi
 # released benchmark's 165 edits, none stays below 10 (results/med-photos/released.json).
 SAME = 6.0
 THUMBNAIL = 0.5  # a reply with a side shorter than this part of what was sent has lost what it does not show
+# The shapes that Gemini's image models list for `aspectRatio` (width, height); other editors take some of them.
+RATIOS = ((1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (21, 9))
+TOLERANCE = 0.05  # editors round: a reply to 16:9 may be 1344 x 768, which is 1.6% off
 
 
 class NoEdit(StrEnum):
@@ -46,7 +52,6 @@ class NoEdit(StrEnum):
     DAMAGED = "damaged_picture"
     OTHER_SIZE = "other_size"  # it cannot be laid over the photo
     UNCHANGED = "unchanged"
-    NOT_UNDERSTOOD = "instruction_not_understood"
 
 
 class CannotEdit(Exception):
@@ -62,19 +67,79 @@ class CannotEdit(Exception):
         self.reason, self.text = reason, text
 
 
-@dataclass(frozen=True, eq=False)
-class Edited:
-    """What an editor gives back.
+@dataclass(frozen=True)
+class Padding:
+    """Where a photo lies in its canvas. Sizes are (width, height) in pixels.
 
     Attributes:
-        image: the edited picture, RGB, laid over what was sent or of another size of the same shape.
-        mask: where it may differ; None when the editor does not know.
-        note: what it has to say about this edit, as JSON values.
+        size: of the photo.
+        canvas: of the padded picture; its sides are in `ratio` exactly.
+        ratio: the shape, in lowest terms.
+        left: columns of the canvas before the photo.
+        top: rows of the canvas above the photo.
     """
 
-    image: Image.Image
-    mask: np.ndarray | None = None
-    note: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int]
+    canvas: tuple[int, int]
+    ratio: tuple[int, int]
+    left: int
+    top: int
+
+    def pad(self, photo: Pixels) -> UInt8[np.ndarray, "canvas_height canvas_width 3"]:
+        """Sets a photo into its canvas; the pixels of its border are continued outwards.
+
+        Raises:
+            ValueError: when the photo has another size.
+        """
+        if (photo.shape[1], photo.shape[0]) != self.size:
+            raise ValueError(f"this padding is for {self.size}, the picture has {photo.shape[1::-1]} pixels")
+        across, down = self.canvas[0] - self.size[0], self.canvas[1] - self.size[1]
+        return np.pad(photo, ((self.top, down - self.top), (self.left, across - self.left), (0, 0)), mode="edge")
+
+    def undo(self, reply: UInt8[np.ndarray, "reply_height reply_width 3"]) -> Pixels:
+        """Cuts the photo's part out of an editor's reply: byte for byte where it has the size of the canvas.
+
+        Another size is first scaled to the canvas: by area averages when it is larger (so an editor that repeats pixels
+        is undone exactly, too), smoothly when it is smaller.
+
+        Raises:
+            ValueError: when the reply has another shape than the canvas: it cannot be laid over it.
+        """
+        height, width = reply.shape[:2]
+        off = abs(width * self.canvas[1] / (height * self.canvas[0]) - 1) if height and width else 1
+        if off > TOLERANCE:
+            wanted = f"{self.ratio[0]}:{self.ratio[1]}"
+            raise ValueError(f"the reply has {width} x {height} pixels, which is not {wanted}: it shows something else")
+        if (width, height) != self.canvas:
+            shrinks = width >= self.canvas[0] and height >= self.canvas[1]
+            how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+            reply = np.asarray(Image.fromarray(reply).resize(self.canvas, how))
+        return reply[self.top : self.top + self.size[1], self.left : self.left + self.size[0]].copy()
+
+
+def centred(size: tuple[int, int], canvas: tuple[int, int], ratio: tuple[int, int]) -> Padding:
+    """A photo in the middle of a canvas."""
+    return Padding(size, canvas, ratio, (canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2)
+
+
+def plan_padding(size: tuple[int, int], ratios: Sequence[tuple[int, int]] = RATIOS) -> Padding:
+    """The smallest canvas of an allowed shape that holds a photo, with the photo in its middle.
+
+    Args:
+        size: width and height of the photo, in pixels.
+        ratios: the shapes that the editor takes, each width to height; of equal canvases the first is taken.
+
+    Raises:
+        ValueError: when there is no shape, or a side is not positive.
+    """
+    if not ratios or min(size) < 1 or min(min(ratio) for ratio in ratios) < 1:
+        raise ValueError(f"padding needs a size and ratios of positive numbers, got {size} and {list(ratios)}")
+    plans = []
+    for ratio in ratios:
+        across, down = (side // gcd(*ratio) for side in ratio)
+        times = max(-(-size[0] // across), -(-size[1] // down))
+        plans.append(centred(size, (across * times, down * times), (across, down)))
+    return min(plans, key=lambda plan: plan.canvas[0] * plan.canvas[1])
 
 
 @runtime_checkable
@@ -95,7 +160,7 @@ class Editor(Protocol):
         """The canvas in which the editor takes a photo of this width and height."""
         ...
 
-    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Edited:
+    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Image.Image:
         """Edits one picture; may be called from `at_once` threads.
 
         Args:
@@ -104,16 +169,14 @@ class Editor(Protocol):
             instruction: what to do, in words.
             seed: of what is left to chance, as far as the editor has one.
 
+        Returns:
+            RGB, laid over what was sent or of another size of the same shape.
+
         Raises:
             CannotEdit: when there is no edit.
             Stopped: when no further picture should be sent.
         """
         ...
-
-
-def as_it_is(size: tuple[int, int]) -> Padding:
-    """The canvas of an editor that takes every size."""
-    return Padding(size, size, size, 0, 0)
 
 
 def edited_by(editor: Editor, seed: int) -> Stage:
@@ -129,22 +192,26 @@ def edited_by(editor: Editor, seed: int) -> Stage:
     return stage
 
 
+def draft_seed(seed: int, draft: Draft) -> int:
+    """A seed of its own for each draft: the same in every process."""
+    return zlib.crc32(f"{seed}/{draft.id}".encode())
+
+
 def _outcome(editor: Editor, draft: Draft, seed: int) -> Draft | Rejected:
     photo = np.asarray(decode(draft.image).image)
     plan = editor.padding((photo.shape[1], photo.shape[0]))
-    own_seed = zlib.crc32(f"{seed}/{draft.id}".encode())
+    sent, asked = Image.fromarray(plan.pad(photo)), asked_in(draft.edit_instruction)
     try:
-        reply = editor.edit(draft.id, Image.fromarray(plan.pad(photo)), asked_in(draft.edit_instruction), own_seed)
-        edited = laid_over(photo, reply.image, plan, editor.resizes)
+        reply = editor.edit(draft.id, sent, asked, draft_seed(seed, draft))
+        edited = laid_over(photo, reply, plan, editor.resizes)
     except CannotEdit as cannot:
         return Rejected(draft.id, "edit", str(cannot.reason), str(cannot), cannot.text)
-    note = {**editor.about, **reply.note}
+    note = dict(editor.about)
     if plan.canvas != plan.size:
         note |= {"canvas": list(plan.canvas), "at": [plan.left, plan.top]}
-    if reply.image.size != plan.canvas:
-        note |= {"reply_size": list(reply.image.size)}
-    mask = None if reply.mask is None else png(Image.fromarray(plan.undo_mask(reply.mask).astype(np.uint8) * 255))
-    return noted(draft, "editor", note, edited_image=png(Image.fromarray(edited)), mask=mask)
+    if reply.size != plan.canvas:
+        note |= {"reply_size": list(reply.size)}
+    return noted(draft, "editor", note, edited_image=png(Image.fromarray(edited)))
 
 
 def laid_over(photo: Pixels, reply: Image.Image, plan: Padding, resizes: bool) -> Pixels:
@@ -182,28 +249,3 @@ def largest_change(one: Pixels, other: Pixels) -> float:
     off = np.pad(off, ((0, rows), (0, columns), (0, 0)), mode="reflect" if min(off.shape[:2]) > BLOCK else "edge")
     squares = off.reshape(off.shape[0] // BLOCK, BLOCK, off.shape[1] // BLOCK, BLOCK, 3)
     return float(abs(squares.mean(axis=(1, 3))).max())
-
-
-class OpenCvEditor:
-    """OpenCV behind the same interface: it does what one of its own sentences asks, and no other.
-
-    It cannot read "remove the dog", because it knows no dog. The instructions that it follows are those that
-    `photos.tries` gives for the same photo and seed.
-    """
-
-    at_once, resizes = 1, False
-
-    def __init__(self) -> None:
-        self.about: dict[str, Any] = {"kind": "opencv"}
-
-    def padding(self, size: tuple[int, int]) -> Padding:
-        """See `Editor.padding`."""
-        return as_it_is(size)
-
-    def edit(self, name: str, image: Image.Image, instruction: str, seed: int) -> Edited:
-        """See `Editor.edit`."""
-        for outcome in tries(np.asarray(image), seed):
-            if isinstance(outcome, PhotoEdit) and outcome.edit_instruction == instruction:
-                note = {"operation": outcome.operation, "difference": outcome.difference}
-                return Edited(Image.fromarray(outcome.edited_image), outcome.mask, note)
-        raise CannotEdit(NoEdit.NOT_UNDERSTOOD, f"{instruction!r} is nothing that OpenCV can do to this photo")
