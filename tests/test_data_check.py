@@ -52,6 +52,8 @@ def good(kind: str, number: int) -> dict:
         values |= {"category": CATEGORIES[number % 11], "similarity": 0.97}
     elif kind in ("preference", "conversation"):
         values |= {"images": [f"pictures/{number % 3}.png", inline]}
+    elif kind == "pairs":
+        values |= {"image": inline if number % 2 else f"pictures/{number % 3}.png"}
     return values
 
 
@@ -138,6 +140,14 @@ DEFECTS = {
         (put(rejected_spans=[[True, 3]]), "bad_span"),
         (put(rejected_spans=[4, 9]), "bad_span"),
         (put(rejected_spans="4-9"), "bad_value"),
+    ],
+    "pairs": [
+        (without("image"), "missing_field"),
+        (put(kind=""), "empty_text"),
+        (put(image="pictures/9.png"), "missing_image"),
+        (put(image="pictures/cut.png"), "corrupt_image"),
+        (put(hallucinated=EXAMPLES["pairs"]["grounded"]), "same_text"),
+        (put(rejected="x"), "unknown_key"),
     ],
     "conversation": [
         (without("id"), None),

@@ -12,7 +12,7 @@ from mmhallu_core.cli.base import AsJson, app, command, emit
 data = typer.Typer(no_args_is_help=True, help="Public data sets: what there is, getting it, checking it.")
 app.add_typer(data, name="data")
 
-Kind = Literal["edit", "preference", "answers", "conversation"]
+Kind = Literal["edit", "preference", "pairs", "answers", "conversation"]
 
 SHOWN = 40  # findings that fit on a screen or two; --json has all of them
 

@@ -2,11 +2,12 @@
 
 `read_jsonl` stops at the first fault, which is right for a program. A person who has just written a thousand records
 wants all of them at once, and with each what to do. Training and export begin with the same check, so what passes here
-can be trained on, and nothing else is. Four kinds of file are known:
+can be trained on, and nothing else is. Five kinds of file are known:
 
 * `edit`: `EditSample`, two pictures that differ in one small thing, with captions, a question and its answer;
 * `conversation`: `Chat`, questions about pictures and their answers, in one of two forms;
 * `preference`: `Preference`, a better and a worse answer to one prompt about one or more pictures;
+* `pairs`: `ResponsePair`, a grounded and a hallucinated response to one prompt about one picture;
 * `answers`: `Answer`, what a model said, with the keys that `mmhallu score` reads.
 
 A *problem* has to be repaired. A *note* only says what a scorer will do: an empty answer, for instance, is data.
@@ -27,7 +28,7 @@ from mmhallu_core.data.check_rules import KINDS, id_of, kind_of, rules
 from mmhallu_core.data.entries import Entry, half_letter, read_entries
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.store import sha256
-from mmhallu_core.types import CATEGORIES, CannotRun, EditSample
+from mmhallu_core.types import CATEGORIES, CannotRun, EditSample, ResponsePair
 
 SHOWN = 10  # faults in an error's text
 
@@ -155,15 +156,26 @@ def read_training_file(path: str | Path, progress: bool = False) -> list[EditSam
     path = Path(path)
     first = next((entry.values for entry in read_entries(path)[1] if entry.values is not None), {})
     kind = kind_of(first)
+    records = _good(path, kind, progress)
+    if kind == "edit":
+        return [EditSample.from_dict(record.values) for record in records]
+    return [chat_of(record.values, f"{path.stem}-{record.number}") for record in records]
+
+
+def read_pairs(path: str | Path, progress: bool = False) -> list[ResponsePair]:
+    """Reads a file of grounded and hallucinated responses, which is checked as `read_training_file` does."""
+    return [ResponsePair.from_dict(record.values) for record in _good(Path(path), "pairs", progress)]
+
+
+def _good(path: Path, kind: str, progress: bool) -> list[Entry]:
+    """The records of a file in which nothing has to be repaired."""
     counted, records, findings = examine(path, kind, progress)
     problems = [f"{counted} {one.line}: {one.found}. {one.do}" for one in findings if one.reason in ADVICE]
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         advice = f"`mmhallu data check {path} --as {kind}` lists all there is to repair."
         raise CannotRun("\n  ".join([f"{path} cannot be used as it is. {advice}", *problems[:SHOWN]]) + more)
-    if kind == "edit":
-        return [EditSample.from_dict(record.values) for record in records]
-    return [chat_of(record.values, f"{path.stem}-{record.number}") for record in records]
+    return records
 
 
 def read_samples(path: str | Path) -> list[EditSample]:

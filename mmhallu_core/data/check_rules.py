@@ -14,9 +14,11 @@ from mmhallu_core.data.answers import ID_KEYS, IMAGE_KEYS, TEXT_KEYS, as_id, can
 from mmhallu_core.data.chats import KEYS, MESSAGES, chat_of
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.data.question import LETTERS
-from mmhallu_core.types import CATEGORIES, Answer, EditSample, Preference, Record, RecordError, slug
+from mmhallu_core.types import CATEGORIES, Answer, EditSample, Preference, Record, RecordError, ResponsePair, slug
 
-RECORDS: dict[str, type[Record]] = {"edit": EditSample, "preference": Preference, "answers": Answer}
+RECORDS: dict[str, type[Record]] = {
+    "edit": EditSample, "preference": Preference, "pairs": ResponsePair, "answers": Answer,
+}  # fmt: skip
 KINDS = (*RECORDS, "conversation")
 TRAINED = ("edit", "conversation")  # what a model can be trained on
 OTHER = {"edit": "a conversation among edit samples", "conversation": "an edit sample among conversations"}
@@ -47,6 +49,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         images=("pictures/kitchen.png",),
         chosen_spans=((24, 30),),
         rejected_spans=((24, 31),),
+    ).to_dict(),
+    "pairs": ResponsePair(
+        id="kitchen-1",
+        image="pictures/kitchen.png",
+        prompt="Describe the picture.",
+        grounded="Two cups stand beside a kettle.",
+        hallucinated="Two cups stand beside a toaster.",
+        kind="object",
     ).to_dict(),
     "answers": Answer(id="kitchen-1", answer="Two cups stand beside a kettle.", image_id="kitchen").to_dict(),
     "conversation": {
@@ -80,7 +90,8 @@ def rules(kind: str, values: dict[str, Any], pictures: Pictures) -> Iterator[Fau
     if kind in TRAINED and kind_of(values, kind) != kind:
         yield "other_kind", OTHER[kind]
         return
-    faults = [*{"edit": _edit, "conversation": _conversation, "preference": _preference}[kind](values, pictures)]
+    by_kind = {"edit": _edit, "conversation": _conversation, "preference": _preference, "pairs": _pair}
+    faults = [*by_kind[kind](values, pictures)]
     yield from faults
     if not faults and kind in RECORDS:
         try:
@@ -208,6 +219,14 @@ def _preference(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
         yield from _spans(f"{side}_spans", values.get(f"{side}_spans", []), values.get(side))
     if values.get("chosen", "") == values.get("rejected") != "":
         yield "same_text", "`chosen` and `rejected` are the same text"
+
+
+def _pair(values: dict[str, Any], pictures: Pictures) -> Iterator[Fault]:
+    """Faults of a `ResponsePair`."""
+    yield from _fields("pairs", values, ("id", "prompt", "grounded", "hallucinated", "kind"))
+    yield from pictures.faults({"image": values["image"]} if "image" in values else {})
+    if values.get("grounded", "") == values.get("hallucinated") != "":
+        yield "same_text", "`grounded` and `hallucinated` are the same text"
 
 
 def _spans(name: str, spans: Any, text: Any) -> Iterator[Fault]:
