@@ -47,6 +47,7 @@ def doctor(as_json: AsJson = False) -> None:
 def ask(
     words: Annotated[list[str], typer.Argument(metavar="IMAGE... QUESTION", help="Pictures, then one question.")],
     model: Annotated[str, typer.Option(help="A shipped model, or the folder of a model or an adapter.")] = "",
+    edit: Annotated[list[Path] | None, typer.Option(help="The folder of an edit; may come repeatedly.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum new tokens of an answer.")] = 100,
     fit: Fit = "processor",
     keep_generation_config: KeepGeneration = False,
@@ -71,7 +72,7 @@ def ask(
 
     transformers.utils.logging.disable_progress_bar()  # one answer needs no bar for loading
     found = [decode(path) for path in paths]
-    vlm = Vlm.load(model or profile().model)
+    vlm = Vlm.load(model or profile().model, edits=edit or ())
     vlm.keep_generation_config = keep_generation_config
     images = [fitted(one.image, vlm.processor.image_processor, fit) for one in found]
     answer, thought = split_thought(vlm.say([images], [question], max_new_tokens)[0])

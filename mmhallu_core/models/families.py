@@ -114,6 +114,18 @@ class Family:
             for path in (*self._attention(model, number), *self.mlp_matrices)
         }
 
+    def output_matrices(self, model: nn.Module, part: str) -> dict[str, nn.Module]:
+        """The last matrix of each decoder layer's "attention" or "mlp", which writes into the states, by its full name.
+
+        Raises:
+            KeyError: for another part.
+        """
+        found = {}
+        for number, layer in enumerate(self.layers(model)):
+            path = {"attention": self._attention(model, number), "mlp": self.mlp_matrices}[part][-1]
+            found[f"{self.decoder_layers}.{number}.{path}"] = layer.get_submodule(path)
+        return found
+
     def tower_matrices(self, model: nn.Module) -> dict[str, nn.Module]:
         """All weight matrices of the vision tower's layers, by their full names."""
         return {

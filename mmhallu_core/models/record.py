@@ -24,14 +24,16 @@ from torch.nn import functional
 
 from mmhallu_core.models.families import family_of, plain
 
+WRITERS = ("attention", "mlp")  # the parts of a decoder layer that add to the states
+
 
 @dataclass
 class Recording:
     """What passed while a block ran; the calls of one `generate` are joined.
 
     Attributes:
-        embedding_calls, state_calls, attention_calls, vision_calls, connector_calls, deepstack_calls: one tensor for
-            each time the module ran. The properties below join them.
+        embedding_calls, state_calls, attention_calls, vision_calls, connector_calls, deepstack_calls, write_calls: one
+            tensor for each time the module ran. The properties below join them.
     """
 
     embedding_calls: list[Tensor] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Recording:
     vision_calls: dict[int, list[Tensor]] = field(default_factory=dict)
     connector_calls: list[Tensor] = field(default_factory=list)
     deepstack_calls: dict[int, list[Tensor]] = field(default_factory=dict)
+    write_calls: dict[tuple[int, str], list[Tensor]] = field(default_factory=dict)
 
     @property
     def embeddings(self) -> Float[Tensor, "batch tokens width"]:
@@ -58,6 +61,11 @@ class Recording:
         A row sums to one. The last token of a `generate` is never read, so it has no row.
         """
         return {layer: _join_maps(calls) for layer, calls in self.attention_calls.items() if calls}
+
+    @property
+    def writes(self) -> dict[tuple[int, str], Float[Tensor, "batch tokens width"]]:
+        """What a recorded layer's attention and its MLP added to the states, by number and "attention" or "mlp"."""
+        return {place: _join(calls, dim=1) for place, calls in self.write_calls.items() if calls}
 
     @property
     def vision(self) -> dict[int, Float[Tensor, "..."]]:
@@ -90,6 +98,7 @@ def record(
     vision_layers: Sequence[int] = (),
     connector: bool = False,
     gradients: bool = False,
+    writes: bool = False,
 ) -> Iterator[Recording]:
     """Records what passes through a model while the block runs: one forward pass, or one call of `generate`.
 
@@ -100,6 +109,7 @@ def record(
         vision_layers: numbers of the vision tower's layers to record.
         connector: record what the connector gives out, and the deepstack where there is one.
         gradients: keep the tensors in the graph, so that gradients can be taken with respect to them.
+        writes: record what these layers' attention and MLP add to the states, too.
 
     Raises:
         CannotRun: when the model's family is not known.
@@ -125,6 +135,10 @@ def record(
         stack.callback(decoder[0].register_forward_pre_hook(enter, with_kwargs=True).remove)
         for number in numbers:
             store(decoder[number], seen.state_calls.setdefault(number, []))
+        for part in WRITERS if writes else ():
+            matrices = list(family.output_matrices(model, part).values())
+            for number in numbers:
+                store(matrices[number], seen.write_calls.setdefault((number, part), []))
         for number in _checked(vision_layers, len(tower)):
             store(tower[number], seen.vision_calls.setdefault(number, []))
         if connector:
@@ -170,10 +184,11 @@ def edit(
         model: a model of a known family, with or without an adapter.
         change: (what the layer gave out, the layer's number) gives what goes on instead, of the same shape.
         layers: numbers of the layers to change, from 0; all when None.
-        where: "decoder", "vision" (the tower's layers) or "connector" (number 0; in Qwen3-VL number 1 and on are its
-            deepstack, by which the picture reaches later layers: without `layers` all are changed).
-        at: decoder only: the tokens to change; all when None. The later steps of `generate`, each of one token, have
-            another shape and stay as they are.
+        where: "decoder", "attention" or "mlp" (what these add to the decoder's states), "vision" (the tower's layers)
+            or "connector" (number 0; in Qwen3-VL number 1 and on are its deepstack, by which the picture reaches later
+            layers: without `layers` all are changed).
+        at: not for vision and connector. The tokens to change; all when None. The later steps of `generate`, each
+            of one token, have another shape and stay as they are.
 
     Raises:
         CannotRun: when the model's family is not known.
@@ -182,9 +197,10 @@ def edit(
     """
     family = family_of(model)
     places = {"decoder": family.layers, "vision": family.tower_layers, "connector": family.connector_modules}
-    if where not in places or (at is not None and where != "decoder"):
-        raise ValueError(f"`where` is decoder, vision or connector, got {where!r}; `at` goes with decoder alone")
-    modules = places[where](model)
+    if where not in (*places, *WRITERS) or (at is not None and where in ("vision", "connector")):
+        known = ", ".join((*places, *WRITERS))
+        raise ValueError(f"`where` is one of {known}, got {where!r}; vision and connector take no `at`")
+    modules = list(family.output_matrices(model, where).values()) if where in WRITERS else places[where](model)
 
     def changed(value: Tensor, number: int) -> Tensor:
         if at is not None and at.shape != value.shape[:2]:

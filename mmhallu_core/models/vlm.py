@@ -17,7 +17,8 @@ from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from mmhallu_core.data.answers import OPEN, split_thought
-from mmhallu_core.models.adapter_folders import adapter_folder, chain
+from mmhallu_core.models.adapter_folders import adapter_folder, base_hash, chain
+from mmhallu_core.models.edits import EditStack, edit_base
 from mmhallu_core.models.families import Family, family_of
 from mmhallu_core.models.fit import Pictures, batches, cut_share, picture_groups, say_cut
 from mmhallu_core.models.greedy import generate, own_settings, text_of
@@ -38,6 +39,7 @@ class Vlm:
         processor: its processor, with a chat template.
         adapters: folders of the adapters that were added into its weights, in their order.
         keep_generation_config: let the model's own settings for writing act, see `greedy.py`.
+        edits: the edits that are in its weights and can be taken out; None where there are none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Vlm:
     processor: ProcessorMixin
     adapters: tuple[Path, ...] = ()
     keep_generation_config: bool = False
+    edits: EditStack | None = None
 
     @classmethod
     def load(
@@ -55,11 +58,12 @@ class Vlm:
         device_map: str | dict[str, Any] | None = None,
         attention: str | None = None,
         adapters: Sequence[Path | str] = (),
+        edits: Sequence[Path | str] = (),
     ) -> "Vlm":
         """Loads a shipped model by name, a folder that `from_pretrained` reads, or a model of the hub by its id.
 
         The folder of an adapter is a model too: its base model, with the adapter's changes added into its weights.
-        That base may be such a folder again. The processor is the base model's.
+        That base may be such a folder again. The processor is the base model's. The folder of an edit is a model, too.
 
         Args:
             name: such as "tiny-llava", "runs/mine" or "HuggingFaceTB/SmolVLM-Instruct".
@@ -68,11 +72,14 @@ class Vlm:
             device_map: how `accelerate` should spread the model over devices, such as "auto".
             attention: "sdpa", "eager", "flash_attention_2", ...; what suits the machine when None.
             adapters: folders of adapters to add, one after the other, whatever base model they name themselves.
+            edits: folders of edits to put in after them, see `edits.py`.
 
         Raises:
             CannotRun: when there is no such model, its files are damaged, its family is not known, or an adapter does
                 not fit; see `adapters.put_on`.
         """
+        if (base := edit_base(name)) is not None:
+            return cls.load(base, device, dtype, device_map, attention, adapters, [name, *edits])
         base, own = chain(name)
         try:
             model, processor = load_parts(base, device, dtype, device_map, attention)
@@ -87,12 +94,17 @@ class Vlm:
         vlm.name = str(name)
         for folder in adapters:
             vlm = vlm.with_adapter(folder)
+        if edits:
+            vlm.edits = EditStack(vlm.model, base_hash(vlm.model, vlm.adapters), edits)
+            vlm.name = " with ".join([vlm.name, *(Path(folder).name for folder in edits)])
         return vlm
 
     def with_adapter(self, folder: Path | str) -> "Vlm":
-        """The model with an adapter added into its weights; this one is used up. See `adapters.put_on`."""
+        """The model with an adapter added into its weights, before any edits; see `adapters.put_on`. It is used up."""
         from mmhallu_core.models.adapters import put_on  # here, not above: peft takes a while to import
 
+        if self.edits and self.edits.edits:
+            raise CannotRun("an adapter goes in before edits: take the edits out first, or load both in one call")
         folder = adapter_folder(folder) or Path(folder)
         model = put_on(self.model, folder, self.adapters).eval()
         return Vlm(f"{self.name} with {folder.name}", model, self.processor, (*self.adapters, folder))

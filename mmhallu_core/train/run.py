@@ -100,7 +100,7 @@ def train(
         before = feature_statistics(ready.model, vlm, watched) if watched else None
         examples = Numbered(make, spec.steps * spec.effective_batch, hashes=data is None and is_main())
         checkpoints, began = out / "checkpoints", time.monotonic()
-        trainer, resumed = _trained(ready, examples, spec, checkpoints, progress)
+        trainer, resumed = take_steps(ready, examples, spec, checkpoints, progress)
         told = [line for line in trainer.state.log_history if "loss" in line]
         losses, steps = [line["loss"] for line in told], trainer.state.global_step
         record = {
@@ -134,15 +134,23 @@ def train(
     return Trained(ready, record, out)
 
 
-def _trained(
-    ready: Prepared, examples: Numbered, spec: TrainSpec, checkpoints: Path, progress: Progress | bool
+def take_steps(
+    ready: Prepared, examples: Numbered, spec: TrainSpec, checkpoints: Path, progress: Progress | bool, **more: Any
 ) -> tuple[MmTrainer, bool]:
     """Takes the steps that are left; the trainer at its end, and whether it went on with a run that was killed.
+
+    Args:
+        ready: what learns, and how; its model may be any module.
+        examples: enough for all steps.
+        spec: the run's numbers; what says how a model is adapted is not read.
+        checkpoints: their folder.
+        progress: as in `train`.
+        more: arguments of transformers' `TrainingArguments` that go before ours.
 
     Raises:
         CannotRun: when the loss stops being a number.
     """
-    arguments = TrainingArguments(
+    asked = dict(
         output_dir=str(checkpoints), max_steps=spec.steps, per_device_train_batch_size=spec.micro_batch,
         gradient_accumulation_steps=spec.accumulation, learning_rate=spec.lr, lr_scheduler_type=spec.scheduler,
         warmup_steps=spec.warmup_steps, max_grad_norm=1.0, seed=spec.seed,
@@ -153,6 +161,7 @@ def _trained(
         disable_tqdm=True,  # in a notebook, this also leaves out a table with a row for each step
         **recompute_arguments(spec.checkpointing),
     )  # fmt: skip
+    arguments = TrainingArguments(**{**asked, **more})
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would hide what the hooks record
     trainer = MmTrainer(ready.loss, totals_of, model=ready.model, args=arguments, data_collator=ready.collate,
                         train_dataset=examples,
@@ -170,8 +179,10 @@ def base_info(vlm: Vlm, out: Path) -> tuple[str, str, str]:
     """The model that a run in `out` starts from: its name for peft, its name in `run.json`, its hash; before training.
 
     Raises:
-        CannotRun: when adapters were put on the model by hand, so that no one name gives it back.
+        CannotRun: when adapters or edits were put on the model by hand, so that no one name gives it back.
     """
+    if vlm.edits and vlm.edits.edits:
+        raise CannotRun(f"{vlm.name} has edits in its weights: take them out, or save it and train the saved model")
     if vlm.adapters and adapter_folder(vlm.name) is None:
         raise CannotRun(
             f"an adapter could not name {vlm.name!r} as its base model: save that model (vlm.model and vlm.processor, "
