@@ -6,6 +6,7 @@ command could not run.
 
 | file | commands |
 |---|---|
+| `aleahallu.py` | `aleahallu pairs`, `locate`, `train aleahallu` |
 | `data.py` | `data list`, `get`, `verify`, `check` |
 | `evaluate.py` | `eval`, `audit`, `judge`, `new benchmark` |
 | `explain.py` | `explain METHOD` |
@@ -19,7 +20,7 @@ command could not run.
 `base.py` has what they share, and `errors.py` what is said when a command cannot go on.
 """
 
-from mmhallu_core.cli import data, evaluate, explain, med, models, score, study, train, world  # noqa: F401 (importing one registers its commands)
+from mmhallu_core.cli import aleahallu, data, evaluate, explain, med, models, score, study, train, world  # noqa: F401 (to register)
 from mmhallu_core.cli.base import app
 
 __all__ = ["app"]
