@@ -13,12 +13,14 @@ import io
 import textwrap
 from pathlib import Path
 
-from mmhallu_core.evaluate.chair import chair_mentions
-from mmhallu_core.evaluate.diorama.exam import DESCRIBE, world_vocabulary
+from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.tour.pictures import Shown, pictures, wrong_words
+from mmhallu_core.tour.page import pictures, wrong_words
+from mmhallu_core.viz.marked import mentions_of
+from mmhallu_core.viz.widgets_scene import titled
 from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import Scene
 
 MODEL = "tiny-llava"
 PIXELS, SIZE = 96, 288  # what the model sees, and how large the scene is drawn here
@@ -27,12 +29,12 @@ LETTERS = 52  # of a line; the note behind a wrong word counts
 NOTE = " (not in the picture)"
 
 
-def choose(model: Vlm) -> tuple[Shown, str]:
+def choose(model: Vlm) -> tuple[Scene, str]:
     """The scene to show and the model's caption of it."""
     shown = pictures()
-    captions = model.answer([render(one.scene, PIXELS).image for one in shown], [DESCRIBE] * len(shown))
+    captions = model.answer([render(one, PIXELS).image for one in shown], [DESCRIBE] * len(shown))
     pairs = list(zip(shown, captions, strict=True))
-    return next((pair for pair in pairs if wrong_words(pair[1], pair[0].scene)), pairs[0])
+    return next((pair for pair in pairs if wrong_words(pair[1], pair[0])), pairs[0])
 
 
 def lines_of(caption: str, wrong: list[tuple[int, int]]) -> list[str]:
@@ -53,16 +55,16 @@ def lines_of(caption: str, wrong: list[tuple[int, int]]) -> list[str]:
     return [html.escape(row).replace(begin, opened).replace(end, "</tspan>") for row in rows]
 
 
-def draw(shown: Shown, caption: str, weights: str) -> str:
+def draw(shown: Scene, caption: str, weights: str) -> str:
     """The whole picture as SVG: it says in words what it shows, and which weights the caption is from."""
-    mentions = chair_mentions(caption, set(shown.scene.kinds()), world_vocabulary(), "fixed")
+    mentions = mentions_of(caption, shown)
     wrong = sorted((mention.start, mention.end) for mention in mentions if mention.hallucinated)
     rows = lines_of(caption, wrong)
     file = io.BytesIO()
-    render(shown.scene, SIZE).image.save(file, format="PNG", optimize=True)
+    render(shown, SIZE).image.save(file, format="PNG", optimize=True)
     image = base64.b64encode(file.getvalue()).decode("ascii")
     words = ", ".join(caption[first:last] for first, last in wrong) or "nothing"
-    told = f"{shown.title}. {MODEL} says: {caption} Not in the picture: {words}."
+    told = f"{titled(shown)}. {MODEL} says: {caption} Not in the picture: {words}."
     texts = "".join(
         f'<text x="{LEFT}" y="{104 + LINE * number}" font-size="20">{row}</text>\n' for number, row in enumerate(rows)
     )
@@ -73,7 +75,7 @@ font-family="system-ui, sans-serif" fill="#1a1a1a">
 <desc>python -m maintenance.first_look; weights {weights}</desc>
 <rect width="{WIDE}" height="{tall}" rx="12" fill="#ffffff" stroke="#c8c8c8"/>
 <image x="16" y="16" width="{SIZE}" height="{SIZE}" href="data:image/png;base64,{image}"/>
-<text x="{LEFT}" y="40" font-size="22" font-weight="bold">{html.escape(shown.title)}</text>
+<text x="{LEFT}" y="40" font-size="22" font-weight="bold">{html.escape(titled(shown))}</text>
 <text x="{LEFT}" y="68" font-size="16" fill="#555555">what {MODEL}, the model in this repository, says:</text>
 {texts}</svg>
 """
@@ -87,7 +89,7 @@ def main() -> None:
     weights = sha256(checkpoint_folder(MODEL) / "model.safetensors")
     shown, caption = choose(Vlm.load(MODEL))
     out.write_text(draw(shown, caption, weights), encoding="utf-8", newline="\n")
-    print(f"{out}: {shown.title}. {caption}")
+    print(f"{out}: {titled(shown)}. {caption}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from mmhallu_core.edit.photos import (  # noqa: E402
     where,
 )
 from mmhallu_core.types import CATEGORIES, CannotRun  # noqa: E402
-from mmhallu_core.viz.contact_sheet import draw_contact_sheet, show_contact_sheet  # noqa: E402
+from mmhallu_core.viz.contact_sheet import draw_contact_sheet  # noqa: E402
 
 pytestmark = pytest.mark.long
 
@@ -254,7 +254,7 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch):
 # ---------------------------------------------------------------- the contact sheet
 
 
-def test_the_sheet_shows_before_after_and_mask_and_says_it():
+def test_the_sheet_shows_before_after_and_mask():
     edits = [edit_photo(PHOTO, operation, 0, BALL) for operation in ("recolour", "copy", "remove")]
     figure = draw_contact_sheet(edits)
     boards = [board for board in figure.subfigs if board.axes]
@@ -264,7 +264,5 @@ def test_the_sheet_shows_before_after_and_mask_and_says_it():
         for picture, wanted in zip(shown, (edit.image, edit.edited_image, edit.mask), strict=True):
             assert np.array_equal(picture, wanted)
         assert " ".join(board.get_suptitle().split()) == f"{edit.category}: {edit.difference}"
-    twin = show_contact_sheet(edits)
-    assert all(edit.difference in twin.text and f"{edit.mask.mean():.1%}" in twin.text for edit in edits)
     with pytest.raises(ValueError, match="at least one"):
         draw_contact_sheet([])

@@ -15,15 +15,16 @@ from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.tour import run as tour_run
-from mmhallu_core.tour.lesson import VIEWS, examples, turned_round
-from mmhallu_core.tour.pictures import FIRST, LEAST, pictures, told, wrong_words
-from mmhallu_core.tour.run import Plan, run_tour
+from mmhallu_core.tour.page import FIRST, LEAST, pictures, told, wrong_words
+from mmhallu_core.tour.run import VIEWS, Plan, examples, run_tour
 from mmhallu_core.tour.tell import Voice
 from mmhallu_core.train.records import Turn, separate
 from mmhallu_core.train.run import train
 from mmhallu_core.types import Answer, CannotRun
+from mmhallu_core.viz.widgets_scene import titled
 from mmhallu_core.world.edits import CATEGORIES, sample_edit
 from mmhallu_core.world.language import describe, match, read
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import TYPICAL, sample_scene
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import facts
@@ -36,11 +37,11 @@ pytestmark = pytest.mark.long
 
 def test_each_picture_is_the_first_that_the_rule_allows():
     shown = pictures()
-    assert shown[0].scene.place == FIRST and shown[0].title == "A beach without an umbrella"
-    assert {one.scene.place for one in shown} == set(PLACES) and len(shown) == len(PLACES)
+    assert shown[0].place == FIRST and titled(shown[0]) == "A beach without an umbrella"
+    assert {one.place for one in shown} == set(PLACES) and len(shown) == len(PLACES)
     for one in shown:
-        place = one.scene.place
-        number = int(one.scene.id.rsplit("/", 1)[1])
+        place = one.place
+        number = int(one.id.rsplit("/", 1)[1])
         for i in range(number + 1):
             scene = sample_scene(f"tour-picture/{place}/{i}", place=place)
             fits = len(scene.things) >= LEAST and not scene.of_kind(TYPICAL[place][0])
@@ -48,7 +49,7 @@ def test_each_picture_is_the_first_that_the_rule_allows():
 
 
 def test_wrong_words_are_marked_and_right_ones_are_not():
-    scene = pictures()[0].scene
+    scene = pictures()[0]
     true = describe(scene).text
     assert wrong_words(true, scene) == [] and told(true, scene).text == true
     marked = told("This is a beach. There are two umbrellas.", scene)
@@ -63,7 +64,7 @@ def test_a_terminal_underlines_and_everybody_else_reads_words(monkeypatch):
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    marked = told("There is an umbrella.", pictures()[0].scene)
+    marked = told("There is an umbrella.", pictures()[0])
     assert "\033[4mumbrella\033[24m (not in the picture)" in Voice(stream=Terminal()).caption(marked)
     assert "\033" not in Voice(plain=True, stream=Terminal()).caption(marked)
     monkeypatch.setenv("NO_COLOR", "1")

@@ -9,8 +9,16 @@ from mmhallu_core.evaluate.chair import Mention, chair_mentions
 from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.evaluate.profile import QUESTIONS
 from mmhallu_core.viz.marked import in_words, marked, scene_cards
-from mmhallu_core.viz.profiles import chances, overall, rates
-from mmhallu_core.viz.scores import agreement_table, chair_table, dial_table, reported_table, shown
+from mmhallu_core.viz.scores import (
+    agreement_table,
+    chair_table,
+    chances,
+    dial_table,
+    overall,
+    rates,
+    reported_table,
+    shown,
+)
 from mmhallu_core.viz.twins import Twin, picture, table
 from mmhallu_core.world.language import read
 from mmhallu_core.world.prior import sample_scene

@@ -13,10 +13,10 @@ from PIL import Image
 
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.viz import frames
+from mmhallu_core.viz.marked import explained, judged, wrong_words
 from mmhallu_core.viz.player import Player
 from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
-from mmhallu_core.viz.why import explained, judged, wrong_words
 from mmhallu_core.viz.widgets import HABITS, caption_marker, prior_dial, scene_builder
 from mmhallu_core.viz.widgets_scene import fields, titled, unusual_scenes
 from mmhallu_core.world.edits import CATEGORIES, sample_edit

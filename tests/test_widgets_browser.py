@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from mmhallu_core.viz.frames import Frames
+from mmhallu_core.viz.marked import explained
 from mmhallu_core.viz.player import Player
 from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
-from mmhallu_core.viz.why import explained
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene, Thing
 

@@ -27,8 +27,8 @@ from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.viz.frames import Frames
 from mmhallu_core.viz.marked import in_words
-from mmhallu_core.viz.states import part, wrapped
-from mmhallu_core.viz.twins import table
+from mmhallu_core.viz.states import wrapped
+from mmhallu_core.viz.twins import part, table
 from mmhallu_core.world.scene import Scene
 
 BLIND = {"the option most like the others": "most_similar_jaccard", "the longest option": "longest"}

@@ -1,17 +1,26 @@
-"""The page that a tour leaves behind: one HTML file with everything in it, pictures included.
+"""The tour's pictures, and the page that it leaves behind: one HTML file with everything in it, pictures included.
 
 It needs no network and no script. Each picture has its text twin, each figure its table; a wrong word is underlined
 and followed by "(not in the picture)", so neither colour nor sight is needed to find it.
 """
 
+import itertools
 from html import escape
 from typing import Any
 
-from mmhallu_core.tour.pictures import Shown, told
 from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, change, interval
-from mmhallu_core.viz.marked import scene_cards
-from mmhallu_core.viz.twins import table
+from mmhallu_core.viz.marked import marked, mentions_of, scene_cards
+from mmhallu_core.viz.twins import Twin, table
+from mmhallu_core.world.prior import TYPICAL, sample_scene
+from mmhallu_core.world.scene import Scene
+from mmhallu_core.world.vocabulary import PLACES
 
+FIRST = "beach"
+LEAST = 3  # things in a scene; a beach with a single ball on it shows little
+RULE = (
+    "For each place, scenes 0, 1, 2, ... are drawn with that number as seed. The first one is taken that has at least "
+    f"{LEAST} things and lacks the thing that the place makes most likely. No model was asked."
+)
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --paper: #fffdf8; --line: #d9d4c7; --wrong: #a8320a;
   --soft: #5c6270; }
@@ -40,7 +49,34 @@ code { overflow-wrap: anywhere; }
 """
 
 
-def page(result: dict[str, Any], shown: list[Shown]) -> str:
+def pictures() -> list[Scene]:
+    """The tour's six scenes, the beach first: one of each place, without the thing that habit expects there.
+
+    They are chosen by `RULE`, which looks at the scene alone. Nobody asked a model, so a caption may well be right.
+    """
+    return [_first(place) for place in (FIRST, *(place for place in PLACES if place != FIRST))]
+
+
+def _first(place: str) -> Scene:
+    """The first scene of a place that the rule takes."""
+    for number in itertools.count():
+        scene = sample_scene(f"tour-picture/{place}/{number}", place=place)
+        if len(scene.things) >= LEAST and TYPICAL[place][0] not in scene.kinds():
+            break
+    return scene
+
+
+def told(caption: str, scene: Scene) -> Twin:
+    """A caption with each word marked that names something which is not in the scene."""
+    return marked(caption, mentions_of(caption, scene))
+
+
+def wrong_words(caption: str, scene: Scene) -> list[str]:
+    """Those words."""
+    return [caption[one.start : one.end] for one in mentions_of(caption, scene) if one.hallucinated]
+
+
+def page(result: dict[str, Any], shown: list[Scene]) -> str:
     """The page of a finished tour.
 
     Args:
@@ -82,7 +118,7 @@ whose answers the edit turned round, and the question what changed. Trained here
 {shipped}. Both are LoRA adapters beside the model's own weights.</p>
 {_changes(result["differences"])}
 <p>{escape(result["rules"]["measurable"])} “No measurable change” does not say that nothing changed.</p>
-<p>What this does not show: that the edits did it. The captions in the lesson are true, and those that the model first
+<p>What this does not show: that the edits did it. The training captions are true, and those that the model first
 learned from were not always. Only a control with the same pictures and steps can tell: in the book's study of longer
 runs, plain true captions did as much. And this is Diorama, a drawn world: photos are another question.</p>
 
@@ -105,10 +141,10 @@ def _training(run: dict[str, Any]) -> str:
     return f"{run['steps']} steps, {run['examples']} examples, {run['seconds']:.0f} seconds"
 
 
-def _scene(row: dict[str, Any], one: Shown) -> str:
+def _scene(row: dict[str, Any], scene: Scene) -> str:
     """One picture, its text twin, and what each model says of it."""
-    captions = {f"The model {NAMES[name]}": told(text, one.scene) for name, text in row["captions"].items()}
-    return f'<section class="scene"><h3>{escape(row["title"])}</h3>{scene_cards(one.scene, captions).html}</section>'
+    captions = {f"The model {NAMES[name]}": told(text, scene) for name, text in row["captions"].items()}
+    return f'<section class="scene"><h3>{escape(row["title"])}</h3>{scene_cards(scene, captions).html}</section>'
 
 
 def _scores(models: dict[str, Any]) -> str:

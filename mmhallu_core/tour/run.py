@@ -4,7 +4,9 @@ Each stage ends with one record in a journal. A tour that was stopped goes on af
 was finished starts anew.
 """
 
+import functools
 import json
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -19,21 +21,28 @@ from mmhallu_core.evaluate.paired import EvalAnswers, Exam, compare, run_evaluat
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
 from mmhallu_core.store import PACKAGE, Journal, checkpoint_folder, json_sha256, sha256
-from mmhallu_core.tour.lesson import examples
-from mmhallu_core.tour.page import page
-from mmhallu_core.tour.pictures import RULE, Shown, pictures, told, wrong_words
+from mmhallu_core.tour.page import RULE, page, pictures, told, wrong_words
 from mmhallu_core.tour.tell import HEADLINE, MEANING, NAMES, Voice
 from mmhallu_core.tour.tell import RULE as MEASURABLE
+from mmhallu_core.train.pretrain.speak import SAME, SHORT, two_image_turns
+from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
 from mmhallu_core.train.run import train
 from mmhallu_core.train.spec import TrainSpec
 from mmhallu_core.types import CannotRun
 from mmhallu_core.viz.marked import in_words
+from mmhallu_core.viz.widgets_scene import titled
+from mmhallu_core.world.edits import CATEGORIES, Edit, sample_edit
+from mmhallu_core.world.language import describe
+from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
+from mmhallu_core.world.scene import Scene
 
 ADAPTER = PACKAGE / "checkpoints" / "tour-adapter"
 TRAIN_SPLIT = "tour-train"  # begins the names of all training scenes
 RECIPE = TrainSpec(steps=40, micro_batch=15, lr=3e-3, warmup=10, packing=True)
+VIEWS = 3  # examples made of one edit: before, after, both
+MOST = 6  # questions about one picture, at most
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,41 @@ class Plan:
 
 
 LONG = replace(RECIPE, steps=160)  # the shipped adapter: the same examples and more, four times as long
+
+
+def examples(split: str, prior: float) -> Make:
+    """The maker of the examples, one after another and without end.
+
+    Examples 3k, 3k + 1 and 3k + 2 come from edit number k: the picture before, the one after, and both. The eleven
+    categories take turns.
+
+    A picture and its twin differ in one small thing. The model sees each alone, with a caption that is true of it and
+    questions whose answers the change turned round, and both together, with the question what changed. This is the
+    data of MED (arXiv 2506.07227) in its smallest form.
+
+    Args:
+        split: names the examples' scenes; none of them is in an exam, whose scenes have other names.
+        prior: how strongly things keep company, as in the scenes that the base model saw.
+    """
+
+    @functools.lru_cache(maxsize=8)
+    def edit_number(k: int) -> Edit:
+        return sample_edit(CATEGORIES[k % len(CATEGORIES)], f"{split}/{k}", prior=prior)
+
+    def make(i: int) -> TrainingExample:
+        k, view = divmod(i, VIEWS)
+        edit, rng = edit_number(k), random.Random(f"{split}/{i}")
+        if view < 2:
+            scene = (edit.before, edit.after)[view]
+            asked = [pair[view] for pair in turned_round(edit)]
+            asked = rng.sample(asked, min(MOST, len(asked)))
+            turns = [Turn(DESCRIBE, describe(scene).text), *(Turn(q.text, q.answer, SHORT) for q in asked)]
+            return separate(f"{split}/{i}", (render(scene).image,), turns)
+        same = rng.random() < SAME  # now and then the same picture twice, so that "no difference" stays an answer
+        pictures = (render(edit.before).image, render(edit.before if same else edit.after).image)
+        return separate(f"{split}/{i}", pictures, two_image_turns(edit, same, rng))
+
+    return make
 
 
 def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: TrainSpec = LONG) -> dict[str, Any]:
@@ -111,7 +155,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
             differences[name] = compare(sheets["base"], sheets[name], exam)
 
     first = shown[0]
-    voice.say(f"1. A picture: {first.title}.\n   {RULE}\n   What it shows, from its facts: {in_words(first.scene)}")
+    voice.say(f"1. A picture: {titled(first)}.\n   {RULE}\n   What it shows, from its facts: {in_words(first)}")
     base = stage("base", lambda: _answers(Vlm.load(plan.base), shown, exam, voice))
     add("base", base)
     voice.say(_quoted("   The model says: ", base["captions"][0], first, voice))
@@ -162,7 +206,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
 
 CAUTION = (
-    "This does not show that the edits did it: the captions in the lesson are true, and those that the model first "
+    "This does not show that the edits did it: the training captions are true, and those that the model first "
     "learned from were not always. In the book's study of longer runs, plain true captions did as much."
 )
 
@@ -176,16 +220,16 @@ def verdicts(differences: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
-def _answers(model: Vlm, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:
+def _answers(model: Vlm, shown: list[Scene], exam: Exam, voice: Voice) -> dict[str, Any]:
     """A model's captions of the tour's pictures, and its answers to the exam."""
     if voice.plain:
         voice.say(f"   Asking {model.name} about {len(exam.data.scenes)} pictures.")
-    images = [render(one.scene, 96).image for one in shown]
+    images = [render(one, 96).image for one in shown]
     captions = model.answer(images, [DESCRIBE] * len(images), CAPTION_TOKENS)
     return {"captions": captions, "sheet": run_evaluation(model, exam, progress=not voice.plain).to_dict()}
 
 
-def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) -> dict[str, Any]:
+def _quick(plan: Plan, out: Path, shown: list[Scene], exam: Exam, voice: Voice) -> dict[str, Any]:
     """The short training, and what the model answers after it."""
     with voice.steps("   Training" if voice.plain else "training") as progress:
         model = Vlm.load(plan.base)
@@ -195,17 +239,17 @@ def _quick(plan: Plan, out: Path, shown: list[Shown], exam: Exam, voice: Voice) 
     return {"run": done.record, **_answers(done.vlm(), shown, exam, voice)}
 
 
-def _quoted(start: str, caption: str, shown: Shown, voice: Voice) -> str:
+def _quoted(start: str, caption: str, scene: Scene, voice: Voice) -> str:
     """A caption with its wrong words marked, and a sentence that counts them."""
-    wrong = wrong_words(caption, shown.scene)
+    wrong = wrong_words(caption, scene)
     count = f"Not in the picture: {', '.join(wrong)}." if wrong else "Everything that it names is there, this time."
-    return f"{start}{voice.caption(told(caption, shown.scene))}\n   {count}"
+    return f"{start}{voice.caption(told(caption, scene))}\n   {count}"
 
 
-def _row(number: int, one: Shown, captions: dict[str, list[str]]) -> dict[str, Any]:
+def _row(number: int, one: Scene, captions: dict[str, list[str]]) -> dict[str, Any]:
     """One picture's part of the result."""
     said = {name: texts[number] for name, texts in captions.items()}
     return {
-        "scene": one.scene.id, "title": one.title, "text": in_words(one.scene), "captions": said,
-        "hallucinated": {name: wrong_words(text, one.scene) for name, text in said.items()},
+        "scene": one.id, "title": titled(one), "text": in_words(one), "captions": said,
+        "hallucinated": {name: wrong_words(text, one) for name, text in said.items()},
     }  # fmt: skip

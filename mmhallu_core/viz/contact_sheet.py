@@ -13,9 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmhallu_core.data.decode import decode
-from mmhallu_core.edit.photos import PhotoEdit
 from mmhallu_core.types import EditSample, read_jsonl
-from mmhallu_core.viz.twins import Twin, table, with_twin
 
 HEADINGS = ("before", "after", "mask")
 PER_SHEET, MOST_SHEETS = 20, 10
@@ -33,7 +31,7 @@ class Shown:
     difference: str
 
 
-def draw_contact_sheet(edits: Sequence[PhotoEdit | Shown], columns: int = 2) -> Figure:
+def draw_contact_sheet(edits: Sequence[Shown], columns: int = 2) -> Figure:
     """Draws each edit as before, after and mask, with its category and its sentence above.
 
     Args:
@@ -56,23 +54,6 @@ def draw_contact_sheet(edits: Sequence[PhotoEdit | Shown], columns: int = 2) -> 
             axes.set_title(heading, fontsize="x-small")
             axes.set_axis_off()
     return figure
-
-
-def show_contact_sheet(edits: Sequence[PhotoEdit], columns: int = 2) -> Twin:
-    """The sheet of `draw_contact_sheet`, with a table of sentences, sizes and changes.
-
-    Raises:
-        ValueError: when there is no edit.
-    """
-    figure = draw_contact_sheet(edits, columns)
-    said = " ".join(f"{edit.category}: {edit.difference}" for edit in edits)
-    alt = f"{len(edits)} photos, each before and after an edit, with a mask of where it changed. {said}"
-    rows = [
-        (edit.difference, edit.category, edit.operation, f"{edit.mask.mean():.1%}", f"{edit.change:.0f}")
-        for edit in edits
-    ]
-    names = ("what changed", "category", "operation", "share of the photo", "mean change inside (of 255)")
-    return with_twin(figure, alt, table(names, rows, "What each edit changes"))
 
 
 def write_contact_sheets(out: Path) -> list[Path]:

@@ -17,7 +17,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmhallu_core.viz.frames import Frames, data_uri, png
-from mmhallu_core.viz.states import WORDS, Control, State, part, wrapped
+from mmhallu_core.viz.states import WORDS, Control, State, wrapped
+from mmhallu_core.viz.twins import part
 from mmhallu_core.world.render import render
 
 

@@ -10,13 +10,11 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmhallu_core.viz.twins import Twin, vector
+from mmhallu_core.viz.twins import Twin, part, vector
 
 MOST = 255  # stops that `mark` can tell apart
 _MARKED = re.compile(r'style="([^"]*)stroke: ?#0000([0-9a-f]{2})([^"]*)"')
@@ -40,12 +38,6 @@ def mark(panels: Iterable[Axes], place: int | float, stop: int) -> None:
         raise ValueError(f"stop {stop} is not in 0..{MOST - 1}")
     for axes in panels:
         axes.axvline(place, color=f"#0000{stop + 1:02x}", linewidth=1.5, linestyle="--", zorder=5)
-
-
-@cache
-def _part(name: str) -> str:
-    """A file that stands beside this one: `slider.js` or `slider.css`."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def slider(
@@ -86,12 +78,12 @@ def slider(
         f'data-lm-suppress-shortcuts="true"><output>{html.escape(name)}</output></label>'
     )
     page = (
-        f'<div class="mm-slider" role="group" aria-label="{html.escape(label)}"><style>{_part("slider.css")}</style>'
+        f'<div class="mm-slider" role="group" aria-label="{html.escape(label)}"><style>{part("slider.css")}</style>'
         f'{control}<figure style="margin:0;padding:0">{drawn}</figure>'
         f'<p class="mm-said" role="status">{html.escape(said)}</p>'
         f'<div class="mm-shown">{shown.html}</div>'
         f"<details><summary>All stops as a table</summary>{numbers.html}</details>"
-        f'<script type="application/json">{carried}</script><script>{_part("slider.js")}</script></div>'
+        f'<script type="application/json">{carried}</script><script>{part("slider.js")}</script></div>'
     )
     told = "\n".join(sentence for sentence, _ in stops.values())
     return Twin(page, f"Figure: {alt}\n\n{told}\n\n{numbers.text}")

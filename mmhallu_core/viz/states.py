@@ -1,10 +1,8 @@
-"""What a widget shows and what moves it: states, the controls that lead to them, and the files that stand beside."""
+"""What a widget shows and what moves it: states, the controls that lead to them."""
 
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from textwrap import fill
 
 from mmhallu_core.viz.marked import in_words
@@ -89,9 +87,3 @@ def wrapped(text: str) -> str:
     """The text with lines of at most 79 characters; what continues a line is set in by two."""
     lines = (fill(line, 79, subsequent_indent="  ", break_on_hyphens=False) for line in text.split("\n"))
     return "\n".join(lines)
-
-
-@cache
-def part(name: str) -> str:
-    """A file that stands beside this one: `player.js` or `player.css`."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")

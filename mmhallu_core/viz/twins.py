@@ -11,7 +11,9 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -91,6 +93,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     widths = [max(len(row[k]) for row in (columns, *rows)) for k in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
     return Twin(shown, "\n".join([title, *(line.rstrip() for line in lines)]))
+
+
+def wrapping(found: Twin, width: int = 9) -> Twin:
+    """The same table for sentences: they wrap, unlike numbers, in columns of at least so many letters."""
+    look = f"min-width:{width}em;white-space:pre-line;overflow-wrap:anywhere"
+    return replace(found, html=found.html.replace("white-space:nowrap", look))
+
+
+@cache
+def part(name: str) -> str:
+    """A style sheet or script that stands beside this file, such as `player.js`."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _breakable(word: re.Match) -> str:

@@ -18,10 +18,10 @@ from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE
 from mmhallu_core.models.mix import mixed_answers
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import MissingFile
+from mmhallu_core.viz.marked import explained, judged, names_absent
 from mmhallu_core.viz.player import Player
 from mmhallu_core.viz.states import Control, State
 from mmhallu_core.viz.twins import Twin
-from mmhallu_core.viz.why import explained, judged, names_absent
 from mmhallu_core.viz.widgets_scene import Field, fields, titled, unusual_scenes
 from mmhallu_core.world.language import WorldQuestion, describe, read
 from mmhallu_core.world.prior import TYPICAL, annotate
@@ -141,7 +141,7 @@ def scene_builder(*scenes: Scene, vlm: Vlm | None = None) -> Player:
     }
 
     def live(player: Player):
-        from mmhallu_core.viz.widgets_live import Builder
+        from mmhallu_core.viz.live import Builder
 
         def tell(scene: Scene, question: WorldQuestion) -> State:
             return told.get((scene, question)) or _tell(vlm, [(scene, question)])[0]
@@ -211,7 +211,7 @@ def caption_marker(
     control = Control("Sentence", {name: judge(text) for name, text in sentences.items()})
 
     def live(player: Player):
-        from mmhallu_core.viz.widgets_live import marker
+        from mmhallu_core.viz.live import marker
 
         return marker(player, sentences, judge)
 

@@ -70,8 +70,8 @@ def test_examples_name_their_pictures_and_every_answer():
         separate("x", (AFTER, BEFORE), (Turn("What differs?", "It was red."), Turn("The same?\nA. yes", "No."))),
         separate("x", (BEFORE, BEFORE), (Turn("What differs?", "Nothing."),)),
     ]
-    lines = viz.examples_table(examples, PAIR, "Lessons").text.splitlines()
-    assert lines[0] == "Lessons" and len(lines) == 5
+    lines = viz.examples_table(examples, PAIR, "Examples").text.splitlines()
+    assert lines[0] == "Examples" and len(lines) == 5
     assert re.fullmatch(r"after then before +What differs\? +It was red\.", lines[2])
     assert re.fullmatch(r"after then before +The same\? A\. yes +No\.", lines[3])
     assert re.fullmatch(r"before then before +What differs\? +Nothing\.", lines[4])
@@ -120,13 +120,13 @@ def test_what_is_folded_is_all_there():
 
 def test_learned_tokens_are_marked_and_pictures_counted():
     tokens = ["<s>", "<image>", "<image>", "Is", "it", "</s>", "<image>"]
-    twin = viz.learned_words(tokens, [False, False, False, False, True, True, False], "A talk")
+    twin = viz.learned_words(tokens, [False, False, False, False, True, True, False], "A conversation")
     assert twin.text.splitlines() == [
-        "A talk: 2 of 7 tokens are learned, those in [ ].", "<s> <image> x 2 Is [it] [</s>] <image>",
+        "A conversation: 2 of 7 tokens are learned, those in [ ].", "<s> <image> x 2 Is [it] [</s>] <image>",
     ]  # fmt: skip
     assert twin.html.count("underline;") == 2 and "&lt;/s&gt;</span>]" in twin.html
     with pytest.raises(ValueError):
-        viz.learned_words(["a", "b"], [True], "A talk")
+        viz.learned_words(["a", "b"], [True], "A conversation")
 
 
 # ---------------------------------------------------------------- the loss, by hand and by the library
