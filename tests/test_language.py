@@ -172,7 +172,9 @@ def test_spoken_answers_are_read_as_what_they_say():
     rng = random.Random(4)
     for scene in SCENES[:400]:
         known = truths(scene)
-        for question in questions(scene, rng, 8, paraphrase=False):
+        for question in questions(scene, rng, 8):
+            if question.options:
+                continue
             reading = match(read(question.spoken), scene)
             assert not reading.unread, question.spoken
             assert {fact for fact in reading.facts if fact.predicate != "more than"} <= known, question.spoken
@@ -199,12 +201,11 @@ def test_yes_and_no_and_letters_are_balanced():
 
 def test_questions_obey_their_arguments():
     scene, rng = SCENES[0], random.Random(0)
-    absent = [kind for kind in KINDS if not scene.of_kind(kind)][:1]
-    asked = questions(scene, rng, 20, kinds=("existence",), absent_kinds=absent, paraphrase=False)
+    asked = questions(scene, rng, 20, kinds=("existence",))
     assert {q.kind for q in asked} == {"existence"}
-    assert {q.fact.subject for q in asked if q.answer == "No."} == set(absent)
+    absent = {kind for kind in KINDS if not scene.of_kind(kind)}
+    assert {q.fact.subject for q in asked if q.fact.kind == "negation"} <= absent
     assert len({q.text for q in asked}) == len(asked)
-    assert {q.text.split(" a ")[0].split(" an ")[0] for q in asked} == {"Is there"}
     with pytest.raises(ValueError, match="smell"):
         questions(scene, rng, 1, kinds=("smell",))
 

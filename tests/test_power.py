@@ -169,7 +169,7 @@ def test_impossible_wishes_are_refused(call, words):
 
 
 def test_the_figure_says_what_its_table_says():
-    from mmhallu_core.viz.power import BENCHMARKS, power_figure
+    from mmhallu_core.chapters.benchmarks import BENCHMARKS, power_figure
 
     assert BENCHMARKS["MED-bench"] == 165 and BENCHMARKS["MED-Real"] == 35
     shown = power_figure()
@@ -179,12 +179,3 @@ def test_the_figure_says_what_its_table_says():
     assert "paired nothing if they disagree on 10 of 100" in words and "none" in numbers
     for name in BENCHMARKS:
         assert name in numbers and name in shown.html
-
-
-def test_the_figure_takes_other_benchmarks_and_lines():
-    from mmhallu_core.viz.power import power_figure
-
-    shown = power_figure({"mine": 12}, disagreements=(0.5,), accuracy=0.3, design_effect=2)
-    assert "disagree on 50%" in shown.html and "12 items" in shown.text and "design effect 2" in shown.text
-    with pytest.raises(ValueError, match="at most 3"):
-        power_figure(disagreements=(0.1, 0.2, 0.3, 0.4))

@@ -163,7 +163,7 @@ def test_the_named_colour_is_the_commonest_of_the_eight(kind):
         scene = alone(kind, colour=colour, part=False)
         drawn = render(scene)
         seen = np.array(drawn.image, dtype=int)[drawn.masks[0]]
-        close = {name: (np.abs(seen - rgb).max(-1) < 25).sum() for name, rgb in COLOUR.items()}
+        close = {name: (np.abs(seen - rgb).max(-1) < 25).sum() for name, (rgb, _) in COLOUR.items()}
         close["black"] -= 0 if colour == "black" else close["black"]  # ink is nearly black on everything
         assert max(close, key=close.get) == colour, close
 

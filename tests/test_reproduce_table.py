@@ -31,8 +31,7 @@ from mmhallu_core.evaluate.pope import sample_questions
 from mmhallu_core.recorded import computed_or_recorded, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, sha256
 from mmhallu_core.types import YesNoQuestion
-from mmhallu_core.viz.slider import mark, slider
-from mmhallu_core.viz.twins import Twin
+from mmhallu_core.viz.twins import Twin, mark, slider
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "book" / "_tools"))  # scripts, and no package
 import browser

@@ -18,14 +18,15 @@ from mmhallu_core.chapters.build_micro_edits import (
 )
 from mmhallu_core.chapters.build_micro_edits_faults import (
     POLICIES,
-    Heard,
     Run,
     at_one_dial,
     judging,
     one_wrong,
     share,
     verdicts,
+    wrong_replies,
 )
+from mmhallu_core.chapters.edits import pair_figure
 from mmhallu_core.clients.client import Reply, Request
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.oracle import Oracle
@@ -54,12 +55,10 @@ def alike():
 # ---------------------------------------------------------------- the study of faults, on drafts made by hand
 
 
-def test_heard_lists_what_the_oracle_got_wrong():
+def test_what_the_oracle_got_wrong_is_listed():
     oracle = Oracle(seed=3, error=0.5)
-    heard = Heard(oracle)
     ids = [f"draft-{n}/{job}" for n in range(40) for job in ("judge_1", "refine")]
-    heard.ids = ids
-    wrong = heard.wrong()
+    wrong = wrong_replies(oracle, ids)
     error_types = {one: oracle.error_type_of(one) for one in ids}
     assert sum(map(len, wrong.values())) == sum(error_type is not None for error_type in error_types.values()) > 20
     for draft, replies in wrong.items():
@@ -69,9 +68,8 @@ def test_heard_lists_what_the_oracle_got_wrong():
 
 
 def test_a_second_request_counts_under_its_job():
-    heard = Heard(Oracle(seed=0, error=1.0))
-    heard.ids = ["d/judge_1", "d/judge_1#again"]
-    assert [reply.split(": ")[0] for reply in heard.wrong()["d"]] == ["judge_1", "judge_1"]
+    found = wrong_replies(Oracle(seed=0, error=1.0), ["d/judge_1", "d/judge_1#again"])
+    assert [reply.split(": ")[0] for reply in found["d"]] == ["judge_1", "judge_1"]
 
 
 def test_policies_count_what_they_keep_and_lose():
@@ -280,7 +278,7 @@ def test_ends_are_merged_and_none_is_lost(study):
 
 def test_the_pair_has_its_difference_above_and_its_scenes_in_words():
     edit = WorldSource(2, 3).edit(1)
-    twin = viz.pair_figure(edit, 48)
+    twin = pair_figure(edit, 48)
     assert difference(edit).text in alt_of(twin) and edit.category in twin.text
     assert describe(edit.before, "full").text in twin.text and describe(edit.after, "full").text in twin.text
 

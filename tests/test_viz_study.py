@@ -2,16 +2,12 @@
 
 import re
 from dataclasses import asdict
-from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from mmhallu_core.chapters import does_med_hold
-from mmhallu_core.chapters import does_med_hold_figures as pages
 from mmhallu_core.chapters import what_made_it_work as why
-from mmhallu_core.chapters import what_made_it_work_closer as closer
-from mmhallu_core.chapters import what_made_it_work_figures as viz
 from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile
 from mmhallu_core.studies import med as plan
@@ -102,8 +98,8 @@ def row(difference: float, half: float, spread: float = 0.01, seeds: int = 5) ->
 )
 def test_a_word_follows_the_rule_of_the_engine(one, outcome, word):
     made = {"contrasts": {"a": {outcome: one}, "b": NOT_RUN}}
-    assert viz.word_of(plan.STUDY, made, "a", outcome) == word
-    assert viz.word_of(plan.STUDY, made, "b", outcome) == NOT_RUN
+    assert why.word_of(plan.STUDY, made, "a", outcome) == word
+    assert why.word_of(plan.STUDY, made, "b", outcome) == NOT_RUN
 
 
 def test_what_a_claim_rests_on_is_judged_by_its_corrected_p():
@@ -113,12 +109,12 @@ def test_what_a_claim_rests_on_is_judged_by_its_corrected_p():
     claimed = {(one.contrast, one.outcome): found for one, found in checks(plan.STUDY, made["contrasts"]).items()}
     headline = claimed["med - clean", "med_tiny"]
     assert headline["p"] < 0.05 <= headline["corrected"]
-    assert viz.word_of(plan.STUDY, made, "med - clean", "med_tiny") == "open"
-    assert viz.word_of(plan.STUDY, made, "med - noisy", "med_tiny") == "better"
+    assert why.word_of(plan.STUDY, made, "med - clean", "med_tiny") == "open"
+    assert why.word_of(plan.STUDY, made, "med - noisy", "med_tiny") == "better"
 
 
 def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(found):
-    shown = viz.forest_figure(plan.STUDY, found, HEADLINE, "A title")
+    shown = why.forest_figure(plan.STUDY, found, HEADLINE, "A title")
     lines = shown.text.splitlines()
     start = lines.index("A title") + 2
     assert len(lines[start:]) == len(HEADLINE) * len(plan.PRIMARY)
@@ -126,7 +122,7 @@ def test_a_forest_shows_every_row_its_seeds_and_what_was_not_run(found):
     low, high = (100 * side for side in one["ci"])
     line = next(line for line in lines if line.startswith("med - clean") and "MED-tiny" in line)
     assert f"{100 * one['difference']:+.1f} [{low:.1f}, {high:.1f}]" in line and "  5  " in line
-    assert line.endswith(viz.word_of(plan.STUDY, found, "med - clean", "med_tiny"))
+    assert line.endswith(why.word_of(plan.STUDY, found, "med - clean", "med_tiny"))
     missing = [line for line in lines[start:] if line.startswith("med - shuffled")]
     assert len(missing) == 3 and all(line.endswith(NOT_RUN) for line in missing)
     assert "not run: med - shuffled" in shown.text and "less is better" in shown.text
@@ -142,7 +138,7 @@ def test_the_seeds_of_a_contrast_have_it_as_their_mean(found):
 
 def test_looks_at_other_pairs_are_drawn_for_one_outcome(nothing):
     names = [name for name in plan.CONTRASTS if name.startswith(plan.EVAL_SETS)]
-    shown = viz.forest_figure(plan.STUDY, nothing, names, "Looks", ["med_tiny"])
+    shown = why.forest_figure(plan.STUDY, nothing, names, "Looks", ["med_tiny"])
     assert shown.text.count("MED-tiny, by likelihood  ") == len(names) == 6
 
 
@@ -157,48 +153,11 @@ def test_an_arm_has_its_own_runs_only(some, found):
 
 
 def test_every_run_is_a_dot(found):
-    shown = viz.seeds_figure(found, ["base-tiny-llava", "noisy", "med"], ["med_tiny"], "Runs")
+    shown = why.seeds_figure(found, ["base-tiny-llava", "noisy", "med"], ["med_tiny"], "Runs")
     scores = [100 * one for one in why.scores_of(found, "med", "med_tiny")]
     line = next(line for line in shown.text.splitlines() if line.startswith("med "))
     assert f"{min(scores):.1f} to {max(scores):.1f}" in line and line.endswith("5")
     assert next(line for line in shown.text.splitlines() if line.startswith("noisy")).split()[-4:-2] == ["not", "run"]
-
-
-def test_arms_are_counted_from_their_records(some):
-    shown = viz.spent_table(why.spent(some, ["med", "noisy"]), "Spent")
-    med, noisy = shown.text.splitlines()[2:]
-    assert med.split() == ["med", str(plan.NUMBERS.steps), "3,480", "61,002", "5"] and noisy.count(NOT_RUN) == 3
-
-
-def test_outcomes_are_means_over_runs(found):
-    shown = viz.outcomes_table(found, ["clean", "noisy"], ["recall"], "More")
-    mean = 100 * np.mean(why.scores_of(found, "clean", "recall"))
-    assert f"{mean:.1f}" in shown.text and NOT_RUN in shown.text and "recall of captions (more)" in shown.text
-
-
-def test_one_run_against_one(some):
-    pairs = why.one_against_one(some, "clean", "med", "med_tiny")
-    assert len(pairs) == 25
-    counted = why.signs(some, "clean", "med")["med_tiny"]
-    assert counted["pairs"] == 25 and counted["mean"] == pytest.approx(np.mean(pairs))
-    assert counted["other_side"] == sum(np.sign(one) == -np.sign(np.mean(pairs)) for one in pairs)
-    assert "not run" in viz.signs_table(why.signs({}, "clean", "med"), "Signs").text
-
-
-@pytest.mark.parametrize("runs", [1, 4])
-def test_the_simulation_agrees_with_the_normal_law(runs):
-    effect, spread, questions = 0.04, 0.02, 264
-    error = np.sqrt(2 * (spread**2 + 0.25 / questions) / runs)
-    expected = NormalDist().cdf(-effect / error)
-    found = why.wrong_signs(effect, spread, questions, [runs])
-    assert found[runs] == pytest.approx(expected, abs=0.025)
-
-
-def test_no_effect_has_no_sign():
-    with pytest.raises(ValueError, match="no effect"):
-        why.wrong_signs(0.0, 0.02, 264, [1])
-    text = viz.simulation_table({0.01: {1: 0.4, 5: 0.3}}, "SIMULATION").text
-    assert "1 run of each arm" in text and "5 runs of each arm" in text and "40%" in text and "1 point " in text
 
 
 def test_two_runs_are_recorded_or_say_that_they_are_made_up(some):
@@ -218,47 +177,17 @@ def test_made_up_arms_have_the_mean_and_the_spread_asked_for():
 # ---------------------------------------------------------------- closer
 
 
-def test_noise_is_compared_with_the_same_seed_and_with_other_seeds(some):
-    noise = why.noise(some)
-    assert list(noise["levels"]) == list(plan.ETAS)
-    for eta, rows in noise["levels"].items():
-        said = contrast({0: some["med-0"]["answers"]}, {0: some[f"eta-{eta:g}"]["answers"]}, "med_tiny")
-        assert rows["med_tiny"] == said
-    assert len(noise["seeds"]["med_tiny"]) == 4
-    text = closer.noise_figure(noise, "Noise").text
-    at = np.array(plan.ETAS)
-    points = np.array([100 * rows["med_tiny"]["difference"] for rows in noise["levels"].values()])
-    slope = np.linalg.lstsq(at[:, None], points, rcond=None)[0][0]
-    line = next(line for line in text.splitlines() if line.startswith("MED-tiny") and "straight line" in line)
-    assert line.endswith(f"{slope:+.1f}") and slope < 0
-
-
-def test_without_runs_noise_says_so():
-    noise = why.noise({})
-    assert noise == {"levels": {}, "seeds": {}}
-    assert closer.noise_figure(noise, "Noise").text.count(NOT_RUN) >= len(plan.PRIMARY)
-
-
 def test_categories_are_beside_what_one_picture_gives(some):
     bounds = why.one_picture_bound(4)
     assert list(bounds) == list(CATEGORIES) and bounds["Scene"] > 0.5
     assert {share for name, share in bounds.items() if name != "Scene"} == {0.5}
     shares = why.categories(some)
-    text = closer.category_figure(shares, ["base-tiny-llava", "clean", "med"], bounds, "By category").text
+    text = why.category_figure(shares, ["base-tiny-llava", "clean", "med"], bounds, "By category").text
     share = np.mean([shares[name]["Counting"] for name in why.runs_of(shares, "med")])
     assert next(line for line in text.splitlines() if line.startswith("Counting")).split()[-1] == f"{100 * share:.0f}"
     above = sum(np.mean([shares[f"med-{seed}"][name] for seed in plan.SEEDS]) > bounds[name] for name in bounds)
     assert f"med lies above it in {above} categories" in text
-    assert "med: not run" in closer.category_figure({}, ["med"], bounds, "By category").text
-
-
-def test_held_out_categories_stand_apart(some):
-    shares = why.categories(some)
-    text = closer.held_out_table(shares, "Held out").text
-    first = shares["med-0"]["Counting"]
-    line = next(line for line in text.splitlines() if line.startswith("Counting"))
-    assert f"{100 * first:.0f}" in line.split() and line.endswith(NOT_RUN)
-    assert "the others, mean" in text
+    assert "med: not run" in why.category_figure({}, ["med"], bounds, "By category").text
 
 
 # ---------------------------------------------------------------- the page
@@ -274,13 +203,13 @@ def test_short_answers_say_what_the_records_say():
     assert [one.asked for one in said[5:-1]] == [claim.claim for claim in plan.CLAIMS]
     assert {one.kind for one in said[:5]} == {"recomputed"} and {one.kind for one in said[5:-1]} == {"diorama"}
     assert said[-1].verdict == "not tested"
-    text = pages.answers_table(said, "In short").text
+    text = does_med_hold.answers_table(said, "In short").text
     assert "replicated" not in text and all(one.verdict in text for one in said)
 
 
 def test_a_claim_is_shown_with_all_its_checks(found):
     rows = {one["id"]: one for one in ledger.rows(plan.STUDY, found)}
-    cards = pages.claim_cards(list(rows.values()))
+    cards = does_med_hold.claim_cards(list(rows.values()))
     ability = rows["med-general-ability"]
     assert len(ability["evidence"]) == 2 and ability["verdict"] == "holds in Diorama"
     for one in ability["evidence"]:
@@ -302,14 +231,3 @@ def test_a_missing_claim_stops_the_page(monkeypatch, tmp_path):
         does_med_hold.claims()
     ledger.write_rows(tmp_path / "claims", plan.STUDY)
     assert {one["verdict"] for one in does_med_hold.claims()} == {NOT_RUN}
-
-
-def test_the_printed_table_is_set_beside_its_arithmetic():
-    means, versions, text = (recorded(f"med-table/{name}") for name in ("averages", "versions", "text"))
-    shown = pages.rows_table(means, versions, "Rows").text
-    fits = sum("released" in one["fits"] for one in versions["rows"].values())
-    assert shown.count("the released ones") == fits and len(shown.splitlines()) == 2 + len(means["rows"])
-    gains = pages.gains_table(versions, "Gains").text
-    assert gains.count("cannot be") == sum(not one["same"] for one in versions["pairs"].values())
-    differ = pages.text_table(text, "Text").text
-    assert len(differ.splitlines()) == 2 + sum(not one["agrees"] for one in text["figures"])

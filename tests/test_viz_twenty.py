@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmhallu_core.chapters.cannot_be_gamed_figures import contrast_set_figure, orders_table, sentences
-from mmhallu_core.chapters.cannot_be_gamed_printed import printed_figure
+from mmhallu_core.chapters.cannot_be_gamed import contrast_set_figure, orders_table, printed_figure, sentences
 from mmhallu_core.chapters.cannot_be_gamed_twenty import LOOKED, YOU, Game, Round
 from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.contrast.controls import best_from_one, left_open

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmhallu_core.evaluate.walk import Step, Walk
 from mmhallu_core.viz.style import BLUE, GREY, ORANGE, WIDTH
-from mmhallu_core.viz.twins import Twin, picture, table, with_twin
+from mmhallu_core.viz.twins import Twin, one_panel, picture, table, with_twin
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DARK = "#111111"  # on a picture: words there keep their colour when the page is dark
@@ -78,8 +78,7 @@ def word_map(image: Image.Image, words: Sequence[str], rows: int, cols: int, tit
         title: what the words are.
         quiet: the word for an empty cell.
     """
-    figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(WIDTH)
     pale = Image.blend(image.convert("RGB"), Image.new("RGB", image.size, "white"), 0.45)
     axes.imshow(pale, interpolation="none", extent=(0, image.width, image.height, 0))
     for number, word in enumerate(words):
@@ -123,8 +122,7 @@ def next_word(step: Step, before: str, title: str) -> Twin:
         title: of the table.
     """
     ranked = sorted([(step.token, step.probability), *step.others], key=lambda pair: -pair[1])
-    figure = Figure(figsize=(WIDTH, 0.42 * len(ranked) + 0.9), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(0.42 * len(ranked) + 0.9)
     colours = [ORANGE if token == step.token else GREY for token, _ in ranked]
     axes.barh([token for token, _ in ranked], [100 * p for _, p in ranked], color=colours)
     axes.invert_yaxis()
@@ -149,8 +147,7 @@ def seen_and_blind(tokens: Sequence[str], seen: Sequence[float], blind: Sequence
         title: of the table.
     """
     words = [row for row in zip(tokens, seen, blind, strict=True) if any(letter.isalnum() for letter in row[0])]
-    figure = Figure(figsize=(WIDTH, 0.22 * len(words) + 1.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(0.22 * len(words) + 1.2)
     for place, (_, one, other) in enumerate(words):
         axes.plot([100 * one, 100 * other], [place, place], color=GREY, linewidth=1)
     places = range(len(words))

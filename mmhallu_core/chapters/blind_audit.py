@@ -5,9 +5,8 @@ scores with intervals, and beside them what the benchmark's paper reports for mo
 question and no option.
 """
 
-import argparse
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from mmhallu_core.data.pope import SPLITS
 from mmhallu_core.data.question import FILES, Question
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks import med, pope
-from mmhallu_core.recorded import computed_or_recorded
+from mmhallu_core.recorded import computed_or_recorded, measure_all
 from mmhallu_core.store import data_file, sha256
 
 COMMAND = "python -m mmhallu_core.chapters.blind_audit --out results/audit"
@@ -54,17 +53,5 @@ def audit_or_recorded(name: str) -> tuple[dict[str, Any], str]:
     return computed_or_recorded(lambda: record(name), f"audit/{name}", SUBJECTS[name][0].split("/")[0])
 
 
-def main() -> None:
-    """The command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in SUBJECTS:
-        target = arguments.out / f"{name}.json"
-        target.write_text(json.dumps(record(name), indent=2) + "\n", encoding="utf-8")
-        print(target)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, COMMAND, {name: partial(record, name) for name in SUBJECTS})

@@ -13,25 +13,22 @@ What would count was written down before the run, on seeds that nobody had looke
   answer than have any other fault.
 """
 
-import argparse
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mmhallu_core.clients.client import Reply, Request
+from mmhallu_core.chapters.build_micro_edits import Overheard
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.pipeline import counts, world_pipeline
 from mmhallu_core.edit.stages.asked import Reason
 from mmhallu_core.edit.stages.similarity import TinyClipEmbedder, similar
 from mmhallu_core.edit.truth import Fault, faults
-from mmhallu_core.recorded import commit, versions, write
+from mmhallu_core.recorded import measure_all
 from mmhallu_core.statistics import wilson_interval
 
 COMMAND = "python -m mmhallu_core.chapters.build_micro_edits_faults --out results/med-pipeline"
@@ -50,26 +47,15 @@ POLICIES = {
 }
 
 
-class Heard:
-    """The oracle, with a list of the requests that it was asked."""
-
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle, self.about, self.ids = oracle, oracle.about, []
-
-    def ask(self, request: Request) -> Reply:
-        """The oracle's reply."""
-        self.ids.append(request.id)
-        return self.oracle.ask(request)
-
-    def wrong(self) -> dict[str, list[str]]:
-        """Draft to its wrong replies, each as "job: error type"."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for one in self.ids:
-            draft, _, job = one.rpartition("/")
-            error_type = self.oracle.error_type_of(one)
-            if error_type is not None:
-                found[draft].append(f"{job.split('#')[0]}: {error_type}")
-        return found
+def wrong_replies(oracle: Oracle, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Draft to its wrong replies among some requests, each as "job: error type"."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in ids:
+        draft, _, job = one.rpartition("/")
+        error_type = oracle.error_type_of(one)
+        if error_type is not None:
+            found[draft].append(f"{job.split('#')[0]}: {error_type}")
+    return found
 
 
 class Remembering:
@@ -108,7 +94,8 @@ class Run:
 
 def run(drafts: Sequence[Draft], seed: int, error: float, clip: Remembering) -> Run:
     """Sends drafts through the pipeline with an oracle that errs."""
-    heard = Heard(Oracle(seed, error))
+    oracle = Oracle(seed, error)
+    heard = Overheard(oracle)
     _, stages = world_pipeline(seed, len(drafts), client=heard)
     left, ended, judged = list(drafts), [], []
     for name, stage in stages:
@@ -117,7 +104,7 @@ def run(drafts: Sequence[Draft], seed: int, error: float, clip: Remembering) -> 
             judged = [row for draft, outcome in zip(left, outcomes, strict=True) for row in verdicts(draft, outcome)]
         left = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
         ended += [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
-    return Run(left, ended, judged, heard.wrong())
+    return Run(left, ended, judged, wrong_replies(oracle, (request.id for request, _ in heard.calls)))
 
 
 def verdicts(draft: Draft, outcome: Draft | Rejected) -> Iterable[tuple[bool, bool, bool]]:
@@ -196,7 +183,10 @@ def measure(
                 bar.update()
     rows = {str(dial): at_one_dial(runs[dial], n * len(seeds)) for dial in dials}
     followed = min(dials, key=lambda dial: abs(dial - ONE_WRONG))
-    return {"seeds": list(seeds), "dials": rows, "one_wrong": {"dial": followed, "ends": one_wrong(runs[followed])}}
+    return {
+        "kind": "diorama", "seeds": list(seeds), "dials": rows, "holds": holds(rows),
+        "one_wrong": {"dial": followed, "ends": one_wrong(runs[followed])},
+    }  # fmt: skip
 
 
 def holds(dials: dict[str, Any]) -> dict[str, Any]:
@@ -218,17 +208,5 @@ def holds(dials: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """The command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for the record")
-    folder, began = parser.parse_args().out, time.monotonic()
-    found = measure()
-    about = {"kind": "diorama", "command": COMMAND, "commit": commit(), "versions": versions(("pillow", "torch"))}
-    record = about | {"holds": holds(found["dials"])} | found | {"seconds": round(time.monotonic() - began)}
-    write(record, folder / "faults.json")
-    print(folder / "faults.json")
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, COMMAND, {"faults": measure})

@@ -10,18 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mmhallu_core.chapters.build_micro_edits import Step
 from mmhallu_core.clients.client import BEGIN, END, Request
 from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.style import BLUE, GREEN, INK, ORANGE, PINK, VERMILLION, WIDTH
-from mmhallu_core.viz.twins import Twin, table, with_twin
-from mmhallu_core.world.edits import Edit, edit_mask
-from mmhallu_core.world.language import describe, difference
-from mmhallu_core.world.render import render
+from mmhallu_core.viz.style import BLUE, GREEN, INK, ORANGE, PINK, VERMILLION
+from mmhallu_core.viz.twins import Twin, one_panel, table, with_twin, wrapping
 
 LOOKS = {
     "answer": (VERMILLION, "X", "-"), "category": (ORANGE, "s", "--"), "difference": (BLUE, "o", "-."),
@@ -42,36 +38,6 @@ STAGES = {
 CUT = 90  # letters of what goes into a stage
 
 
-def pair_figure(edit: Edit, size: int = 288) -> Twin:
-    """A scene before and after an edit, with a line around what the edit may change.
-
-    The line is dark on white, so that it is seen at night, too.
-    """
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-    said, mask = difference(edit).text, edit_mask(edit, size)
-    places = zip(figure.subplots(1, 2), ("before", "after"), (edit.before, edit.after), strict=True)
-    for axes, name, scene in places:
-        axes.imshow(render(scene, size).image, interpolation="none")
-        for colour, width, dashes in (("#ffffff", 4.0, "solid"), ("#111111", 1.6, "dashed")):
-            axes.contour(mask, levels=[0.5], colors=colour, linewidths=width, linestyles=dashes)
-        axes.set_title(name)
-        axes.set_axis_off()
-    figure.suptitle(said, fontsize="medium")
-    share = f"{100 * mask.mean():.1f}"
-    alt = (
-        f"A drawn scene twice, before and after an edit; a dashed line goes around what changed, {share}% of it. {said}"
-    )
-    scenes = [("before", describe(edit.before, "full").text), ("after", describe(edit.after, "full").text)]
-    rows = [("category", edit.category), ("difference", said), ("part of the picture, %", share), *scenes]
-    return with_twin(figure, alt, _wrapping(table(("what", "in words"), rows, "The pair in words")))
-
-
-def _wrapping(found: Twin) -> Twin:
-    """The same table for sentences: they wrap, unlike numbers."""
-    wide = "min-width:13em;white-space:pre-line;overflow-wrap:anywhere"
-    return replace(found, html=found.html.replace("white-space:nowrap", wide))
-
-
 def steps_table(steps: Sequence[Step], title: str) -> Twin:
     """What went into each stage and what came out, for one draft: a row for each stage.
 
@@ -85,7 +51,7 @@ def steps_table(steps: Sequence[Step], title: str) -> Twin:
     for stage, given, made in rows:
         listed += [stage, *(f"  in:  {line}" for line in given.splitlines())]
         listed += [f"  out: {line}" for line in made.splitlines()]
-    return replace(_wrapping(found), text="\n".join(listed))
+    return replace(wrapping(found, 13), text="\n".join(listed))
 
 
 def _goes_in(step: Step) -> str:
@@ -140,8 +106,7 @@ def dial_figure(dials: Mapping[str, Any], title: str) -> Twin:
         dials: the record of `med_faults`: setting to what `at_one_dial` returned.
         title: of the table.
     """
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(4.2)
     places = [100 * float(dial) for dial in dials]
     bars = [100 * one["any"]["share"] for one in dials.values()]
     axes.plot(places, bars, color=INK, linewidth=2, marker="*", markersize=9, label="any")
@@ -217,8 +182,7 @@ def similarity_figure(record: Mapping[str, Any], title: str) -> Twin:
     """
     modes, places = record["modes"], {value: k for k, value in enumerate(record["quantiles"])}
     names = sorted((n for n in modes["projected"] if n != "all"), key=lambda n: _median(modes["projected"][n], places))
-    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(5.2)
     for mode, (colour, marker, off) in MODES.items():
         for row, name in enumerate(names):
             values = modes[mode][name]["quantiles"]

@@ -33,6 +33,7 @@ from mmhallu_core.data.decode import decode
 from mmhallu_core.edit.editors.editor import largest_change
 from mmhallu_core.edit.engine.run import build
 from mmhallu_core.edit.recipe import Photos
+from mmhallu_core.recorded import write
 from mmhallu_core.store import data_file, results_folder, sha256
 from mmhallu_core.types import EditSample, read_jsonl
 
@@ -164,14 +165,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=results_folder() / "med-photos")
     parser.add_argument("--run", type=Path, required=True, help="folder for the pictures of the run")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     found = pairs()
     chosen = sorted(random.Random(SEED).sample([photo for photo, _ in found], N))
     about = {"kind": "recomputed", "command": COMMAND, "inputs": {FILE: sha256(data_file(FILE))}}
     records = {"released": released(found), "run": {"seed": SEED, **run(chosen, arguments.run)}}
     for name, record in records.items():
         path = arguments.out / f"{name}.json"
-        path.write_text(json.dumps(about | record, indent=2) + "\n", encoding="utf-8")
+        write(about | record, path)
         print(path)
 
 

@@ -7,13 +7,7 @@ holds scores, intervals and what they depend on; it holds no caption.
 Reported is what a paper prints, measured is what this file computes. The two never share a field.
 """
 
-import argparse
-import json
-import platform
-from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -22,7 +16,7 @@ from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.vocabulary import coco_image_id, coco_objects, coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.profile import Habits, habits, profile
-from mmhallu_core.recorded import commit, recorded
+from mmhallu_core.recorded import measure_all, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 from mmhallu_core.world.prior import PRIOR, sample_scene
 from mmhallu_core.world.vocabulary import KINDS
@@ -114,28 +108,5 @@ def dial() -> tuple[dict[str, Any], str]:
     return columns, "Both models, measured on the same held-out scenes."
 
 
-def write(record: Mapping[str, Any], path: Path) -> None:
-    """Writes a record with what it depends on besides its inputs."""
-    versions = {name: version(name) for name in ("numpy", "torch", "transformers")}
-    full = {
-        "command": COMMAND, "commit": commit(), "python": platform.python_version(), "versions": versions,
-        **record,
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    """The command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for photos.json and diorama.json")
-    parser.add_argument("--only", choices=("photos", "diorama"), help="one of the two records")
-    arguments = parser.parse_args()
-    for name, measure in (("photos", photos), ("diorama", diorama)):
-        if arguments.only in (None, name):
-            write(measure(), arguments.out / f"{name}.json")
-            print(f"written: {arguments.out / name}.json")
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, COMMAND, {"photos": photos, "diorama": diorama})

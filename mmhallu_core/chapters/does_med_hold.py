@@ -1,17 +1,21 @@
-"""What the page *Does MED hold?* says, from the records alone: one short answer a row, and the claims' rows.
+"""What the page *Does MED hold?* says, from the records alone: one short answer a row, and the claims as cards.
 
 Three kinds of records are read: what was recomputed from the paper's table (`maintenance/med_table.py`), what rules
 score that see no picture (`chapters/blind_audit.py`), and the claims as measured in Diorama
-(`studies/engine/summary.py`).
+(`studies/engine/summary.py`). Verdicts are words.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmhallu_core.chapters.blind_audit import audit_or_recorded
 from mmhallu_core.evaluate.audit import best_by_wording
 from mmhallu_core.recorded import recorded
+from mmhallu_core.studies.engine.outcomes import OUTCOMES
 from mmhallu_core.studies.med import CLAIMS
+from mmhallu_core.viz.scores import shown
+from mmhallu_core.viz.twins import Twin, table, wrapping
 
 
 @dataclass(frozen=True)
@@ -121,3 +125,49 @@ def _claim(row: dict[str, Any]) -> Said:
         why = f"{row['evidence'][0]['contrast']}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], "
         why += f"{row['seeds']} seeds" + ("; more than one check, below" if len(row["evidence"]) > 1 else "")
     return Said(row["claim"], row["verdict"], why, row["kind"])
+
+
+def answers_table(answers: Sequence[Said], title: str) -> Twin:
+    """One row a question: its verdict, the numbers behind it, the kind of evidence."""
+    rows = [(one.asked, one.verdict, one.why, one.kind) for one in answers]
+    return wrapping(table(("asked", "verdict", "in numbers", "evidence"), rows, title))
+
+
+def claim_cards(claims: Sequence[Mapping[str, Any]]) -> Twin:
+    """A small table for each claim: what the paper reports, what would count, what was measured, the verdict.
+
+    Args:
+        claims: rows of `studies.engine.summary`.
+    """
+    cards = [wrapping(_card(one)) for one in claims]
+    return Twin("".join(one.html for one in cards), "\n\n".join(one.text for one in cards))
+
+
+def _card(claim: Mapping[str, Any]) -> Twin:
+    checks = [_measured(one, claim["tests"]) for one in claim["evidence"]]
+    rows = [
+        ("in the paper", f"{claim['source']}: {_reported(claim['reported'])}"),
+        ("would count as holding", claim["holds_if"]),
+        *(checks or [("measured", "not run")]),
+        ("seeds planned", str(claim["planned_seeds"])),
+    ]
+    return table(("verdict", claim["verdict"]), rows, claim["claim"])
+
+
+def _measured(one: Mapping[str, Any], tests: int) -> tuple[str, str]:
+    """A check in words: the effect in the direction claimed, and the p of "it equals the bar"."""
+    what = f"measured: {one['contrast']}, {OUTCOMES[one['outcome']].label}"
+    p = "no p of one seed" if one["corrected"] is None else f"p {one['corrected']:.4f}, corrected for {tests} tests"
+    effect = shown((one["effect"], one["interval"]))
+    return what, f"{effect} points, 95% interval of runs and pictures; bar {100 * one['bar']:g}; {one['n']} seeds, {p}"
+
+
+def _reported(reported: Any) -> str:
+    """What a paper prints, in a line: a sentence, or numbers by what they are and by model."""
+    if isinstance(reported, str):
+        return reported
+    parts = []
+    for what, models in reported.items():
+        numbers = ", ".join(f"{model} {' to '.join(f'{one:.2f}' for one in some)}" for model, some in models.items())
+        parts.append(f"{what}: {numbers}")
+    return "; ".join(parts)

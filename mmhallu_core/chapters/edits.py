@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from mmhallu_core.viz.twins import Twin, table, vector
+from mmhallu_core.viz.style import WIDTH
+from mmhallu_core.viz.twins import Twin, table, vector, with_twin, wrapping
 from mmhallu_core.world.edits import TABLE, Edit, edit_mask
 from mmhallu_core.world.edits_table import WHOLE_THING
-from mmhallu_core.world.language import difference
+from mmhallu_core.world.language import describe, difference
 from mmhallu_core.world.render import render
 
 
@@ -32,6 +33,30 @@ def draw_pair(edit: Edit, size: int = 192, style: str = "flat") -> Figure:
             axes.contour(mask, levels=[0.5], colors="#111111", linewidths=0.8, linestyles="dotted")
         axes.set_axis_off()
     return figure
+
+
+def pair_figure(edit: Edit, size: int = 288) -> Twin:
+    """A scene before and after an edit, with a line around what the edit may change.
+
+    The line is dark on white, so that it is seen at night, too.
+    """
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    said, mask = difference(edit).text, edit_mask(edit, size)
+    places = zip(figure.subplots(1, 2), ("before", "after"), (edit.before, edit.after), strict=True)
+    for axes, name, scene in places:
+        axes.imshow(render(scene, size).image, interpolation="none")
+        for colour, width, dashes in (("#ffffff", 4.0, "solid"), ("#111111", 1.6, "dashed")):
+            axes.contour(mask, levels=[0.5], colors=colour, linewidths=width, linestyles=dashes)
+        axes.set_title(name)
+        axes.set_axis_off()
+    figure.suptitle(said, fontsize="medium")
+    share = f"{100 * mask.mean():.1f}"
+    alt = (
+        f"A drawn scene twice, before and after an edit; a dashed line goes around what changed, {share}% of it. {said}"
+    )
+    scenes = [("before", describe(edit.before, "full").text), ("after", describe(edit.after, "full").text)]
+    rows = [("category", edit.category), ("difference", said), ("part of the picture, %", share), *scenes]
+    return with_twin(figure, alt, wrapping(table(("what", "in words"), rows, "The pair in words"), 13))
 
 
 def show_pairs(edits: Sequence[Edit], size: int = 192, style: str = "flat") -> Twin:

@@ -20,13 +20,8 @@ What would count was written down before any of it was computed:
 * A prompt matters when the interval of the difference to the normal prompt, scene by scene, leaves out zero.
 """
 
-import argparse
-import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -38,7 +33,7 @@ from mmhallu_core.data.vocabulary import Vocabulary, coco_image_id, coco_objects
 from mmhallu_core.evaluate.blind import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
-from mmhallu_core.recorded import commit, recorded
+from mmhallu_core.recorded import measure_all, recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 
 COMMAND = "python -m mmhallu_core.chapters.reproduce_a_table --out results/reproduce-a-table"
@@ -244,26 +239,5 @@ def cut_or_recorded(words: int) -> tuple[dict[str, Any], str]:
         ], f"RECORDED for {nearest} words, the nearest that was recorded."
 
 
-def write(record: Mapping[str, Any], path: Path) -> None:
-    """Writes a record with what it depends on besides its inputs."""
-    versions = {name: version(name) for name in ("numpy", "torch", "transformers")}
-    about = {"command": COMMAND, "commit": commit(), "python": platform.python_version()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**about, "versions": versions, **record}, indent=1) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    """The command line of this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    measures = {"photos": photos, "questions": published_questions, "prompts": prompts}
-    parser.add_argument("--out", type=Path, required=True, help="folder for the three records")
-    parser.add_argument("--only", choices=measures, help="one of them")
-    arguments = parser.parse_args()
-    for name, measure in measures.items():
-        if arguments.only in (None, name):
-            write(measure(), arguments.out / f"{name}.json")
-            print(f"written: {arguments.out / name}.json")
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, COMMAND, {"photos": photos, "questions": published_questions, "prompts": prompts})

@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmhallu_core.evaluate.chair_tables import apart
-from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.slider import mark, slider
+from mmhallu_core.viz.scores import score_of, shown
 from mmhallu_core.viz.style import BLUE, GREEN, INK, ORANGE, PINK, VERMILLION, WIDTH
-from mmhallu_core.viz.twins import Twin, table, with_twin
+from mmhallu_core.viz.twins import Twin, mark, one_panel, slider, table, with_twin
 
 LOOKS = ((GREEN, "s", "-"), (BLUE, "o", "--"), (ORANGE, "^", "-."), (VERMILLION, "D", ":"), (PINK, "P", (0, (5, 1))))
 NAMES = {"chair_i": "CHAIR_i", "chair_s": "CHAIR_s", "recall": "recall"}
@@ -29,8 +28,7 @@ def printed_figure(printed: Rows, title: str) -> Twin:
         printed: model to `{chair_i, chair_s}` in percent and `mean_length` in words.
         title: of the table.
     """
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(3.2)
     for (name, row), (colour, marker, _) in zip(printed.items(), LOOKS, strict=False):
         axes.plot(row["mean_length"], row["chair_s"], marker, color=colour, markersize=9)
         right = row["mean_length"] < 60
@@ -62,8 +60,7 @@ def side_by_side(printed: Rows, measured: Rows, title: str) -> Twin:
     for name, one in measured.items():
         cells = []
         for score in ("chair_i", "chair_s", "mean_length"):
-            scale = 1 if score == "mean_length" else 100
-            cells += [f"{printed[name][score]:.1f}", shown((one[score], one["ci"][score]), scale, 2)]
+            cells += [f"{printed[name][score]:.1f}", score_of(one, score, 2)]
         rows.append((name, *cells))
     heads = ("model", "CHAIR_i printed", "measured", "CHAIR_s printed", "measured", "words printed", "measured")
     return table(heads, rows, title)
@@ -125,15 +122,14 @@ def _sentence(cut: str, models: Rows) -> str:
 
 def _cut_table(cut: str, models: Rows, title: str) -> Twin:
     rows = [
-        (name, *(shown((one[s], one["ci"][s])) for s in ("chair_i", "chair_s", "recall")), shown((one["cut"], None)))
-        for name, one in models.items()
+        (name, *(score_of(one, score) for score in NAMES), shown((one["cut"], None))) for name, one in models.items()
     ]
     return table(("percent", "CHAIR_i", "CHAIR_s", "recall", "captions cut"), rows, f"{title}; {_words(cut)}")
 
 
 def _all_cuts(lengths: Mapping[str, Any], title: str) -> Twin:
     rows = [
-        (f"{name}, {_words(cut)}", *(shown((row[s], row["ci"][s])) for s in ("chair_i", "chair_s", "recall")))
+        (f"{name}, {_words(cut)}", *(score_of(row, score) for score in NAMES))
         for cut, one in lengths.items()
         for name, row in one["models"].items()
     ]
@@ -162,8 +158,7 @@ def choices_figure(choices: Mapping[str, Any], crowd: Rows, whole: Rows, title: 
         whole: what `chair_tables.table` returned for all photos.
         title: of the table.
     """
-    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(4.0)
     rows, told = [], []
     for number, name in enumerate(whole):
         least, low, _, high, most = (100 * value for value in choices["models"][name]["chair_s"])
@@ -223,7 +218,7 @@ def change_table(models: Rows, change: Rows, scores: Sequence[str], title: str) 
         cells = []
         for score in scores:
             scale = 1 if score == "mean_length" else 100
-            cells.append(shown((one[score], one["ci"][score]), scale))
+            cells.append(score_of(one, score))
             moved = change.get(name)
             cells.append(shown((moved[score]["difference"], moved[score]["ci"]), scale, 2) if moved else "")
         rows.append((name, *cells))

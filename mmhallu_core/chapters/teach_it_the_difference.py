@@ -7,7 +7,6 @@ made again where `LIVE=1` asks for it.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,6 @@ from torch import Tensor
 from mmhallu_core.comparison import mcnemar
 from mmhallu_core.config import live
 from mmhallu_core.data.decode import decode
-from mmhallu_core.data.question import Question
-from mmhallu_core.edit.truth import png
-from mmhallu_core.evaluate.blind import blank
 from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice
 from mmhallu_core.evaluate.diorama.exam import CAPTION_TOKENS, DESCRIBE, held_out, world_vocabulary
 from mmhallu_core.evaluate.likelihood import likelihood
@@ -30,13 +26,12 @@ from mmhallu_core.evaluate.matched_recall import HIT, WRONG, marks
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import wilson_interval
 from mmhallu_core.store import results_folder
-from mmhallu_core.studies.engine.exam import SENTENCE, SHORT, Routed, pairs_of, routed_of
+from mmhallu_core.studies.engine.exam import SENTENCE, SHORT, pairs_of, routed_of
 from mmhallu_core.studies.engine.outcomes import score
 from mmhallu_core.studies.engine.run import perform
 from mmhallu_core.studies.engine.summary import compared, read
 from mmhallu_core.studies.med import BASE, SEEDS, STUDY
 from mmhallu_core.train.collate import PackedCollator
-from mmhallu_core.train.consistency import changed_pixels, pair_inputs, picture_means
 from mmhallu_core.train.losses import IGNORE
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.train.records import TrainingExample
@@ -90,15 +85,6 @@ def states_of(vlm: Vlm, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch tok
     return vlm.model.model(**read, use_cache=False).last_hidden_state
 
 
-def features_of(vlm: Vlm, pairs: Sequence[Pair]) -> tuple[Float[Tensor, "pairs width"], Float[Tensor, "pairs width"]]:
-    """The mean visual token of the first and of the second picture of each pair, as `collapse.measure` wants them."""
-    inputs = vlm.encode(
-        [list(pair) for pair in pairs], [vlm.prompt("What is different?", 2)] * len(pairs), side="right"
-    )
-    found = pair_inputs(vlm, inputs, pairs, [changed_pixels(*pair) for pair in pairs])
-    return picture_means(vlm.model, {**inputs, **{k: v.to(inputs["input_ids"].device) for k, v in found.items()}})
-
-
 # ---------------------------------------------------------------- the small exam
 
 
@@ -121,39 +107,25 @@ def small_exam(vlm: Vlm, each: int = EACH, scenes: int = SCENES) -> dict[str, li
     seen = vlm.answer(pictures, [one.prompt for one in twice] * 2, SENTENCE, 64)
     differs = [asserts_a_difference(text) for text in seen]
     pairs = list(zip(differs[: len(twice)], differs[len(twice) :], strict=True))
+    routed = routed_of(each)
+    shown, prompts = zip(*((one.images, f"{one.text} {which}") for one in routed for which in WHICH), strict=True)
+    chosen, weighed = vlm.answer(shown, prompts, SHORT, 64), likelihood(vlm, asked)
     return {
         "caption": [WRONG in one for one in said],
         "missed": [one.count(HIT) < len(there) for one, there in zip(said, data.truth.values(), strict=True)],
         "same": [same is True for same, _ in pairs],
         "told_apart": [one == (False, True) for one in pairs],
-        **_of_two(vlm, routed_of(each), asked),
-    }
-
-
-def grey_exam(vlm: Vlm, each: int = EACH) -> dict[str, list[bool]]:
-    """The two parts of the exam that ask about two pictures, with grey ones: what the words alone give."""
-    routed = [replace(one, images=(blank(), blank())) for one in routed_of(each)]
-    return _of_two(vlm, routed, [replace(one, images=(png(blank()),) * 2) for one in pairs_of(each)])
-
-
-def _of_two(vlm: Vlm, routed: Sequence[Routed], asked: Sequence[Question]) -> dict[str, list[bool]]:
-    pictures, prompts = zip(*((one.images, f"{one.text} {which}") for one in routed for which in WHICH), strict=True)
-    said = vlm.answer(pictures, prompts, SHORT, 64)
-    weighed = likelihood(vlm, asked)
-    return {
-        "routed": [tuple(said[2 * k : 2 * k + 2]) == one.answers for k, one in enumerate(routed)],
+        "routed": [tuple(chosen[2 * k : 2 * k + 2]) == one.answers for k, one in enumerate(routed)],
         "med_tiny": [one.letter("sum") == question.truth for one, question in zip(weighed, asked, strict=True)],
     }
 
 
-def before_and_after(
-    before: Mapping[str, Sequence[bool]], after: Mapping[str, Sequence[bool]], grey: Mapping[str, Sequence[bool]]
-) -> list[dict[str, Any]]:
+def before_and_after(before: Mapping[str, Sequence[bool]], after: Mapping[str, Sequence[bool]]) -> list[dict[str, Any]]:
     """The small exam of one model before and after training, on the same questions.
 
     Returns:
-        For each of ASKED `asked`, `n`, `guess` (a share, or None), `grey` (or None), `before` and `after` as pairs of
-        share and interval (Wilson), and `change`, what `comparison.mcnemar` says of the two.
+        For each of ASKED `asked`, `n`, `guess` (a share, or None), `before` and `after` as pairs of share and
+        interval (Wilson), and `change`, what `comparison.mcnemar` says of the two.
     """
 
     def share(bits: Sequence[bool]) -> tuple[float, list[float]]:
@@ -164,7 +136,6 @@ def before_and_after(
             "asked": words,
             "n": len(before[name]),
             "guess": guess,
-            "grey": share(grey[name]) if name in grey else None,
             "before": share(before[name]),
             "after": share(after[name]),
             "change": mcnemar(np.array(before[name]), np.array(after[name])),

@@ -6,13 +6,9 @@ Figures and tables of the chapter *Teach it the difference*. They take what `met
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from matplotlib.figure import Figure
-from torch import Tensor
 
 from mmhallu_core.chapters.teach_it_the_difference import OUTCOMES, Pair
 from mmhallu_core.evaluate.diorama.exam import DESCRIBE
@@ -20,12 +16,10 @@ from mmhallu_core.methods.med.arms import ARMS
 from mmhallu_core.methods.med.presets import DISAGREEMENTS, PRESETS, ROWS
 from mmhallu_core.studies.engine.summary import NOT_RUN
 from mmhallu_core.studies.med import NUMBERS
-from mmhallu_core.train.collapse import measure, verdict
-from mmhallu_core.train.losses import global_consistency
 from mmhallu_core.train.records import TrainingExample
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.style import BLUE, ORANGE, WIDTH
-from mmhallu_core.viz.twins import Twin, table, with_twin
+from mmhallu_core.viz.style import BLUE, ORANGE
+from mmhallu_core.viz.twins import Twin, one_panel, table, with_twin, wrapping
 
 PLACES = ("before", "after")
 SMOOTH = 10  # steps that the line of the loss takes together
@@ -80,20 +74,6 @@ def arms_table(
     return table(("of this pair", *arms), [(name, *values) for name, values in rows.items()], title)
 
 
-def folded(parts: Mapping[str, Twin]) -> Twin:
-    """Several things, each behind its name, which opens it."""
-    shown = "".join(
-        f"<details><summary>{html.escape(name)}</summary>{one.html}</details>" for name, one in parts.items()
-    )
-    return Twin(shown, "\n\n".join(f"{name}:\n{one.text}" for name, one in parts.items()))
-
-
-def wrapping(found: Twin) -> Twin:
-    """The same table for sentences: they wrap, unlike numbers."""
-    wide = "min-width:9em;white-space:pre-line;overflow-wrap:anywhere"
-    return replace(found, html=found.html.replace("white-space:nowrap", wide))
-
-
 def _place(image: Any, pair: Pair) -> str:
     return next(name for name, one in zip(PLACES, pair, strict=True) if one.tobytes() == image.tobytes())
 
@@ -135,8 +115,7 @@ def loss_figure(losses: Sequence[float], title: str) -> Twin:
         losses: of the steps in their order.
         title: of the table.
     """
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(2.8)
     steps = np.arange(1, len(losses) + 1)
     means = [float(np.mean(losses[max(0, step - SMOOTH) : step])) for step in steps]
     axes.plot(steps, losses, "o", color=BLUE, markersize=4, label="one step")
@@ -174,11 +153,10 @@ def exam_table(rows: Sequence[Mapping[str, Any]], title: str) -> Twin:
         low, high = row["change"]["ci"]
         said = "could be luck" if low <= 0 <= high else "changed"
         asked = row["asked"] if row["guess"] is None else f"{row['asked']} (a guess: {100 * row['guess']:.0f})"
-        grey = "not asked" if row["grey"] is None else shown(row["grey"], digits=0)
         scores = (shown(row["before"], digits=0), shown(row["after"], digits=0))
         change = shown((row["change"]["difference"], row["change"]["ci"]), digits=0)
-        found.append((asked, str(row["n"]), grey, *scores, change, said))
-    heads = ("of those asked, %", "asked", "grey, before", "before", "after", "change", "so it")
+        found.append((asked, str(row["n"]), *scores, change, said))
+    heads = ("of those asked, %", "asked", "before", "after", "change", "so it")
     return table(heads, found, title)
 
 
@@ -235,21 +213,3 @@ def disagreements_table(title: str) -> Twin:
         for one in DISAGREEMENTS
     ]
     return wrapping(table(("about", "said, and followed here", "also said", "why"), rows, title))
-
-
-def collapse_table(states: Mapping[str, tuple[Float[Tensor, "n width"], Float[Tensor, "n width"]]], title: str) -> Twin:
-    """Features of pairs in several states: what a loss that wants likeness says of them, and what the check says.
-
-    Args:
-        states: name to the features of the pairs' first and second pictures; the check compares with the first state.
-        title: what is shown.
-    """
-    found = {name: measure(*pair) for name, pair in states.items()}
-    start, rows = next(iter(found.values())), []
-    for name, now in found.items():
-        first, second = (side[:, None] for side in states[name])  # a picture as one token
-        asks = float(global_consistency(first, second, first.new_ones(len(first))))
-        numbers = (f"{asks:.4f}", f"{now.spread:.3f}", f"{now.rank:.1f}", f"{now.alignment:.4f}")
-        rows.append((name, *numbers, "collapsed" if verdict(start, now)[0] else "not collapsed"))
-    heads = ("features", "loss for unlikeness", "spread", "effective rank", "distance in pairs", "the check says")
-    return table(heads, rows, title)

@@ -4,15 +4,13 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from mmhallu_core.evaluate.answers import Reading, Rule
 from mmhallu_core.evaluate.pope import SAMPLINGS
 from mmhallu_core.evaluate.replies import thing_asked
 from mmhallu_core.types import YesNoQuestion
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.style import BLUE, GREEN, GREY, ORANGE, WIDTH
-from mmhallu_core.viz.twins import Twin, table, with_twin
+from mmhallu_core.viz.style import BLUE, GREEN, GREY, ORANGE
+from mmhallu_core.viz.twins import Twin, one_panel, reach, table, with_twin
 
 LOOKS = ((ORANGE, "o"), (BLUE, "s"), (GREY, "X"), (GREEN, "^"))
 Pope = Mapping[str, Mapping[str, Any]]  # sampling to what `score_pope` returned
@@ -43,25 +41,18 @@ def pope_figure(columns: Mapping[str, Pope], title: str) -> Twin:
         columns: as in `pope_table`; at most four.
         title: of the table of numbers.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(3.4)
     axes.axhline(50, color="black", linewidth=1, linestyle=":")
     axes.text(-0.32, 50.6, "a coin", fontsize="small", va="bottom")
     for number, ((heading, scores), (colour, marker)) in enumerate(zip(columns.items(), LOOKS, strict=False)):
         places = [k + 0.12 * (number - (len(columns) - 1) / 2) for k in range(len(SAMPLINGS))]
         values = [100 * scores[name]["strict"]["accuracy"] for name in SAMPLINGS]
         spans = [[100 * end for end in scores[name]["ci"]["strict"]["accuracy"]] for name in SAMPLINGS]
-        spread = [
-            [v - s[0] for v, s in zip(values, spans, strict=True)],
-            [s[1] - v for v, s in zip(values, spans, strict=True)],
-        ]
-        axes.errorbar(places, values, spread, fmt=marker, color=colour, markersize=7, linewidth=2, label=heading)
-    axes.set(
-        xticks=range(len(SAMPLINGS)),
-        xticklabels=SAMPLINGS,
-        ylabel="accuracy, %",
-        xlabel="how absent objects are chosen",
-    )
+        axes.errorbar(
+            places, values, reach(values, spans), fmt=marker, color=colour, markersize=7, linewidth=2, label=heading
+        )
+    axes.set(xticks=range(len(SAMPLINGS)), xticklabels=SAMPLINGS)
+    axes.set(ylabel="accuracy, %", xlabel="how absent objects are chosen")
     axes.set_xlim(-0.35, len(SAMPLINGS) - 0.65)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return with_twin(figure, _pope_alt(columns), pope_table(columns, title))
@@ -145,8 +136,7 @@ def harness_figure(manners: Mapping[str, Mapping[str, Mapping[str, float]]], tru
         title: of the table of numbers.
     """
     harnesses = list(next(iter(manners.values())))
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_panel(3.8)
     axes.axvline(100 * truth, color="black", linewidth=1, linestyle=":")
     for number, (manner, (colour, marker)) in enumerate(zip(manners, LOOKS, strict=False)):
         places = [row + 0.2 * (number - (len(manners) - 1) / 2) for row in range(len(harnesses))]

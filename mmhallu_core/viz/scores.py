@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from mmhallu_core.evaluate.audit import WORDING, apart
 from mmhallu_core.evaluate.profile import QUESTIONS, agreement, side
 from mmhallu_core.viz.style import BLUE, INK, ORANGE, WIDTH
-from mmhallu_core.viz.twins import NOTE, Twin, table, with_twin
+from mmhallu_core.viz.twins import NOTE, Twin, reach, table, with_twin
 
 Score = tuple[float | None, list[float] | None]  # a value and its 95% interval
 CHAIR_ROWS = {"CHAIR_i, %": "chair_i", "CHAIR_s, %": "chair_s", "recall, %": "recall", "words a caption": "mean_length"}
@@ -46,6 +46,11 @@ def shown(score: Score, scale: int | float = 100, digits: int = 1) -> str:
     return f"{scale * value:.{digits}f}{spread}"
 
 
+def score_of(one: Mapping[str, Any], name: str, digits: int = 1) -> str:
+    """A score of what `score_chair` and its kin return, with its interval: in percent, or in words a caption."""
+    return shown((one[name], one["ci"][name]), 1 if name == "mean_length" else 100, digits)
+
+
 def chair_table(columns: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
     """CHAIR's numbers for several captioners, one column each.
 
@@ -55,8 +60,7 @@ def chair_table(columns: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
     """
     rows = [("captions", *(str(one["n"]) for one in columns.values()))]
     for heading, name in CHAIR_ROWS.items():
-        scale = 1 if name == "mean_length" else 100
-        rows.append((heading, *(shown((one[name], one["ci"][name]), scale) for one in columns.values())))
+        rows.append((heading, *(score_of(one, name) for one in columns.values())))
     return table(("95% intervals in brackets", *columns), rows, title)
 
 
@@ -64,8 +68,7 @@ def dial_table(columns: Mapping[str, Mapping[str, Any]], title: str) -> Twin:
     """What `evaluate.diorama.evaluate` measured, one column for each model."""
     rows = [("scenes", *(str(one["scenes"]) for one in columns.values()))]
     for heading, name in CHAIR_ROWS.items():
-        scale = 1 if name == "mean_length" else 100
-        rows.append((heading, *(shown((c["chair"][name], c["chair"]["ci"][name]), scale) for c in columns.values())))
+        rows.append((heading, *(score_of(one["chair"], name) for one in columns.values())))
     for sampling in ("random", "adversarial"):
         cells = []
         for one in columns.values():
@@ -164,7 +167,7 @@ def chances(photos: Profiles, ours: Profiles) -> Twin:
             if answer["chance"] is None:
                 continue
             colour, marker = (BLUE, MARKERS[row % len(MARKERS)]) if name in photos else (ORANGE, "o")
-            spread = [[answer["chance"] - answer["ci"][0]], [answer["ci"][1] - answer["chance"]]]
+            spread = reach([answer["chance"]], [answer["ci"]])
             axes.errorbar(answer["chance"], row, xerr=spread, fmt=marker, color=colour, markersize=7, linewidth=2)
         axes.set(title=fill(ASKED[question], 16), yticks=range(len(names)), yticklabels=names)
         axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(len(names) - 0.5, -0.5))

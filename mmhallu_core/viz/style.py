@@ -2,15 +2,15 @@
 
 The colours start from seaborn's colour-blind palette. Each has two values, for a light page and for a dark one, and
 each value stands out from its page (tests/test_site.py measures it). A figure is drawn in the light ones; on a dark
-page the book's style sheet swaps them (`twins.with_twin` marks where). A colour has one meaning through the whole
-book (`ROLES`), and never carries it alone: each role also has its own marker and hatch, so a figure reads in grey too.
+page the book's style sheet swaps them (`twins.with_twin` marks where). Blue is for what is in the picture, vermillion
+for what is said and is not there, grey for what is missed, green for a control. A colour never says anything alone:
+markers and hatches differ, too, so a figure reads in grey.
 
 Lines and letters are drawn in `INK`, which becomes the page's own text colour. Letters on a coloured cell of a heat
 map must not follow the page: give them another dark or light grey.
 """
 
 import sys
-from dataclasses import dataclass
 
 import matplotlib as mpl
 
@@ -24,27 +24,10 @@ PALETTE = {
     "brown": ("#8a5a2b", "#cfa077"),
     "grey": ("#71777d", "#a9b2bc"),
 }
-BLUE, ORANGE, GREEN, VERMILLION, PINK, BROWN, GREY = (light for light, _ in PALETTE.values())
+BLUE, ORANGE, GREEN, VERMILLION, PINK, _, GREY = (light for light, _ in PALETTE.values())
 INK = "#1f2731"  # letters, axes, lines of reference
 GRID = "#ccd3da"  # drawn to be overlooked
 WIDTH = 4.8  # inches: at this width the smallest letters can still be read on a phone
-
-
-@dataclass(frozen=True)
-class Role:
-    """How one meaning is drawn: a hex colour, a matplotlib marker for points, a hatch for bars."""
-
-    colour: str
-    marker: str
-    hatch: str
-
-
-ROLES = {
-    "grounded": Role(BLUE, "o", ""),  # in the sentence, and in the picture
-    "hallucinated": Role(VERMILLION, "X", "//"),  # in the sentence, not in the picture
-    "missed": Role(GREY, "s", ".."),  # in the picture, not in the sentence
-    "control": Role(GREEN, "^", "\\\\"),  # what a result is compared with
-}
 
 
 def use() -> None:

@@ -19,30 +19,20 @@ RGB = tuple[int, int, int]
 ONE = 256  # light of this strength leaves a colour as it is
 PENCIL = np.array((92, 88, 96))
 
-COLOUR: dict[str, RGB] = {
-    "red": (214, 44, 50),
-    "orange": (246, 142, 30),
-    "yellow": (252, 218, 62),
-    "green": (56, 158, 72),
-    "blue": (46, 104, 208),
-    "purple": (142, 72, 178),
-    "white": (248, 247, 242),
-    "black": (52, 52, 60),
+# Of each colour the colour itself, and that of a scarf, a saddle, a flag: far from it, so that the part stands out.
+COLOUR: dict[str, tuple[RGB, RGB]] = {
+    "red": ((214, 44, 50), (255, 214, 84)),
+    "orange": ((246, 142, 30), (64, 110, 196)),
+    "yellow": ((252, 218, 62), (212, 62, 66)),
+    "green": ((56, 158, 72), (238, 92, 92)),
+    "blue": ((46, 104, 208), (255, 206, 74)),
+    "purple": ((142, 72, 178), (255, 206, 74)),
+    "white": ((248, 247, 242), (216, 66, 70)),
+    "black": ((52, 52, 60), (226, 74, 78)),
 }
 # Where a plain mix would read as another colour: shade, and stripes and dots.
 DARKER: dict[str, RGB] = {"white": (206, 206, 216), "black": (34, 33, 40), "yellow": (238, 192, 44)}
 ON_TOP: dict[str, RGB] = {"white": (112, 112, 128), "black": (208, 208, 216), "yellow": (186, 120, 20)}
-# The colour of a scarf, a saddle, a flag: far from the main colour, so that the part stands out.
-ACCENT: dict[str, RGB] = {
-    "red": (255, 214, 84),
-    "orange": (64, 110, 196),
-    "yellow": (212, 62, 66),
-    "green": (238, 92, 92),
-    "blue": (255, 206, 74),
-    "purple": (255, 206, 74),
-    "white": (216, 66, 70),
-    "black": (226, 74, 78),
-}
 SKIN = ((255, 219, 186), (236, 188, 146), (190, 130, 88), (128, 84, 58))
 HAIR = ((104, 66, 40), (58, 42, 38), (48, 36, 36), (34, 28, 32))
 FIXED: dict[str, RGB] = {
@@ -119,14 +109,14 @@ def palette(colour: str, variant: int, style: str) -> np.ndarray:
     Returns:
         int [roles, 3], 0 to 255.
     """
-    main = COLOUR[colour]
+    main, accent = COLOUR[colour]
     table = dict(FIXED)
     table["main"] = main
     table["dark"] = DARKER.get(colour) or mixed(main, (30, 20, 50), 0.30)
     table["light"] = {"black": (104, 104, 116)}.get(colour) or mixed(main, (255, 255, 250), 0.50)
     table["pattern"] = ON_TOP.get(colour) or mixed(main, (255, 255, 250), 0.82)
     table["hatch"] = {"black": (78, 78, 88)}.get(colour) or mixed(main, (30, 20, 50), 0.16)
-    table["accent"] = ACCENT[colour]
+    table["accent"] = accent
     table["skin"], table["hair"] = SKIN[variant], HAIR[variant]
     paper = style_named(style).paper
     table["nothing"] = (0, 0, 0)

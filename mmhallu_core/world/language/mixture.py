@@ -22,16 +22,11 @@ def questions(
     rng: random.Random,
     n: int,
     kinds: tuple[str, ...] | None = None,
-    absent_kinds: list[str] | None = None,
-    paraphrase: bool = True,
 ) -> list[WorldQuestion]:
     """At most n different questions about a scene (fewer only when the scene allows no more).
 
     Args:
         kinds: which kinds of question (keys of WEIGHTS); all by default.
-        absent_kinds: kinds of things to ask for when the answer is no, for instance the likely ones;
-            those that are in the scene are left out. All kinds by default.
-        paraphrase: False asks every question in its canonical wording, open, for a short answer.
 
     Raises:
         ValueError: for an unknown kind of question.
@@ -41,16 +36,16 @@ def questions(
     if unknown:
         raise ValueError(f"unknown kinds of question {unknown}; known: {', '.join(WEIGHTS)}")
     present = scene.kinds()
-    absent = [kind for kind in (absent_kinds or KINDS) if kind not in present] or [k for k in KINDS if k not in present]
+    absent = [kind for kind in KINDS if kind not in present]
     single = [thing for thing in scene if sum(other.kind == thing.kind for other in scene) == 1]
     weights = [WEIGHTS[name] for name in names]
     found: dict[str, WorldQuestion] = {}
     for _ in range(8 * n):
         name = rng.choices(names, weights)[0]
-        question = _ask(name, scene, rng, present, absent, single, rng if paraphrase else None)
+        question = _ask(name, scene, rng, present, absent, single)
         if question is None or question.text in found:
             continue
-        draw = rng.random() if paraphrase else 1.0
+        draw = rng.random()
         if draw < SENTENCE_SHARE:
             question = in_a_sentence(question)
         elif draw < SENTENCE_SHARE + LETTER_SHARE:
@@ -68,16 +63,15 @@ def _ask(
     present: list[str],
     absent: list[str],
     single: list[Thing],
-    wording: random.Random | None,
 ) -> WorldQuestion | None:
     """One question of a kind, or None when this draw gives none; yes and no are drawn first, so they balance."""
     yes = rng.random() < 0.5
     if name == "place":
-        return ask.place(scene, wording)
+        return ask.place(scene, rng)
     if name in ("existence", "counting"):
         pool = present if (yes if name == "existence" else rng.random() < 0.8) else absent
         maker: Callable = ask.existence if name == "existence" else ask.counting
-        return maker(scene, rng.choice(pool), wording) if pool else None
+        return maker(scene, rng.choice(pool), rng) if pool else None
     if name == "more":
         if not present:
             return None
@@ -94,20 +88,20 @@ def _ask(
         holds = {"left of": is_left_of, "behind": is_behind}[predicate]
         # a "no" is asked only where the relation holds the other way round, so that it is a clear no
         a, b = (thing, other) if holds(thing, other) else (other, thing)
-        return ask.relation(scene, *((a, predicate, b) if yes else (b, predicate, a)), wording) if holds(a, b) else None
+        return ask.relation(scene, *((a, predicate, b) if yes else (b, predicate, a)), rng) if holds(a, b) else None
     if name == "attribute":
         what, pool = rng.choice((("colour", COLOURS), ("pattern", PATTERNS), ("size", tuple(SIZES))))
         value = getattr(thing, what)
         return ask.attribute(scene, thing, what, value if yes else rng.choice([v for v in pool if v != value]))
     if name == "part":
         pool = [thing for thing in single if KINDS[thing.kind].part and thing.part == yes]
-        return ask.part(scene, rng.choice(pool), wording) if pool else None
+        return ask.part(scene, rng.choice(pool), rng) if pool else None
     if (name == "where" and thing.held_by) or (name == "action" and not thing.pose):
         return None
     makers: dict[str, Callable] = {
         "colour": ask.colour, "pattern": ask.pattern, "size": ask.size, "where": ask.where, "action": ask.action,
     }  # fmt: skip
-    return makers[name](scene, thing, wording)
+    return makers[name](scene, thing, rng)
 
 
 LOOKS = ("colour", "pattern", "size", "pose")
