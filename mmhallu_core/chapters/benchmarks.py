@@ -6,13 +6,13 @@ import numpy as np
 
 from mmhallu_core.evaluate.benchmarks import benchmarks
 from mmhallu_core.power import DISAGREEMENTS, detectable_difference, power_table
-from mmhallu_core.viz.style import BLUE, GREEN, INK, ORANGE, PINK
+from mmhallu_core.viz.style import BLUE, GREEN, INK, ORANGE
 from mmhallu_core.viz.twins import Twin, one_panel, table, with_twin
 
 FORMS = {"yes_no": "yes or no", "letter": "a letter", "free": "free text"}
 # Items of each benchmark. POPE asks six questions about each picture, which is not counted here.
 BENCHMARKS = {"MED-Real": 35, "MED-bench": 165, "POPE, one sampling": 3000}
-LOOKS = ((BLUE, "--", "s"), (GREEN, "-.", "^"), (PINK, ":", "D"))  # one for each disagreement
+LOOKS = ((BLUE, "--", "s"), (GREEN, "-.", "^"))  # one for each disagreement
 TICKS = (1, 2, 5, 10, 20, 50)  # points
 
 
