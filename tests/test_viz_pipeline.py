@@ -165,7 +165,8 @@ def without_clip(seed, n, client):
 def test_the_study_made_again_on_one_seed_is_part_of_the_record(study):
     seed, dial = study["seeds"][0], 0.1
     now = med_faults.measure((seed,), (dial,), med_faults.DRAFTS, progress=False)["dials"][str(dial)]
-    assert now["by_seed"][0] == study["dials"][str(dial)]["by_seed"][0]
+    then = study["dials"][str(dial)]["by_seed"][0]
+    assert {**now["by_seed"][0], "ci": pytest.approx(then["ci"])} == then  # the last digit of an interval may differ
 
 
 # ---------------------------------------------------------------- records, and what the chapter says of them
