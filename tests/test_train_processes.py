@@ -11,12 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mmhallu_core.methods.ic_vco.recipes import recipe
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.run import train
 from mmhallu_core.train.spec import processes
 from mmhallu_core.types import CannotRun
+from tests import two_preferences
+from tests.preference_data import maker
 from tests.two_processes import DATA, SPEC, make
 
 ROOT = Path(__file__).parents[1]
@@ -26,16 +29,34 @@ def record(folder):
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
+def in_two(module, *words):
+    """Runs a module in two processes of torchrun."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", module]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MMHALLU_DEVICE": "cpu"}
+    done = subprocess.run(
+        [*start, *map(str, words)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.mark.slow
+def test_two_processes_share_preferences_and_the_rows_that_distil(tmp_path):
+    base = build("qwen2_vl", tmp_path / "base")
+    in_two("tests.two_preferences", tmp_path, base)
+    alone, made = dataclasses.replace(two_preferences.SPEC, micro_batch=4), two_preferences.OBJECTIVE
+    one = train(Vlm.load(base, "cpu"), maker(made), alone, tmp_path / "one", "a test", recipe=recipe(made)).record
+    two = record(tmp_path / "two")
+    assert (one["examples"], one["processes"]) == (two["examples"], 1) and two["processes"] == 2
+    assert one["losses"] == pytest.approx(two["losses"], abs=1.5e-4)  # each is rounded to 1e-4
+    assert one["data_sha256"] == two["data_sha256"]
+    assert one["loss"]["margin"] == pytest.approx(two["loss"]["margin"], abs=2e-3) and one["loss"]["margin"] > 0
+
+
 @pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(tmp_path):
     base = build("qwen2_vl", tmp_path / "base")
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MMHALLU_DEVICE": "cpu"}
-    done = subprocess.run(
-        [*words, "-m", "tests.two_processes", str(tmp_path), str(base)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = in_two("tests.two_processes", tmp_path, base)
     assert done.stdout.count("world size 2 wrapped in DistributedDataParallel") == 2, "two processes, and both wrapped"
 
     alone = dataclasses.replace(SPEC, micro_batch=4)

@@ -12,15 +12,28 @@ command could not run.
 | `explain.py` | `explain METHOD` |
 | `med.py` | `med build`, `bench` |
 | `models.py` | `doctor`, `ask`, `tour` |
+| `preference.py` | `train dpo`, `mdpo`, `vdpo`, `svco`, `symmpo`, `ic-vco`, and `ic-vco pairs` |
 | `score.py` | `score BENCHMARK` |
 | `study.py` | `study` |
-| `train.py` | `train`, `pretrain`, `data export` |
+| `train.py` | `train sft`, `pretrain`, `data export` |
 | `world.py` | `world sample`, `edit` |
 
 `base.py` has what they share, and `errors.py` what is said when a command cannot go on.
 """
 
-from mmhallu_core.cli import aleahallu, data, evaluate, explain, med, models, score, study, train, world  # noqa: F401 (to register)
+from mmhallu_core.cli import (  # noqa: F401 (importing a file registers its commands)
+    aleahallu,
+    data,
+    evaluate,
+    explain,
+    med,
+    models,
+    preference,
+    score,
+    study,
+    train,
+    world,
+)  # fmt: skip
 from mmhallu_core.cli.base import app
 
 __all__ = ["app"]

@@ -118,11 +118,11 @@ def train_sft(
     )  # fmt: skip
     if plan:
         found = plan_run(ask)
-        emit(found, as_json, "\n".join(_planned(found)))
+        emit(found, as_json, "\n".join(planned(found)))
         return
     if out is None:
         raise CannotRun("where to? Give --out FOLDER")
-    record = fine_tune(ask, out, _words(ask), progress=sys.stderr.isatty())
+    record = fine_tune(ask, out, words(ask, "sft", Sft()), progress=sys.stderr.isatty())
     lines = [
         f"{record['steps']} steps of {record['examples'] // record['steps']} examples, {record['seconds']} seconds",
         f"loss {record['loss']['first']:.3f} at first, {record['loss']['final']:.3f} in the last quarter",
@@ -133,17 +133,17 @@ def train_sft(
         emit(record, as_json, "\n".join(lines))
 
 
-def _words(ask: Any) -> str:
-    """What to type to make a run again; what was left to defaults is left out."""
-    words, usual = ["mmhallu", "train", "sft"], asdict(type(ask)())
+def words(ask: Any, method: str, usual: Any) -> str:
+    """What to type to make a run again; what is as in `usual` is left out."""
+    said = ["mmhallu", "train", method]
     for name, value in asdict(ask).items():
-        if value != usual[name]:
+        if value != getattr(usual, name):
             option = f"--{name.replace('_', '-')}"
-            words += [option if value else f"--no-{option[2:]}"] if isinstance(value, bool) else [option, str(value)]
-    return shlex.join(words)
+            said += [option if value else f"--no-{option[2:]}"] if isinstance(value, bool) else [option, str(value)]
+    return shlex.join(said)
 
 
-def _planned(found: dict[str, Any]) -> list[str]:
+def planned(found: dict[str, Any]) -> list[str]:
     """A plan, to read."""
     lines = [f"{found['model']}, {found['steps']} steps of {found['effective_batch']} examples"]
     for part, number in found.get("trainable", {}).items():

@@ -28,7 +28,7 @@ from mmhallu_core.data.check_rules import KINDS, id_of, kind_of, rules
 from mmhallu_core.data.entries import Entry, half_letter, read_entries
 from mmhallu_core.data.pictures import Pictures
 from mmhallu_core.store import sha256
-from mmhallu_core.types import CATEGORIES, CannotRun, EditSample, ResponsePair
+from mmhallu_core.types import CATEGORIES, CannotRun, EditSample, Preference, ResponsePair
 
 SHOWN = 10  # faults in an error's text
 
@@ -165,6 +165,11 @@ def read_training_file(path: str | Path, progress: bool = False) -> list[EditSam
 def read_pairs(path: str | Path, progress: bool = False) -> list[ResponsePair]:
     """Reads a file of grounded and hallucinated responses, which is checked as `read_training_file` does."""
     return [ResponsePair.from_dict(record.values) for record in _good(Path(path), "pairs", progress)]
+
+
+def read_preferences(path: str | Path, progress: bool = False) -> list[Preference]:
+    """The same for preferences."""
+    return [Preference.from_dict(record.values) for record in _good(Path(path), "preference", progress)]
 
 
 def _good(path: Path, kind: str, progress: bool) -> list[Entry]:

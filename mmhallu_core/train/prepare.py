@@ -7,7 +7,8 @@ transformers' `Trainer` and peft do the work. What stands here is what they leav
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,9 @@ from mmhallu_core.train.collate import ChatTemplateCollator, Collator, PackedCol
 from mmhallu_core.train.consistency import PREFIX, Held, require_tokens
 from mmhallu_core.train.losses import IGNORE, answer_loss
 from mmhallu_core.train.machine import recompute
-from mmhallu_core.train.records import Make
+from mmhallu_core.train.records import Make, Numbered
 from mmhallu_core.train.spec import TrainSpec, is_sharded
+from mmhallu_core.train.trainer import Totals
 from mmhallu_core.types import CannotRun
 
 LEARNING = 12  # bytes beside a trained number: its gradient, and the two means that Adam keeps
@@ -35,12 +37,29 @@ class Prepared:
         model: what learns.
         loss: (model, totals of the step, batch) gives the loss and its parts.
         collate: makes a batch of examples.
+        totals: what a micro-batch adds to its step, as a vector; see `trainer.MmTrainer`.
+        begin: called once before the first step, with the examples and whether to tell of progress; None for nothing.
     """
 
     vlm: Vlm
     model: nn.Module
     loss: Callable[..., tuple[Tensor, dict[str, float]]]
     collate: Collator
+    totals: Totals
+    begin: Callable[[Numbered, bool], None] | None = None
+
+
+class Recipe(Protocol):
+    """What another method than fine-tuning on answers brings: its own loss and batches, on the same trainer.
+
+    Attributes:
+        about: all that the loss depends on, as JSON values; recorded.
+    """
+
+    about: Mapping[str, Any]
+
+    def prepare(self, vlm: Vlm, spec: TrainSpec, out: Path, base_sha256: str) -> Prepared:
+        """As `prepare`, with the run's folder and the hash of the weights that it starts from."""
 
 
 def prepare(vlm: Vlm, spec: TrainSpec) -> Prepared:
@@ -50,20 +69,13 @@ def prepare(vlm: Vlm, spec: TrainSpec) -> Prepared:
         CannotRun: when the plan, the consistency loss, packing or the precision does not go with the model or the
             machine.
     """
-    if spec.dtype == "float16" and vlm.model.device.type == "cpu":
-        raise CannotRun("float16 needs a GPU: take float32 or bfloat16 here")
     on = spec.consistency.on
     if on:
         require_tokens(vlm)
     if on and is_sharded():
         raise CannotRun("a consistency loss needs the whole model in each process: start without FSDP")
     collate = (PackedCollator if spec.packing else ChatTemplateCollator)(vlm, pairs=on)
-    has_full = "full" in (spec.adapt.vision_tower, spec.adapt.connector, spec.adapt.decoder)
-    kept = torch.float32 if has_full else getattr(torch, spec.dtype)
-    for parameter in vlm.model.parameters():  # and not the buffers: positions need all their digits
-        parameter.data = parameter.data.to(kept)
-    set_seed(spec.seed)
-    model = adapt(vlm, spec.adapt, tell=None)
+    model = put_on(vlm, spec)
     held = Held(model, spec.consistency)
 
     def loss(wrapped: nn.Module, labels: Tensor, weights: Tensor, totals: Tensor | None = None, **inputs: Any):
@@ -74,7 +86,23 @@ def prepare(vlm: Vlm, spec: TrainSpec) -> Prepared:
 
         return held(answers, inputs, pairs)
 
-    return Prepared(vlm, model, loss, collate)
+    return Prepared(vlm, model, loss, collate, totals_of)
+
+
+def put_on(vlm: Vlm, spec: TrainSpec) -> nn.Module:
+    """What learns: the model in the plan's precision, with the plan's adapter on it.
+
+    Raises:
+        CannotRun: when the precision does not go with the machine, or see `adapt.adapt`.
+    """
+    if spec.dtype == "float16" and vlm.model.device.type == "cpu":
+        raise CannotRun("float16 needs a GPU: take float32 or bfloat16 here")
+    has_full = "full" in (spec.adapt.vision_tower, spec.adapt.connector, spec.adapt.decoder)
+    kept = torch.float32 if has_full else getattr(torch, spec.dtype)
+    for parameter in vlm.model.parameters():  # and not the buffers: positions need all their digits
+        parameter.data = parameter.data.to(kept)
+    set_seed(spec.seed)
+    return adapt(vlm, spec.adapt, tell=None)
 
 
 def totals_of(batch: Mapping[str, Tensor]) -> Tensor:
@@ -113,12 +141,18 @@ def answers_loss(
     return answer_loss(logits, labels[:, 1:][here], weights[:, 1:][here], total)
 
 
-def cost(vlm: Vlm, make: Make, spec: TrainSpec) -> dict[str, Any]:
+def cost(
+    vlm: Vlm, make: Make, spec: TrainSpec, prepare: Callable[[Vlm, TrainSpec], Prepared] = prepare
+) -> dict[str, Any]:
     """Runs the first batch forwards and backwards, and reckons the run's memory and time from it. `vlm` is used up.
 
     Memory is that of the weights, of what is kept for each trained number, and of all tensors that the forward pass
     keeps for the backward one; what a backward pass needs for a moment comes on top. Time is that of the second of two
     batches, and says nothing of longer ones.
+
+    Args:
+        vlm, make, spec: as for `run.train`.
+        prepare: of another method.
 
     Returns:
         `parameters` and `trainable` by part, `effective_batch`, `steps`, `examples`, `memory_gb`, `seconds`.

@@ -1,4 +1,4 @@
-"""What is trained on: conversations about pictures, each turn a question with the answer to learn."""
+"""What is trained on: conversations about pictures with the answers to learn, or answers to be compared."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from mmhallu_core.types import Span
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,45 @@ class TrainingExample:
         return tuple(turn for conversation in self.conversations for turn in conversation)
 
 
-Make = Callable[[int], TrainingExample]  # example number i, from 0; the same i gives the same example
+@dataclass(frozen=True)
+class Leaf:
+    """One answer whose probability a preference loss asks for.
+
+    Attributes:
+        pictures: which of the example's pictures stand before the question, in this order; () for none.
+        question: as plain text, without marks for pictures.
+        answer: what is said.
+        spans: the characters of the answer whose tokens count; None for all, with the token that ends the turn.
+    """
+
+    pictures: tuple[int, ...]
+    question: str
+    answer: str
+    spans: tuple[Span, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PreferenceExample:
+    """Some pictures, and the answers that a preference loss compares; every example of a method has as many of them.
+
+    Attributes:
+        id: what errors call it.
+        images: its pictures, RGB.
+        leaves: in the order that the method's loss expects.
+    """
+
+    id: str
+    images: tuple[Image.Image, ...]
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def turns(self) -> tuple[Leaf, ...]:
+        """What is asked and said, as in `TrainingExample`."""
+        return self.leaves
+
+
+# Example number i, from 0; the same i gives the same example.
+Make = Callable[[int], TrainingExample | PreferenceExample]
 
 
 def separate(
@@ -78,7 +118,7 @@ class Numbered(Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, i: int) -> TrainingExample:
+    def __getitem__(self, i: int) -> TrainingExample | PreferenceExample:
         if self.hash is not None:
             self.digest(i)
         example = self.make(i)
@@ -92,7 +132,7 @@ class Numbered(Dataset):
             self._add(self.make(self.hashed))
         return self.hash.hexdigest()
 
-    def _add(self, example: TrainingExample) -> None:
+    def _add(self, example: TrainingExample | PreferenceExample) -> None:
         self.hash.update(json.dumps([asdict(turn) for turn in example.turns]).encode("utf-8"))
         for image in example.images:
             self.hash.update(image.tobytes())

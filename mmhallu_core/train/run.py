@@ -29,13 +29,13 @@ from mmhallu_core.store import Journal, run_lock, sha256, write_whole
 from mmhallu_core.train.adapt import merge, trainable
 from mmhallu_core.train.collapse import collapse_record, feature_statistics
 from mmhallu_core.train.machine import on_cpu, recompute_arguments, versions
-from mmhallu_core.train.prepare import Prepared, prepare, totals_of
+from mmhallu_core.train.prepare import Prepared, Recipe, prepare
 from mmhallu_core.train.records import Make, Numbered
 from mmhallu_core.train.spec import TrainSpec, is_main, is_sharded, processes
 from mmhallu_core.train.trainer import SLOWER, Bar, MmTrainer, Progress, Watch, newest_whole, quiet
 from mmhallu_core.types import CannotRun
 
-PARTS_OF_LOSS = ("answers", "consistency")
+PARTS_OF_LOSS = ("answers", "consistency", "margin", "accuracy")
 
 
 class Trained(NamedTuple):
@@ -61,6 +61,7 @@ def train(
     data: dict[str, Any] | None = None,
     watched: Sequence[tuple[Image.Image, Image.Image]] = (),
     progress: Progress | bool = False,
+    recipe: Recipe | None = None,
 ) -> Trained:
     """Trains, or goes on with a run that was killed, and writes weights and `run.json` to `out`.
 
@@ -76,12 +77,13 @@ def train(
             features pulled into one point? `collapse.py` says how that is seen. None for a family whose pictures are
             not tokens.
         progress: called with (step, steps) after each step; or True for a bar on standard error.
+        recipe: of another method; None for fine-tuning on answers.
 
     Returns:
-        The trained model with its record: command, spec, seed, versions, data, data_sha256, base, base_sha256, sha256
-        (of the weights), steps, examples, processes, seconds (of the last call, where `resumed`), trainable and
-        parameters by part, loss of the first step and of the last quarter (with a consistency loss also its parts in
-        the last step), `losses` of each step, and `collapse` where pairs were watched.
+        The trained model with its record: command, spec, `recipe` where there is one, seed, versions, data,
+        data_sha256, base, base_sha256, sha256 (of the weights), steps, examples, processes, seconds (of the last call,
+        where `resumed`), trainable and parameters by part, loss of the first step and of the last quarter (with its
+        `PARTS_OF_LOSS` in the last step), `losses` of each step, and `collapse` where pairs were watched.
 
     Raises:
         CannotRun: when the folder is in use or holds another run or a finished one, the loss or a weight stops being a
@@ -91,10 +93,11 @@ def train(
         if (out / "run.json").exists():
             raise CannotRun(f"{out} holds a finished run; its record is run.json. Use a new --out.")
         for_peft, base, base_sha256 = base_info(vlm, out)
+        method = {} if recipe is None else {"recipe": dict(recipe.about)}
         if is_main():
             about = {"spec": asdict(spec), "base_sha256": base_sha256, "data": data, "processes": processes()}
-            Journal(out / "about.jsonl", about)
-        ready = prepare(vlm, spec)
+            Journal(out / "about.jsonl", about | method)
+        ready = prepare(vlm, spec) if recipe is None else recipe.prepare(vlm, spec, out, base_sha256)
         learns = trainable(ready.model)
         watched = () if is_sharded() else watched  # features are looked at in a whole model
         before = feature_statistics(ready.model, vlm, watched) if watched else None
@@ -106,6 +109,7 @@ def train(
         record = {
             "command": command,
             "spec": asdict(spec),
+            **method,
             "seed": spec.seed,
             "versions": {**versions(), "peft": peft.__version__},
             "data": data,
@@ -163,12 +167,14 @@ def take_steps(
     )  # fmt: skip
     arguments = TrainingArguments(**{**asked, **more})
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would hide what the hooks record
-    trainer = MmTrainer(ready.loss, totals_of, model=ready.model, args=arguments, data_collator=ready.collate,
+    trainer = MmTrainer(ready.loss, ready.totals, model=ready.model, args=arguments, data_collator=ready.collate,
                         train_dataset=examples,
                         callbacks=[Watch(progress if callable(progress) else None, spec.seconds)])  # fmt: skip
     quiet(trainer)
     if progress is True and is_main():
         trainer.add_callback(Bar())
+    if ready.begin is not None:
+        ready.begin(examples, progress is True and is_main())
     with arguments.main_process_first():  # it deletes what a kill left half
         last = newest_whole(checkpoints, processes())
     trainer.train(resume_from_checkpoint=last)
