@@ -15,6 +15,7 @@ from mmhallu_core.explain.reading import read
 from mmhallu_core.explain.run import explain, explain_all
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.families import plain
+from mmhallu_core.models.image_tokens import WHOLE
 from mmhallu_core.models.record import in_raster_order, record
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
@@ -204,7 +205,7 @@ def test_on_the_bare_tower_it_is_pytorch_grad_cams():
     def laid_out(states):
         return states[:, 1:].reshape(len(states), side, side, -1).permute(0, 3, 1, 2)
 
-    where = Place("bare", layer, False, lambda states: [states[0, 1:].view(side, side, -1)], ((0, (0, 0, 1, 1)),))
+    where = Place("bare", layer, False, lambda states: [states[0, 1:].view(side, side, -1)], ((0, WHOLE),))
     stacks, _ = grad_cam(lambda: model(pixels)[0], where, model)
     with package.GradCAM(model=model, target_layers=[layer], reshape_transform=laid_out) as theirs:
         for number in range(5):
@@ -212,3 +213,8 @@ def test_on_the_bare_tower_it_is_pytorch_grad_cams():
             expected = theirs(input_tensor=pixels, targets=target)
             ours = scale_cam_image(stacks[0].values[number].clamp(min=0)[None].numpy(), (96, 96))
             np.testing.assert_allclose(scale_cam_image(ours), expected, atol=1e-5)
+            hooked = theirs.activations_and_grads
+            raw = theirs.get_cam_image(
+                pixels, layer, target, hooked.activations[0].numpy(), hooked.gradients[0].numpy()
+            )[0]  # with its sign, and in its own scale
+            np.testing.assert_allclose(stacks[0].values[number].numpy(), raw, atol=1e-5 * np.abs(raw).max())

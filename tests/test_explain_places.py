@@ -4,14 +4,18 @@ import pytest
 import torch
 from explain_cases import ANSWER, FAMILIES, PICTURE, QUESTION, noise, vlm_of
 from PIL import Image
+from test_families import patches_apart
 
+from mmhallu_core.explain.gradcam import grad_cam
+from mmhallu_core.explain.maps import ViewMap
 from mmhallu_core.explain.places import pixel_cells, place, tower_boxes
 from mmhallu_core.explain.reading import read
 from mmhallu_core.explain.run import explain_all
+from mmhallu_core.models.record import record
 
 MODELS = ["tiny-llava", *(pytest.param(family, marks=pytest.mark.long) for family in FAMILIES)]
+GREY = (127, 127, 127)  # what covers a picture, and what integrated gradients begin at
 PATCH = 8  # pixels of a tiny model's patch
-GREY = (127, 127, 127)
 
 
 @pytest.fixture(params=MODELS)
@@ -19,10 +23,15 @@ def family(request):
     return request.param
 
 
+def side_of(family):
+    """Pixels of what one image token stands for."""
+    return {"tiny-llava": 12}.get(family, PATCH if family.startswith(("llava", "mllama")) else 2 * PATCH)
+
+
 def patched(family, at):
-    """A grey picture with one bright square, as large as what one image token stands for; and its middle."""
+    """A plain picture with one bright square, as large as what one image token stands for; and its middle."""
     height, width = PICTURE[family]
-    side = {"tiny-llava": 12}.get(family, PATCH if family.startswith(("llava", "mllama")) else 2 * PATCH)
+    side = side_of(family)
     rows, cols = height // side, width // side
     row, col = (rows - 1, cols // 2) if at else (0, cols - 1)
     image = Image.new("RGB", (width, height), GREY)
@@ -45,19 +54,58 @@ def stands_in(values, boxes, point):
 
 @pytest.mark.parametrize("beside", [0, 1], ids=["alone", "second of two"])
 def test_a_patch_that_moves_takes_the_peak_along(family, beside):
-    grey = Image.new("RGB", PICTURE[family][::-1], GREY)
-    layers = ["vision:0", "connector"]
+    """All else is grey already: covering it, or going there from grey, changes nothing."""
     for at in (0, 1):
         image, point = patched(family, at)
-        for method, options in (("ig", {"steps": 8, "most": 8}), ("input-x-gradient", {})):
-            values, boxes = maps(family, image, beside, method, **options)
-            assert stands_in(values, boxes, point), (method, point)
-        values, boxes = maps(family, image, beside, "occlusion", window=1, grid=(4, 4))
-        assert stands_in(values, boxes, point), point
-        for layer in layers:  # where nothing is, the activation is not zero: what the patch changes counts
-            values, boxes = maps(family, image, beside, "gradcam", layer)
-            without, _ = maps(family, grey, beside, "gradcam", layer)
-            assert stands_in(values - without, boxes, point), (layer, point)
+        values, boxes = maps(family, image, beside, "ig", steps=8, most=8)
+        assert stands_in(values, boxes, point), ("ig", point)
+        grid = tuple(length // side_of(family) for length in PICTURE[family])
+        values, boxes = maps(family, image, beside, "occlusion", window=1, grid=grid)
+        assert stands_in(values, boxes, point), ("occlusion", point)
+        assert int((values != 0).sum()) == 1, "covering grey with grey changes nothing"
+
+
+@pytest.mark.parametrize("beside", [0, 1], ids=["alone", "second of two"])
+def test_grad_cam_of_a_known_score_moves_with_the_patch(family, beside):
+    """The scores are fixed directions of what a layer gives out: then the maps are the activation in these directions.
+
+    Patches are kept from looking at each other, so the patch changes its own cell in each view that shows it, and no
+    other cell.
+    """
+    vlm, before = vlm_of(family), [noise(30, 50, 7)] * beside
+    crossing = vlm.family.image_positions is None
+    for layer, seen_of in (
+        ("vision:0", lambda seen: seen.vision[0]),
+        ("connector", lambda seen: seen.connector if crossing else seen.embeddings),
+    ):
+
+        def stacks(image, layer=layer, seen_of=seen_of):
+            reading = read(vlm, [*before, image], QUESTION, ANSWER)
+
+            def score():
+                with record(vlm.model, layers=(), vision_layers=(0,), connector=True, gradients=True) as seen:
+                    reading.scores(reading.inputs, [reading.find("red")])
+                states = seen_of(seen)
+                directions = torch.randn(states.shape[-1], 16, generator=torch.Generator().manual_seed(1))
+                return (states @ directions).flatten(0, -2).sum(0)
+
+            with patches_apart(vlm):
+                return grad_cam(score, place(reading, layer), vlm.model)[0]
+
+        plain = stacks(Image.new("RGB", PICTURE[family][::-1], GREY))
+        for at in (0, 1):
+            image, (x, y) = patched(family, at)
+            shown = 0
+            for one, without in zip(stacks(image), plain, strict=True):
+                moved = (one.values - without.values).norm(dim=0)
+                x0, y0, x1, y1 = ViewMap(moved, one.box).boxes(image.size)[divmod(int(moved.argmax()), moved.shape[1])]
+                inside = one.box[0] < x / image.width < one.box[2] and one.box[1] < y / image.height < one.box[3]
+                if one.picture != beside or not inside:
+                    assert float(moved.max()) == 0, "a view beside the patch does not change"
+                    continue
+                shown += 1
+                assert x0 - 1 <= x <= x1 + 1 and y0 - 1 <= y <= y1 + 1, (layer, one.box, x, y)
+            assert shown
 
 
 def test_every_token_of_a_place_is_in_one_cell_and_views_lie_on_the_picture(family):
