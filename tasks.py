@@ -32,7 +32,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "mmhallu-setup.json"
 OLDEST, NEWEST = (3, 11), (3, 13)
-TWO_PROCESSES = ("-n", "2", "--dist", "loadfile")  # a test file stays in one process
+# A test file stays in one process; tests/conftest.py says which files come first.
+TWO_PROCESSES = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 # Measured on Linux x86-64 with Python 3.11; most of it is torch and the NVIDIA libraries that it brings there.
 DOWNLOAD_GB, DISK_GB = 3.2, 6.7
 

@@ -1,5 +1,6 @@
 """What holds for every test: no network, fixed seeds, few threads, and GPU tests only where there is a GPU."""
 
+import collections
 import os
 import random
 import socket
@@ -69,8 +70,28 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
 
 
+# About how many seconds a test takes: enough to tell a file that takes a minute from one that takes a moment.
+SECONDS = {"kernel": 8.0, "long": 1.5, None: 0.1}
+
+
+def guessed_seconds(item):
+    """What a test's marks say of its time; those for a GPU are mostly skipped."""
+    if item.get_closest_marker("gpu"):
+        return 0.0
+    return max(seconds for mark, seconds in SECONDS.items() if mark is None or item.get_closest_marker(mark))
+
+
+@pytest.hookimpl(trylast=True)  # when what is not to run is out
 def pytest_collection_modifyitems(items):
-    """Skips tests marked `gpu` on a machine without CUDA, and says so."""
+    """Puts the files that take longest first: processes that share the files then end together.
+
+    Tests marked `gpu` are skipped on a machine without CUDA, and say so.
+    """
+    weight = collections.Counter()
+    for item in items:
+        weight[item.path] += guessed_seconds(item)
+    items.sort(key=lambda item: (-weight[item.path], item.path))  # a file's own tests keep their order
+
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

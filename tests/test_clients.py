@@ -169,10 +169,8 @@ def test_what_may_pass_is_tried_again(ask, pauses, fault, reason, paid):
 
 @pytest.mark.parametrize("fault", [drip(), drip(headers=True)], ids=["body", "headers"])
 def test_a_slow_drip_ends(ask, fault):
-    began = time.monotonic()
     failure, _ = ask(fault, patience=replace(CALM, total=0.6, attempts=1))
     assert failure.reason == "timeout" and "0.6 seconds" in failure.detail
-    assert 0.6 <= time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

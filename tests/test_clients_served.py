@@ -134,7 +134,7 @@ def test_eval_by_a_server_scores_as_eval_here(server, tmp_path):
 def test_a_model_that_the_server_does_not_have_ends_the_run_at_once(tmp_path, request, pinned):
     """A server of one model says 400, one that loads any model says 500, as if it were out of order for a moment."""
     with nullcontext(request.getfixturevalue("server")) if pinned else serving(tmp_path) as url:
-        wrong, began = OpenAiClient(url, "no/such-model"), time.monotonic()
+        wrong = OpenAiClient(url, "no/such-model")
         with pytest.raises(Stopped, match="model's name"):
             JournaledClient(wrong, tmp_path / "journal.jsonl", workers=2).ask_all(REQUESTS[2:4])
-        assert wrong.budget.used_requests <= 2 and time.monotonic() - began < 60  # six attempts each, with pauses
+        assert wrong.budget.used_requests <= 2, "not six attempts each, with pauses"

@@ -278,9 +278,8 @@ def test_two_processes_refuse_each_other_and_a_dead_one_bars_nobody(tmp_path, wo
     finally:
         process.kill()
         process.wait()
-    begun = time.monotonic()
     result = build(Slow(160, 0.2), out, workers=0, chunk=8)
-    assert result["resumed"] >= 8 and result["n"] == 160 and time.monotonic() - begun < 60
+    assert result["resumed"] >= 8 and result["n"] == 160
     build(Slow(160, 0.0), tmp_path / "calm", workers=0, chunk=8)
     assert content(out) == content(tmp_path / "calm")
 

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import os
 import re
 import shutil
@@ -261,10 +262,18 @@ def test_importing_the_package_is_light():
 # ---------------------------------------------------------------- rules that every file keeps
 
 
+@functools.cache  # the rules below read the same files
+def parsed(path: Path) -> tuple[ast.Module, list[ast.AST]]:
+    """The syntax tree of a file, and all its nodes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tree, list(ast.walk(tree))
+
+
+@functools.cache
 def imported(path: Path) -> list[str]:
     """The dotted names of all modules that a file imports, at any depth; relative imports made absolute."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in parsed(path)[1]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -303,7 +312,7 @@ def test_no_circle_of_imports():
     known, graph = set(module.values()), {}
     for path, name in module.items():
         found = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in parsed(path)[1]:
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -334,8 +343,8 @@ def test_subpackages_are_listed_in_the_package_docstring():
 def test_every_name_is_made_somewhere_in_its_file():
     """ruff cannot tell a forgotten import from the axes of jaxtyping, which are texts: here only names count."""
     for path in FILES:
-        tree, made = ast.parse(path.read_text(encoding="utf-8")), {*dir(builtins), "__file__", "__path__"}
-        for node in ast.walk(tree):
+        nodes, made = parsed(path)[1], {*dir(builtins), "__file__", "__path__"}
+        for node in nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs) and node.name:
                 made.add(node.name)
             elif isinstance(node, ast.arg):
@@ -344,7 +353,7 @@ def test_every_name_is_made_somewhere_in_its_file():
                 made.add(node.id)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
         assert names <= made, f"{path.relative_to(ROOT)} uses {sorted(names - made)}, and never makes it"
 
 
@@ -375,7 +384,7 @@ def test_files_are_short():
 def test_everything_public_has_a_docstring():
     missing = []
     for path in FILES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree, _ = parsed(path)
         public = [tree, *(node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)))]
         for node in list(public):
             if isinstance(node, ast.ClassDef):
@@ -389,7 +398,7 @@ def test_everything_public_has_a_docstring():
 
 def test_broad_exceptions_are_not_swallowed():
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in parsed(path)[1]:
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
                 raises = any(isinstance(child, ast.Raise) for child in ast.walk(node))
