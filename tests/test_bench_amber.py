@@ -192,6 +192,7 @@ def test_one_query_file_is_read_alone(tmp_path):
     assert found["existence_f1"] == 1 and "relation_f1" not in found and found["amber_score"] is None
 
 
+@pytest.mark.long
 def test_where_the_labels_contradict_themselves_is_said(tmp_path):
     """By hand: the first photo has a tree in both lists, and an existence question asks for it."""
     folder = files(tmp_path, captions=3, questions=0)

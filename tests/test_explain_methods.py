@@ -123,6 +123,7 @@ def test_repeating_a_prompt_is_a_loop_over_it(family):
         torch.testing.assert_close(row, alone, atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_integrated_gradients_are_complete(family):
     reading = reading_of(family, pictures(family, 2))
     (found,) = explain_all(reading, [reading.find("umbrella")], "ig", most=2048)
@@ -170,6 +171,7 @@ def test_occlusion_is_a_loop_over_windows():
                     assert float(found[word].values[number][row, col]) == pytest.approx(float(lost[word]), abs=2e-3)
 
 
+@pytest.mark.long
 def test_rise_finds_the_place_that_a_score_depends_on(monkeypatch):
     """With a score that is known, the brightness of one cell, the map is known too: largest in that cell."""
     reading = reading_of("tiny-llava", [Image.new("RGB", (96, 96), (255, 255, 255))])

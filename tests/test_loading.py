@@ -1,5 +1,6 @@
 """Loading: what is damaged, incomplete or absent is refused with advice, never loaded with weights drawn at random."""
 
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import peft
 import pytest
 import torch
 from PIL import Image
+from quick_cli import run
 from safetensors.torch import load_file, save_file
 
 from mmhallu_core.evaluate.runner import processes
@@ -105,10 +107,9 @@ def test_a_hub_id_is_not_fetched_when_offline(monkeypatch):
         Vlm.load("tiny-lava")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("file", ["config.json", "processor_config.json"])
-def test_code_from_a_model_folder_is_never_run_and_nobody_is_asked(copy, tmp_path, file):
-    """Real code in a real folder, started as a person would, who says yes to everything."""
+def test_code_from_a_model_folder_is_never_run_and_nobody_is_asked(copy, tmp_path, monkeypatch, file):
+    """Real code in a real folder, and a person who says yes to everything."""
     ran = tmp_path / "the-code-ran"
     code = f"from pathlib import Path\nPath({str(ran)!r}).touch()\n"
     code += "from transformers import PreTrainedConfig, ProcessorMixin\n"
@@ -121,10 +122,10 @@ def test_code_from_a_model_folder_is_never_run_and_nobody_is_asked(copy, tmp_pat
         settings |= {"processor_class": "Their", "auto_map": {"AutoProcessor": "theirs.Their"}}
     (copy / file).write_text(json.dumps(settings), encoding="utf-8")
     Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
-    command = [sys.executable, "-m", "mmhallu_core.cli", "ask", tmp_path / "black.png", "What?", "--model", copy]
-    done = subprocess.run(command, input="yes\n" * 9, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and not ran.exists()
-    assert "brings Python code of its own (auto_map" in done.stderr and "[y/N]" not in done.stdout + done.stderr
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n" * 9))
+    status, out, err = run("ask", tmp_path / "black.png", "What?", "--model", copy)
+    assert status == 2 and not ran.exists()
+    assert "brings Python code of its own (auto_map" in err and "[y/N]" not in out + err
 
 
 def test_weights_in_a_form_that_can_hold_code_are_not_opened(copy):

@@ -218,6 +218,7 @@ def test_the_published_questions(split):
 
 
 @needs_data
+@pytest.mark.long
 def test_the_sampler_makes_the_published_adversarial_questions():
     """From the present objects that the paper asks about, our rule finds the absent ones that it asks about.
 

@@ -230,6 +230,7 @@ def test_what_is_computed_now_equals_the_record(photos):
     assert same(now["pairs"], photos["pairs"]) and same(now["choices"]["500"], photos["choices"]["500"])
 
 
+@pytest.mark.long
 def test_a_cut_computed_now_is_the_recorded_one(photos):
     rows, how = cut_or_recorded(LENGTHS[0])
     if how.startswith("RECORDED"):

@@ -12,6 +12,7 @@ import transformers
 from mmhallu_core.store import PACKAGE
 from mmhallu_core.train.rounding import AVX2, THREADS
 
+pytestmark = pytest.mark.long  # every test starts processes of its own
 avx2 = pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="this processor has no AVX2")
 
 
@@ -69,7 +70,6 @@ print(repr(train_adapter(Path(FOLDER), spec=replace(LONG, steps=1))["loss"]["fir
 
 
 @avx2
-@pytest.mark.long
 def test_another_machine_gave_the_same_digits(tmp_path):
     """The shipped adapter was trained on another machine, and its first loss comes back to the last digit."""
     recorded = json.loads((PACKAGE / "checkpoints" / "tour-adapter" / "run.json").read_text(encoding="utf-8"))
