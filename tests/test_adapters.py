@@ -18,6 +18,8 @@ from mmhallu_core.models import tiny_random
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
+pytestmark = pytest.mark.long
+
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RANK, ALPHA = 2, 8
 # (family, layer as its file names it, the same layer today); decoder, tower, connector

@@ -67,6 +67,7 @@ def coco():
 
 
 @needs_data
+@pytest.mark.long
 @pytest.mark.parametrize("model", MODELS)
 def test_the_published_table(model, coco):
     vocabulary, truth = coco

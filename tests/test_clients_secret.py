@@ -56,6 +56,7 @@ ECHOES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ECHOES)
 def test_a_server_that_echoes_the_key(tmp_path, monkeypatch, name):
     monkeypatch.setenv("MMHALLU_API_KEY", KEY)

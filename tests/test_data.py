@@ -185,12 +185,14 @@ def test_the_list_of_sources_is_complete():
 
 
 @needs_data
+@pytest.mark.long
 def test_the_data_on_this_machine_are_the_expected_bytes():
     for name in sources():
         assert set(verify(name).values()) == {"ok"}, name
 
 
 @needs_data
+@pytest.mark.long
 def test_the_real_files_read():
     assert len(coco_objects()) == 123_287 and "dining table" in set().union(*coco_objects().values())
     assert len(coco_vocabulary().objects) == 80

@@ -10,6 +10,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mmhallu_core.models.tiny_random import FAMILIES, build
 
+pytestmark = pytest.mark.long
+
 
 def picture(seed, width=40, height=40):
     """Coarse noise: a picture that still differs from another after it is made smaller."""
