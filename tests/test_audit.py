@@ -117,7 +117,7 @@ def test_files_are_read_and_faults_named(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps([good, good]), encoding="utf-8")
     items = read_multiple_choice(file)
-    assert [one.id for one in items] == ["mine:000", "mine:001"] and items[0].right == 1
+    assert [one.id for one in items] == ["mine:000", "mine:001"] and items[0].truth == "B"
     faults = ({"answer": "E"}, {"options": "A. x"}, {"options": ["A. x"]}, {"answer": None}, {"options": ["A", 1]})
     for fault in faults:
         file.write_text(json.dumps([good, good | fault]), encoding="utf-8")

@@ -1,7 +1,6 @@
 """One question of any benchmark, with the truth: what the runner asks and what a scorer compares with.
 
-Benchmarks differ in what they ask about and in how they count, not in what a question is: some pictures, a text, and
-an answer that is right. Whatever else a score is broken down by (a category, the twin of a pair) stands in `about`.
+Whatever a score is broken down by besides (a category, the twin of a pair) stands in `about`.
 """
 
 import re
@@ -70,34 +69,12 @@ def in_folder(questions: Iterable[Question], folder: str | Path | None) -> list[
     return found
 
 
-@dataclass(frozen=True)
-class MultipleChoice:
-    """A question with lettered options, one of which is right; options as printed, letters included."""
-
-    id: str
-    question: str
-    options: tuple[str, ...]
-    answer: str
-    image: str = ""
-    category: str | None = None
-
-    def __post_init__(self) -> None:
-        letters = LETTERS[: len(self.options)]
-        right = len(self.answer) == 1 and self.answer in letters
-        require(right, f"`answer` must be a letter of {', '.join(letters)}, got {self.answer!r}")
-
-    @property
-    def right(self) -> int:
-        """The number of the right option, from 0."""
-        return LETTERS.index(self.answer)
-
-
-def read_multiple_choice(path: str | Path, name: str | None = None) -> list[MultipleChoice]:
+def read_multiple_choice(path: str | Path, name: str | None = None) -> list[Question]:
     """Reads multiple-choice questions in the form of MED's released benchmark.
 
     The file is a JSON list, JSON objects, or JSON Lines. Each item has `options`, texts that begin with a letter
-    ("A. ..."), and `answer`, the right letter. Texts are kept as they are, blanks at their ends included: what such a
-    blank gives away is a finding (see `evaluate.audit`).
+    ("A. ..."), and `answer`, the right letter; the prompt is its question and its options. Options are kept as they
+    are, blanks at their ends included: what such a blank gives away is a finding (see `evaluate.audit`).
 
     Args:
         path: the file.
@@ -122,15 +99,11 @@ def read_multiple_choice(path: str | Path, name: str | None = None) -> list[Mult
             require(good, f"{here}: the {what} must be a text, got {repr(value)[:60]}")
         given = values.get("id", values.get("question_id"))
         require(given is None or as_id(given) is not None, f"{here}: the id must be a number or a text")
+        one = f"{name or Path(path).stem}:{number:03d}" if given is None else as_id(given)
+        prompt = "\n".join([question or "", *map(str.strip, options)]).strip()
+        truth, about = answer.strip().strip("().").upper(), {"category": category} if category else {}
         try:
-            item = MultipleChoice(
-                id=f"{name or Path(path).stem}:{number:03d}" if given is None else as_id(given),
-                question=question or "",
-                options=tuple(options),
-                answer=answer.strip().strip("().").upper(),
-                image=image,
-                category=category,
-            )
+            item = Question(one, prompt, truth, (image,) if image else (), tuple(options), about)
         except RecordError as error:
             raise RecordError(f"{here}: {error}") from error
         require(item.id not in first_seen, f"{here}: id {item.id!r} was already used in line {first_seen.get(item.id)}")

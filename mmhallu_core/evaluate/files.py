@@ -12,7 +12,7 @@ from typing import Any
 
 from mmhallu_core.data.answers import candidates, json_objects, read_answers
 from mmhallu_core.data.pope import read_questions
-from mmhallu_core.data.question import MultipleChoice, Question, read_multiple_choice
+from mmhallu_core.data.question import Question, read_multiple_choice
 from mmhallu_core.evaluate.benchmark import Benchmark, Results
 from mmhallu_core.evaluate.pope import as_question
 from mmhallu_core.types import Answer, CannotRun, RecordError, require
@@ -96,7 +96,7 @@ def read_any(path: str | Path) -> list[Question]:
     if {"id", "prompt", "truth"} <= keys:
         return _records(path, found)
     if "options" in keys:
-        return [_lettered(item) for item in read_multiple_choice(path)]
+        return read_multiple_choice(path)
     if "label" in keys:
         return [as_question(one) for one in read_questions(path)]
     raise RecordError(
@@ -118,10 +118,3 @@ def _records(path: Path, found: list[tuple[int, dict[str, Any]]]) -> list[Questi
         require(name not in first_seen, f"{here}: id {name!r} was already used in line {first_seen.get(name)}")
         first_seen[name] = line
     return questions
-
-
-def _lettered(item: MultipleChoice) -> Question:
-    lines = [item.question, *(option.strip() for option in item.options)]
-    about = {"category": item.category} if item.category else {}
-    images = (item.image,) if item.image else ()
-    return Question(item.id, "\n".join(lines).strip(), item.answer, images, item.options, about)

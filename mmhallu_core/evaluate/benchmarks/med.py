@@ -41,12 +41,11 @@ def reader(name: str) -> Callable[[Path | None], list[Question]]:
             # The real set names its photos "/path/to/MMVP Images/1.jpg".
             names = (text_in(row, here, "image_name"), text_in(row, here, "edited_image_name"))
             # The score of med-bench is the mean over categories.
-            require(bool(item.category) or name != "med-bench", f"{here}: no `type`, the question's category")
+            require("category" in item.about or name != "med-bench", f"{here}: no `type`, the question's category")
             pictures = tuple(beside(file.parent, "/".join(one.split("/")[-2:])) for one in names)
             # The options stay as printed; in the prompt they lose the blanks at their ends, which give answers away.
-            lines = ["Here are two pictures.", item.question, *(option.strip() for option in item.options), FORMAT]
-            about = {"category": item.category} if item.category else {}
-            questions.append(Question(item.id, "\n".join(lines), item.answer, pictures, item.options, about))
+            lines = ["Here are two pictures.", row.get("question") or "", *map(str.strip, item.options), FORMAT]
+            questions.append(replace(item, prompt="\n".join(lines), images=pictures))
         return questions
 
     return read
