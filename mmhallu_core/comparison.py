@@ -3,8 +3,8 @@
 Three questions, and what each one draws:
 
 * *Two models answered the same items.* Then items are drawn, each with both answers: `mcnemar` for right and wrong,
-  `ratio_test` for every ratio of sums (F1, CHAIR_i). Both take `groups`, because questions about one picture go
-  together. They speak about these two models and other pictures.
+  `ratio_test` for every ratio of sums (F1, CHAIR_i), with `groups` where questions about one picture go together.
+  They speak about these two models and other pictures.
 * *Two recipes were trained with the same seeds.* Then runs are drawn: `shared_seed_contrast`. It speaks about the
   recipes. An item test on one run of each cannot: another seed may change the answer.
 * *Many such tests were made.* One in twenty comes out below 0.05 by chance; `corrected` accounts for that.
@@ -27,22 +27,17 @@ _BLOCK = 1_000_000  # Random numbers held at once, so that memory stays flat for
 Parts = tuple[Shaped[np.ndarray, " _"], Shaped[np.ndarray, " _"]]  # numerators and denominators, one of each per item
 
 
-def mcnemar(
-    first: Shaped[np.ndarray, " n"], second: Shaped[np.ndarray, " m"], groups: Sequence[Hashable] | None = None
-) -> dict[str, Any]:
+def mcnemar(first: Shaped[np.ndarray, " n"], second: Shaped[np.ndarray, " m"]) -> dict[str, Any]:
     """Do two models differ in accuracy, given which of the same items each had right?
 
-    Items on which both are right, or both wrong, say nothing about the difference. If the models were alike, each of
-    the others would be a gain or a loss with equal chance. Q. McNemar, Psychometrika 1947; here with exact binomial
-    chances, and with the interval of D. G. Bonett and R. M. Price (J. Educational and Behavioral Statistics 2012),
-    which stays honest when few items differ. The two are made separately and can disagree at the edge.
-
-    With groups, items are not independent, and neither holds: `ratio_test` over whole groups takes their place.
+    Items on which both are right, or both wrong, say nothing; of the others each would be a gain or a loss with equal
+    chance, were the models alike (Q. McNemar, Psychometrika 1947). Chances are exact binomial; the interval is that of
+    D. G. Bonett and R. M. Price (J. Educational and Behavioral Statistics 2012). Made separately, the two can disagree
+    at the edge. For items that belong together neither holds: `ratio_test` takes whole groups.
 
     Args:
         first: 1 or True where the first model is right, 0 or False where it is wrong, one per item.
         second: the same for the second model, items in the same order.
-        groups: labels of items that belong together, such as the picture that several questions share.
 
     Returns:
         `{difference, ci, p, gained, lost, n}`: difference of the accuracies as a share, `gained` and `lost` items, and
@@ -60,9 +55,6 @@ def mcnemar(
         raise ValueError("right is 1 and wrong is 0, nothing between: use ratio_test for other scores")
     n, gained, lost = len(first), int((second > first).sum()), int((second < first).sum())
     counts = {"gained": gained, "lost": lost, "n": n}
-    if groups is not None:
-        ones = np.ones(n)
-        return ratio_test((first, ones), (second, ones), groups) | counts
     p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     half = 1.959963984540054 * np.sqrt((up + down - (up - down) ** 2) / (n + 2))
@@ -158,10 +150,8 @@ def _swaps(g: int, swaps: int, exact: bool, random: np.random.Generator) -> Iter
 def shared_seed_contrast(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> dict[str, Any]:
     """Do two recipes differ, when each seed trained both? Student's t test of the differences within a seed.
 
-    A shared seed means that both runs had something in common, such as the first weights, the order of the data or
-    the warm-up checkpoint. That removes the variation they share, but it costs degrees of freedom: with three seeds
-    there are two instead of up to four. What is drawn are training runs, so a handful of them gives a wide interval.
-    The scores of one run enter as one number, however many items stand behind it.
+    Sharing first weights, order of data or a warm-up checkpoint removes the variation that both runs share, and costs
+    degrees of freedom: with three seeds two instead of up to four. A run's score is one number, however many items.
 
     Args:
         first: seed to score of the first recipe.

@@ -1,16 +1,11 @@
 """How sure are we? Intervals for the scores in this book.
 
-A score without an interval invites over-reading: the MED benchmark has 165 items, so one item moves its accuracy by
-0.6 points and chance alone moves it by several. Every function here answers one such question and needs nothing but
-numpy and scipy. `comparison` asks whether two systems differ, and `power` how many items that takes.
+A score without an interval invites over-reading: of MED's 165 items, one moves the accuracy by 0.6 points.
+`comparison` asks whether two systems differ, and `power` how many items that takes.
 
-Two ideas carry the module:
-
-* Almost every score we report is a *ratio of sums* over items: hallucinated mentions over all mentions, true
-  positives over predicted positives, twice the hits over ... (F1). One bootstrap of ratios therefore serves CHAIR,
-  POPE and the rest.
-* Items about the same picture are not independent. `groups` says which items belong together, and the bootstrap then
-  draws whole groups (the *cluster bootstrap*).
+* Almost every score is a *ratio of sums* over items (hallucinated mentions over all mentions, F1), so one bootstrap of
+  ratios serves CHAIR, POPE and the rest.
+* Items about the same picture are not independent: the bootstrap draws whole `groups` (the *cluster bootstrap*).
 
 Intervals are `[low, high]` lists at 95%, ready for JSON, and `None` where a score does not exist (nothing in its
 denominator).
@@ -88,57 +83,6 @@ def ratio_interval(
     return [float(low), float(high)]
 
 
-def standard_error(
-    numerator: Shaped[np.ndarray, " n"], denominator: Shaped[np.ndarray, " m"], groups: Sequence[Hashable] | None = None
-) -> float | None:
-    """Standard error of `sum(numerator) / sum(denominator)`, with items of one group allowed to go together.
-
-    The errors of a group are added up before they are squared, so what its items share counts in full. For a plain
-    mean this is the cluster-robust error of Liang and Zeger (Biometrika 1986), with the factor g / (g - 1) for g
-    groups. E. Miller, "Adding error bars to evals" (arXiv 2411.00640), shows it on benchmarks of language models.
-
-    Args:
-        numerator: what counts, one number per item; negative ones are allowed, so a difference has one, too.
-        denominator: what it is counted out of, one number per item (ones for a plain mean).
-        groups: labels of items that belong together; without them each item stands alone.
-
-    Returns:
-        The error in the unit of the score, or None where the denominator is empty or there is one group only: it
-        cannot show how groups differ.
-
-    Raises:
-        ValueError: when the two arrays differ in length, or there are no items.
-    """
-    top, bottom = _rows(numerator, denominator)
-    whole = bottom.sum()
-    if not whole:
-        return None
-    error = top - top.sum() / whole * bottom
-    if groups is not None:
-        error = group_sums(error, groups)
-    g = len(error)
-    return float(np.sqrt(g / (g - 1) * (error**2).sum()) / abs(whole)) if g > 1 else None
-
-
-def design_effect(
-    numerator: Shaped[np.ndarray, " n"], denominator: Shaped[np.ndarray, " m"], groups: Sequence[Hashable]
-) -> float | None:
-    """How many times more items a grouped benchmark needs than one of independent items, for the same error.
-
-    It is the square of the clustered standard error over the plain one. With m items in each group, whose answers
-    correlate by r, it is near 1 + (m - 1) r (L. Kish, "Survey Sampling", 1965). For a comparison of two models, give
-    the difference of their items as numerator: that is what must not go together.
-
-    Returns:
-        A factor without unit: 1 for independent items. None where either error does not exist or the plain one is 0.
-
-    Raises:
-        ValueError: when the arrays or labels differ in length, or there are no items.
-    """
-    plain, clustered = standard_error(numerator, denominator), standard_error(numerator, denominator, groups)
-    return (clustered / plain) ** 2 if plain and clustered is not None else None
-
-
 def wilson_interval(successes: int, n: int) -> list[float] | None:
     """Wilson score interval of a proportion: honest near 0 and 1 and for small n, where the bootstrap is not.
 
@@ -183,8 +127,7 @@ def paired_difference(
 ) -> dict[str, float | list[float] | None]:
     """Mean of `second - first` over the same items, with its bootstrap interval.
 
-    Both systems answered the same items, so each draw takes an item with both its scores. That removes the variation
-    between easy and hard items and makes small gains visible; comparing two separate intervals does not.
+    Each draw takes an item with both its scores, which removes the variation between easy and hard items.
 
     Returns:
         `{"difference": mean, "ci": [low, high]}`.

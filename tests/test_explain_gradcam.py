@@ -16,7 +16,7 @@ from mmhallu_core.explain.run import explain, explain_all
 from mmhallu_core.models import tiny_random
 from mmhallu_core.models.families import plain
 from mmhallu_core.models.image_tokens import WHOLE
-from mmhallu_core.models.record import in_raster_order, record
+from mmhallu_core.models.record import record
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun
 
@@ -54,7 +54,7 @@ def by_hand(reading, target, layer):
         if kind == "vision" or crossing:
             if kind == "connector":  # [prompts, pictures, tiles, patches, width]: fill up as the tower's layers are
                 values = values.flatten(0, 1).flatten(1, 2)
-            views.append(in_raster_order(model, reading.inputs, values))
+            views.append(reading.vlm.family.raster(model, reading.inputs, values))
         else:
             tokens = reading.vlm.image_tokens(reading.inputs, [reading.images])[0]
             views.append([values[0, view.positions] for image in tokens for view in image.views])

@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from mmhallu_core.statistics import (
     auc,
-    design_effect,
     group_sums,
     paired_difference,
     ratio,
     ratio_interval,
-    standard_error,
     wilson_interval,
 )
 
@@ -131,69 +127,3 @@ def grouped(groups: int, size: int, correlation: float, seed: int = 0):
     share = random.beta(0.6 * spread, 0.4 * spread, groups)
     right = random.random((groups, size)) < share[:, None]
     return right.ravel().astype(float), np.repeat(np.arange(groups), size).tolist()
-
-
-@pytest.mark.long  # statsmodels takes seconds to import
-def test_clustered_error_is_that_of_statsmodels():
-    from statsmodels.regression.linear_model import WLS
-
-    random = np.random.default_rng(3)
-    bottom = random.integers(1, 9, 200).astype(float)
-    labels = random.integers(0, 40, 200).tolist()
-    top = random.binomial(bottom.astype(int), random.uniform(0.1, 0.6, 40)[labels]).astype(float)
-    # A ratio of sums is the constant of a regression of top / bottom, weighted by bottom.
-    model = WLS(top / bottom, np.ones(200), weights=bottom)
-    clustered = model.fit(cov_type="cluster", cov_kwds={"groups": labels})
-    assert clustered.params[0] == pytest.approx(top.sum() / bottom.sum())
-    assert standard_error(top, bottom, labels) == pytest.approx(clustered.bse[0], rel=1e-9)
-    alone = model.fit(cov_type="HC1")
-    assert standard_error(top, bottom) == pytest.approx(alone.bse[0], rel=1e-9)
-
-
-@given(
-    st.lists(st.tuples(st.integers(-4, 9), st.integers(1, 9), st.sampled_from("abcde")), min_size=2, max_size=30),
-    st.randoms(use_true_random=False),
-)
-def test_clustered_error_is_a_plain_loop_and_does_not_mind_the_order(items, random):
-    def error_of(items):
-        top, bottom, labels = zip(*items, strict=True)
-        return standard_error(np.array(top), np.array(bottom), labels)
-
-    found, again = error_of(items), error_of(random.sample(items, len(items)))
-    top, bottom, labels = (np.array(row) for row in zip(*items, strict=True))
-    names, squares = set(labels), 0.0
-    if len(names) == 1:
-        assert found is again is None
-        return
-    for name in names:
-        error = sum(a - top.sum() / bottom.sum() * b for a, b, label in items if label == name)
-        squares += error * error
-    expected = (len(names) / (len(names) - 1) * squares) ** 0.5 / bottom.sum()
-    assert found == pytest.approx(expected, abs=1e-12) == again
-
-
-def test_plain_error_of_a_mean_is_the_one_of_every_textbook():
-    values = np.random.default_rng(0).normal(size=30)
-    assert standard_error(values, np.ones(30)) == pytest.approx(stats.sem(values))
-
-
-def test_clustered_error_agrees_with_the_cluster_bootstrap():
-    right, labels = grouped(300, 6, 0.4)
-    low, high = ratio_interval(right, np.ones_like(right), labels)
-    assert (high - low) / (2 * 1.96) == pytest.approx(standard_error(right, np.ones_like(right), labels), rel=0.08)
-
-
-def test_design_effect_is_kishs_formula():
-    right, labels = grouped(4000, 6, 0.3)
-    assert design_effect(right, np.ones_like(right), labels) == pytest.approx(1 + 5 * 0.3, rel=0.06)
-    assert design_effect(right, np.ones_like(right), list(range(len(right)))) == pytest.approx(1.0)
-    copies, names = np.repeat([0.0, 1.0, 1.0], 4), np.repeat(["a", "b", "c"], 4).tolist()
-    assert design_effect(copies, np.ones(12), names) == pytest.approx(4 * (3 / 2) / (12 / 11))
-
-
-def test_errors_that_do_not_exist_are_none():
-    assert standard_error(np.ones(3), np.zeros(3)) is None
-    assert standard_error(np.array([1, 0]), np.ones(2), ["a", "a"]) is None
-    assert design_effect(np.ones(4), np.ones(4), ["a", "a", "b", "b"]) is None
-    with pytest.raises(ValueError, match="shapes"):
-        standard_error(np.ones(2), np.ones(3))

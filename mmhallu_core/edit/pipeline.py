@@ -8,14 +8,12 @@ stage, so the counts of a run add up to the number of its drafts.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
 
 from mmhallu_core.clients.client import Client
 from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.oracle import Oracle
 from mmhallu_core.edit.stages import asked
-from mmhallu_core.edit.world import WorldSource, without_truth, world_editor
-from mmhallu_core.types import EditSample
+from mmhallu_core.edit.world import WorldSource, world_editor
 
 Stages = list[tuple[str, Stage]]
 
@@ -30,7 +28,7 @@ def world_pipeline(seed: int, n: int, error: float = 0.0, client: Client | None 
         client: the annotator; the oracle when None.
 
     Returns:
-        The source and the named stages; `finish` makes samples of what comes out.
+        The source and the named stages.
     """
     from mmhallu_core.edit.stages.similarity import TinyClipEmbedder, similar
 
@@ -62,13 +60,3 @@ def through(drafts: Sequence[Draft], stages: Stages) -> tuple[list[Draft], list[
 def counts(ended: Sequence[Rejected]) -> dict[str, int]:
     """How many drafts ended at each stage for each reason: {"similarity/not_alike": 12}."""
     return dict(sorted(Counter(f"{one.stage}/{one.reason}" for one in ended).items()))
-
-
-def finish(draft: Draft) -> EditSample:
-    """The sample that a Diorama draft has become; its pictures no longer carry their truth.
-
-    Raises:
-        RecordError: when a stage has left a field empty.
-    """
-    plain = without_truth(draft)
-    return EditSample(**{entry.name: getattr(plain, entry.name) for entry in fields(plain) if entry.name != "mask"})

@@ -129,7 +129,7 @@ def locate(
             name = f"sample {sample}" if names is None else f"sample {names[sample]!r}"
             raise CannotRun(
                 f"{name}: its pictures need {sum(lengths)} image tokens and its prompt has {run.numel()}. "
-                "Give fewer or smaller pictures, a shorter text, or a larger limit."
+                "Give fewer or smaller pictures, or a shorter text."
             )
         parts = torch.split(run, lengths)
         found.append([ImageTokens(_views(one, part), part) for one, part in zip(plans, parts, strict=True)])

@@ -1,21 +1,18 @@
 """Look inside a model while it runs, and change what is there.
 
-PyTorch calls a *hook* each time a module has run, with what it gave out. `record` hangs hooks on a model's layers
-and keeps what passes; `edit` hangs one that replaces it. Both are context managers: when the block ends, also by an
-error, the hooks are gone and the model is as it was.
+`record` hangs hooks on a model's layers and keeps what passes; `edit` hangs one that replaces it. Both are context
+managers: when the block ends, also by an error, the hooks are gone and the model is as it was.
 
     with record(vlm.model, layers=(0, 3), attentions=True) as seen:
         vlm.model(**inputs)
     seen.states[3]  # (batch, tokens, width): what decoder layer 3 gave out
 
-Attention maps exist only where attention is computed step by step ("eager"); the fast forms never form them. Asking
-for them switches the decoder to eager attention for the length of the block.
+Attention maps exist only in "eager" attention; asking for them switches the decoder to it inside the block.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -71,7 +68,7 @@ class Recording:
     def vision(self) -> dict[int, Float[Tensor, "..."]]:
         """What each recorded layer of the vision tower gave out, in the tower's own order and shape.
 
-        `in_raster_order` puts it as the picture has it.
+        `Family.raster` puts it as the picture has it.
         """
         return {layer: _join(calls, dim=0) for layer, calls in self.vision_calls.items() if calls}
 
@@ -153,23 +150,6 @@ def record(
         yield seen
 
 
-def in_raster_order(
-    model: nn.Module, inputs: Any, states: Float[Tensor, "..."]
-) -> list[Float[Tensor, "rows cols width"]]:
-    """What a layer of the vision tower gave out, patch by patch in rows from the top left; see `grids.py`.
-
-    Args:
-        model: a model of a known family, with or without an adapter.
-        inputs: what the tower read: the processor's output, as of `Vlm.encode`.
-        states: one of `Recording.vision`.
-
-    Returns:
-        One grid for each view, in the tower's order: a picture, or each of its tiles (empty ones of Llama's too). Class
-        tokens are left out.
-    """
-    return family_of(model).raster(plain(model), inputs, states)
-
-
 @contextmanager
 def edit(
     model: nn.Module,
@@ -240,11 +220,7 @@ def eager_attention(model: nn.Module) -> Iterator[None]:
 
 
 def _checked(numbers: Sequence[int], count: int) -> list[int]:
-    """The numbers in order, without repetition.
-
-    Raises:
-        IndexError: when one is not a layer's.
-    """
+    """The numbers in order, without repetition; raises IndexError when one is not a layer's."""
     wrong = [number for number in numbers if not 0 <= number < count]
     if wrong:
         raise IndexError(f"there is no layer {wrong[0]}: they are numbered 0 to {count - 1}")

@@ -1,9 +1,7 @@
 """Ask a vision-language model about pictures, in batches, whatever family it is of.
 
 `Vlm` holds a model with its processor. `encode` turns pictures and prompts into what the model reads, `answer`
-writes answers, `image_tokens` says which tokens are which part of a picture. Scoring given answers is in `score.py`;
-looking inside and changing what is there is in `record.py`. What a chapter does with tiny-llava it does with any
-family of `families.py`.
+writes answers, `image_tokens` says which tokens are which part of a picture; see also `score.py` and `record.py`.
 """
 
 from collections.abc import Sequence
@@ -155,7 +153,6 @@ class Vlm:
         images: Sequence[Pictures],
         prompts: Sequence[str],
         side: str = "left",
-        max_tokens: int | None = None,
         names: Sequence[str] | None = None,
     ) -> BatchFeature:
         """What the model reads, on its device and in its dtype: `input_ids` (batch, tokens), pixels, and the rest.
@@ -164,13 +161,12 @@ class Vlm:
             images: for each prompt its picture, or the sequence of its pictures.
             prompts: in the model's chat form, see `prompt`.
             side: where short rows are padded: "left" to generate, "right" to train or score.
-            max_tokens: cut longer prompts at their end. None cuts nothing.
             names: what to call the samples in an error; their numbers when None.
 
         Raises:
             ValueError: when there are not as many pictures as prompts.
-            CannotRun: when a prompt contains the image placeholder, or image tokens fell to the cut, or a prompt is
-                longer than the model reads; the message names the sample.
+            CannotRun: when a prompt contains the image placeholder, or is longer than the model reads, so that nothing
+                is ever cut; the message names the sample.
         """
         groups = picture_groups(images, len(prompts))
         names = [str(i) for i in range(len(prompts))] if names is None else names
@@ -183,8 +179,6 @@ class Vlm:
                 raise CannotRun(f"sample {name}: {len(group)} pictures, but {found}")
         options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
         options |= self.special_tokens(prompts)
-        if max_tokens is not None:
-            options |= {"truncation": True, "max_length": max_tokens}
         try:
             inputs = self._process(groups, prompts, options)
         except (ValueError, TypeError):  # Idefics3's looks for the lost tokens and finds None
@@ -283,9 +277,7 @@ class Vlm:
             try:
                 self._process([group], [text], options)
             except (ValueError, TypeError) as error:
-                limit = options.get("max_length")
-                cut = "" if limit is None else f" when it is cut to {limit} tokens; allow more, or give fewer pictures"
-                raise CannotRun(f"sample {name} cannot be encoded{cut}: {error}") from error
+                raise CannotRun(f"sample {name} cannot be encoded: {error}") from error
 
     def _require_room(self, inputs: BatchFeature, groups: list[list[Image.Image]], names: Sequence[str]) -> None:
         """Raises when a prompt has more tokens than the decoder has positions."""
