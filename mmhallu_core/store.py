@@ -7,9 +7,8 @@ Four folders, and no surprise about any of them:
 * checkpoints: inside the package; they are the project's own and travel with it.
 * results: what was measured, `results/` of the repository; a wheel carries a copy inside the package.
 
-A file that is not there is an error that names the command that gets it. Nothing is downloaded behind anybody's
-back: only `mmhallu data get`, a model named by its hub id, and a server that you name open a connection, and
-`MMHALLU_OFFLINE=1` forbids even that.
+A file that is not there is an error that names the command that gets it. Only `mmhallu data get`, a model named by its
+hub id, and a server that you name open a connection; `MMHALLU_OFFLINE=1` forbids even that.
 """
 
 import errno
@@ -247,8 +246,7 @@ def _record_of(line: bytes) -> dict[str, Any] | None:
 class Lock:
     """Lets one process at a time into a folder, from `with` to its end.
 
-    The system holds the lock, not a file's presence: it ends with the process, however that ended. So a run that was
-    killed never bars the next one, and nobody has to decide whether an old lock file may be deleted.
+    The system holds the lock, not a file's presence: it ends with the process, however that ended.
 
     Args:
         path: the lock's file; it is made when absent, says which process holds the lock, and stays there.

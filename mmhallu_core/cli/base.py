@@ -41,17 +41,7 @@ def command(group: typer.Typer, name: str) -> Callable:
 
 
 def only(option: str, value: Any, acts: bool, when: str) -> None:
-    """Raises when an option is given that cannot act.
-
-    Args:
-        option: its name.
-        value: None when it was not given.
-        acts: whether it can.
-        when: what it is for, behind "is only".
-
-    Raises:
-        CannotRun: with what it is for.
-    """
+    """Raises CannotRun when an option (None where it was not given) cannot act; `when` says what it is only for."""
     if value is not None and not acts:
         raise CannotRun(f"{option} is only {when}")
 

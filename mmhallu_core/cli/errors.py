@@ -80,11 +80,7 @@ class Commands(TyperGroup):
 
 
 def _require_finite(options: dict[str, Any]) -> None:
-    """Raises when an option's number is infinite or none: no bound would catch the latter.
-
-    Raises:
-        CannotRun: with the option's name.
-    """
+    """Raises CannotRun when an option's number is infinite or none: no bound would catch the latter."""
     for name, value in options.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise CannotRun(f"--{name.replace('_', '-')} must be a finite number, got {value}")
@@ -121,10 +117,7 @@ def _full_disk(error: BaseException | None) -> BaseException | None:
 
 
 def _without_room(options: dict[str, Any]) -> Path | None:
-    """Of the folders that a command writes to, the first whose disk has no room; `--out` where all have some.
-
-    A write into a file that is open does not say which file it was.
-    """
+    """Of the folders that a command writes to, the first whose disk has no room; `--out` where all have some."""
     named = [value for value in options.values() if isinstance(value, Path)]
     out = options.get("out")
     for place in (*([] if out is None else [out]), *named, cache_folder(), Path(tempfile.gettempdir())):

@@ -100,11 +100,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def _parts(base_url: str) -> SplitResult:
-    """The parts of an address.
-
-    Raises:
-        CannotRun: when it is none.
-    """
+    """The parts of an address; CannotRun when it is none."""
     try:
         parts = urlsplit(base_url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -7,9 +7,8 @@ Two things are learned from a server's first refusals, and each once: newer Open
 for `max_tokens` and take no temperature but their own (status 400 says so), and some servers answer a wrong model name
 with status 500, as if they were out of order for a moment; then the list of their models is asked.
 
-A call has three limits. `connect` and `read` bound one step of the network; a server that sends one byte a second
-keeps within them for ever, so `total` bounds the whole call, headers and body. Only an event loop can end a blocked
-read for certain, so calls run on one loop in a background thread, and `ask` waits for them.
+`connect` and `read` bound one step of the network, `total` the whole call: a server may send one byte a second for
+ever. Only an event loop can end a blocked read, so calls run on one loop in a background thread, and `ask` waits.
 """
 
 import asyncio

@@ -1,13 +1,10 @@
 """Reads anybody's answers, whatever shape their file has.
 
-People save what a model said in many ways: a JSON list, JSON Lines, JSON objects one after another with line breaks
-inside, ids as numbers or as texts, the answer under `answer`, `text`, `response` or `caption`, or under the name that a
-benchmark's authors gave it. All of these become `Answer` records here. What is not clear is refused, with file and
-line: a scorer that guesses is how wrong tables are made.
-
-The commonest trap is a file of questions to which the answers were added. In POPE's own form `text` is then the
-question and `response` the answer; in MMVP's, `answer` is what is right and `response` what the model said. So a record
-with two columns that could be the answer is refused, until somebody says which it is.
+A JSON list, JSON Lines, or objects one after another; ids as numbers or texts; the answer under `answer`, `text`,
+`response`, `caption`, or a benchmark's own name: all become `Answer` records. What is not clear is refused, with file
+and line. Beware of questions to which answers were added: in POPE's form `text` is the question and `response` the
+answer, in MMVP's `answer` is what is right. A record with two columns that could be the answer is refused, until
+somebody says which it is.
 """
 
 import json
@@ -180,12 +177,9 @@ def thinking(answers: Iterable[Answer]) -> dict[str, Any]:
 def split_thought(text: str) -> tuple[str, str | None]:
     """The answer in a text, and what was thought beside it; None, and the text as it is, where there is no tag.
 
-    Some models reason first, between `<think>` and `</think>`. Their reasoning names yes and no, and every object that
-    they consider, so a scorer that reads it counts what was never claimed. A text that ends before its closing tag has
-    no answer at all: most often it was cut at a limit.
-
-    A closing tag without an opening one ends a thought that began with the text: many chat templates write the opening
-    tag themselves, and only what follows it comes out of the model. A thought without a closing tag goes on to the end.
+    Reasoning names yes and no and every object that it considers, so it must not be scored. A text that ends before its
+    closing tag has no answer: most often it was cut. A closing tag without an opening one ends a thought that began
+    with the text, since many chat templates write the opening tag themselves.
     """
     answer, thought, inside, last = [], [], False, 0
     for tag in TAG.finditer(text):

@@ -1,8 +1,7 @@
 """Looks through your own records before anything is trained on them or scored: every fault, with its line.
 
-`read_jsonl` stops at the first fault, which is right for a program. A person who has just written a thousand records
-wants all of them at once, and with each what to do. Training and export begin with the same check, so what passes here
-can be trained on, and nothing else is. Five kinds of file are known:
+`read_jsonl` stops at the first fault; who has just written a thousand records wants all of them, each with what to do.
+Training and export begin with the same check. Five kinds of file are known:
 
 * `edit`: `EditSample`, two pictures that differ in one small thing, with captions, a question and its answer;
 * `conversation`: `Chat`, questions about pictures and their answers, in one of two forms;
@@ -142,8 +141,7 @@ def _check(record: Entry, kind: str, pictures: Pictures, first_seen: dict[str, i
 def read_training_file(path: str | Path, progress: bool = False) -> list[EditSample] | list[Chat]:
     """Reads a file to train on or to export: `EditSample`s as `mmhallu med build` writes them, or conversations.
 
-    Its first record says which. All of it is checked before anything begins, pictures too: a training that stops after
-    hours at a broken picture, or goes on without the pictures that somebody misspelt, costs more than the look.
+    Its first record says which. All of it is checked before anything begins, pictures too.
 
     Args:
         path: JSON Lines, or one JSON list.

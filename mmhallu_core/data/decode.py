@@ -1,9 +1,7 @@
 """The one way to read a picture: from a path or the bytes of a file to the pixels that a model sees.
 
-Two programs can show two pictures of one file. A phone writes its sensor's rows and a note about which way is up; one
-program follows the note, another shows a portrait lying on its side. The same goes for transparency, for 16 bits a
-channel and for animations. A score of "the model" would then be a score of the program that read the file. So nothing
-else in this library opens a picture, and what is sent to a server are the same pixels as a model here gets:
+Two programs can show two pictures of one file: one follows a phone's note about which way is up, another does not. So
+nothing else in this library opens a picture, and what is sent to a server are the same pixels as a model here gets:
 
 - the camera's note about which way is up (EXIF orientation) is followed; boxes and masks turn with the picture;
 - what is transparent lies on white; a palette is looked up; grey becomes RGB;
@@ -11,9 +9,8 @@ else in this library opens a picture, and what is sent to a server are the same 
 - CMYK becomes RGB without the profile of its printing press, and of an animation the first frame is read. Both are a
   choice, so both are said. A camera's JPEG with a second, smaller picture behind the first (MPO) is no animation.
 
-What cannot be read ends in one `BadPicture` with a `Reason`, wherever it comes from: cut off, something else, too large
-to unpack, a pipe that would never end. Only a few formats are tried, whatever a file is called. Pillow knows many more,
-and one of them (PostScript) starts another program to run what is in the file.
+What cannot be read ends in one `BadPicture` with a `Reason`. Only a few formats are tried, whatever a file is called:
+one that Pillow knows (PostScript) starts another program to run what is in the file.
 """
 
 import base64

@@ -1,8 +1,7 @@
 """The records of a file as it stands, good or bad: the lines of JSON Lines, or the items of one JSON list.
 
-`mmhallu data check` and training read with it alike, so that what one of them finds the other finds too. Python's
-reader of JSON has more ways to stop than `JSONDecodeError` (brackets without end, a number of thousands of digits), and
-what it just manages to read others cannot: a value nested a thousand deep can be neither shown nor written again.
+`mmhallu data check` and training read with it alike. Python's reader of JSON has more ways to stop than
+`JSONDecodeError`: brackets without end, a number of thousands of digits, a value too deep to be written again.
 """
 
 import json

@@ -1,9 +1,8 @@
 """Training data in the forms that other tools read: LLaMA-Factory's, and Hugging Face's `datasets`.
 
-LLaMA-Factory reads a folder with `dataset_info.json`, where each data set has its entry, and pictures by path from that
-folder. `datasets` reads a folder with Parquet files; a note in their schema says which columns are pictures, and the
-pictures travel in the file as they are. Neither tool is needed to write these. The tests read with `datasets`; with
-LLaMA-Factory 0.9.5, which wants an older transformers, its loader was tried by hand.
+LLaMA-Factory reads a folder with `dataset_info.json` and pictures by path; `datasets` reads Parquet files whose schema
+says which columns are pictures. Neither tool is needed to write these. The tests read with `datasets`; the loader of
+LLaMA-Factory 0.9.5 was tried by hand.
 """
 
 import hashlib
@@ -83,9 +82,8 @@ def to_datasets(
 
     Args:
         records: all of one kind.
-        folder: where the paths of their pictures start.
+        folder, allow: as in `to_llamafactory`.
         out: the folder to write; it must hold no Parquet files yet.
-        allow: other folders whose pictures may go along, see `require_inside`.
 
     Returns:
         `n`, `files` and `folder`.

@@ -1,8 +1,7 @@
 """POPE's questions: yes or no about COCO photos, and labels that others corrected.
 
 POPE (Li et al., "Evaluating Object Hallucination in Large Vision-Language Models", arXiv 2305.10355) asks "Is there a
-dog in the image?" about 500 photos. (Beside the questions lie 2,000 captions by each of five VLMs, with published CHAIR
-scores: this book's yardstick for captions. `read_answers` reads them.)
+dog in the image?" about 500 photos.
 
 The labels are not all right: COCO's annotators left things out, and saw some that are not there. RePOPE (Neuhaus and
 Hein, "RePOPE: Impact of Annotation Errors on the POPE Benchmark", arXiv 2504.15707) looked at the photos again. Its

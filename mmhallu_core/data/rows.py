@@ -111,11 +111,7 @@ def id_in(row: dict[str, Any], here: str, *names: str) -> str:
 
 
 def _typed(row: dict[str, Any], here: str, names: tuple[str, ...], what: str, fits: Callable[[Any], bool]) -> Any:
-    """A value of one type.
-
-    Raises:
-        RecordError: as `column`, and when the value is not what it must be.
-    """
+    """A value of one type; RecordError when it is not what it must be."""
     value = column(row, here, *names)
     name = next(name for name in names if row.get(name) is not None)
     require(fits(value), f"{here}: `{name}` must be {what}, got {repr(value)[:60]}")

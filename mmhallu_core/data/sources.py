@@ -1,9 +1,8 @@
 """The public data sets that the book reads: where they live, what may be done with them, and whether the copy here is
 true.
 
-`sources.json` lists every file with its size, its SHA-256 and its address at a fixed commit, so that the data behind a
-number can be fetched again in a year and be the same bytes. The data themselves are never part of this repository or
-of any page.
+`sources.json` lists every file with its size, its SHA-256 and its address at a fixed commit. The data themselves are
+never part of this repository or of any page.
 """
 
 import gzip

@@ -4,8 +4,7 @@ A stage is a plain function from drafts to drafts. It answers each draft by the 
 `Rejected` with one of the stage's own reasons. Nothing is thrown away in silence, and nothing is made up: what a model
 said and nobody could read stands in `Rejected.text`.
 
-Stages take several drafts at once, because a network looks at a batch faster than at one picture after another, and
-a server answers several requests at a time.
+Stages take several drafts at once: a network looks at batches, and a server answers several requests at a time.
 """
 
 from collections.abc import Callable, Sequence

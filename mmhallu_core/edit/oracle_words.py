@@ -1,9 +1,8 @@
 """What the oracle says of Diorama: captions as a perfect captioner writes them, and the ways in which it errs.
 
-A full description leaves out what is ordinary: a medium size, a plain pattern, a tail that is there, most of what is
-left of what. If just that is going to change, the caption must say it, or the two captions would not differ where the
-pictures do. These sentences say it, and they are of three forms, so that the captioner of the edited picture finds
-them in its reference and says the same of its own picture.
+A full description leaves out what is ordinary: a medium size, a plain pattern, a tail that is there. If just that is
+going to change, the caption must say it; these sentences do, in three forms, so that the captioner of the edited
+picture finds them in its reference and says the same of its own picture.
 
 The oracle errs as annotators of real pipelines do. A request that errs does so in one of the ways of its job
 (`ERRORS`), all alike: a wrong verdict; a category that is not the edit's; another thing, or one that is not there; the

@@ -156,12 +156,7 @@ def tries(photo: Photo, seed: int) -> Iterator[PhotoEdit | Refused]:
 
 
 def _checked(photo: Photo, operation: str, made: Made) -> PhotoEdit:
-    """Holds an edit to its promises.
-
-    Raises:
-        Refused: when too little has changed, or too much.
-        AssertionError: when a byte outside the mask has: a fault of the program.
-    """
+    """Holds an edit to its promises, or raises Refused; a changed byte outside the mask is a fault of the program."""
     edited, mask = made.edited
     assert np.array_equal(photo[~mask], edited[~mask]), f"{operation} changed pixels outside its mask"
     change = float(abs(photo[mask].astype(np.int16) - edited[mask]).mean()) if mask.any() else 0.0
@@ -178,11 +173,7 @@ def _checked(photo: Photo, operation: str, made: Made) -> PhotoEdit:
 
 
 def _without(photo: Photo, mask: Mask) -> Edited:
-    """The photo without a thing: similar ground over it, or inpainted where the ground is calm.
-
-    Raises:
-        Refused: when neither would look right.
-    """
+    """The photo without a thing: similar ground over it, or inpainted where the ground is calm; Refused if neither."""
     if mask.mean() > MAX_HOLE:
         raise Refused(Refusal.BAD_SIZE, f"a hole of {mask.mean():.1%} of the photo would be a smear")
     busy = texture(photo, mask)

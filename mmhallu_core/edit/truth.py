@@ -1,10 +1,8 @@
 """A picture that carries its own truth: the scene behind a Diorama picture, in a text chunk of its PNG file.
 
-The oracle answers about a picture as a perfect model would, so it must know what the picture shows. The scene could be
-looked up by an id or drawn again from a seed, but the edited picture depends on what the plan said, and a stage may run
-in another process or on another machine than the one that drew the picture. So the truth travels in the file itself,
-where no reader of pixels sees it. `bare` takes it out again, for every annotator but the oracle, and at the end: a
-picture of a data set must not carry its own answer.
+The oracle must know what a picture shows, and the edited picture depends on what the plan said. So the scene travels in
+the file itself, where no reader of pixels sees it, to any process or machine. `bare` takes it out again, for every
+other annotator and at the end: a picture of a data set must not carry its own answer.
 """
 
 import io
@@ -116,7 +114,7 @@ def caption_is_true(caption: str, scene: Scene) -> bool:
 
 
 def faults(draft: Draft) -> tuple[Fault, ...]:
-    """The wrong fields of a draft that came through the pipeline, before `pipeline.finish`.
+    """The wrong fields of a draft that came through the pipeline.
 
     Raises:
         CannotRun: when its pictures do not carry their truth.

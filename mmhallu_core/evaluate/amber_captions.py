@@ -14,11 +14,9 @@ that is expected but absent can still be forgiven, when it is like a true word; 
 rounded to a tenth of a percent. `strict_generative` is ours: words of the tables as written, nothing alike, no
 rounding, an object covered whenever any of its words is named.
 
-AMBER knows some 400 words. A table says which other words may stand for a word ("people" for "person"), a list says
-which words are never held against anybody. Its own script finds nouns with nltk (tagger and WordNet lemmas) and takes
-two words for the same when spaCy's large English vectors have a cosine above 0.8. Both are heavy, and other versions
-give other numbers, so the scorer takes them as functions. `official_words` gives the published ones where they are
-installed. `listed_nouns` needs nothing: the words of the tables, singular or plural, as written.
+AMBER's own script finds nouns with nltk and takes words for the same when spaCy's large English vectors have a cosine
+above 0.8. Both are heavy, so the scorer takes them as functions: `official_words` gives the published ones where they
+are installed, `listed_nouns` the words of the tables, singular or plural, as written.
 """
 
 import re
@@ -111,8 +109,7 @@ def listed_nouns(text: str, tables: Tables) -> list[str]:
 def official_words() -> tuple[Nouns, Similarity]:
     """The published noun finder and likeness of words.
 
-    spaCy compares the mean vectors of two texts, which need its tokenizer and its vectors but no tagger or parser.
-    The published script runs the whole pipeline twice a comparison; this reads each word once.
+    spaCy compares the mean vectors of two texts; this reads each word once, with its tokenizer and vectors alone.
 
     Raises:
         CannotRun: when nltk, its data, spaCy or its large English model is missing; the message says how to get them.

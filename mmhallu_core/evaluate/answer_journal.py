@@ -1,12 +1,9 @@
 """What a model has been asked and what it said, kept so that a stopped run goes on where it was.
 
-A run over a benchmark takes hours, and machines stop. So every batch leaves two lines in `journal.jsonl` of the
-output folder: `begun` before the model is asked, and `answered` when it has spoken, on disk before anybody counts on
-it. A run that starts again reads them: what is answered is never asked again; what had begun and has no answer is.
-Several processes write a journal each, and everyone reads all of them. At the end the answers of all journals go to
-`answers.jsonl`, in the order of the questions, so that the same answers make the same file however they came about.
-
-A journal belongs to one configuration: the same weights, processor, questions and limit. Another one is refused.
+Every batch leaves two lines in `journal.jsonl` of the output folder: `begun` before the model is asked, and `answered`
+when it has spoken, on disk before anybody counts on it. What is answered is never asked again. Several processes write
+a journal each, and everyone reads all. At the end all answers go to `answers.jsonl`, in the order of the questions. A
+journal belongs to one configuration (weights, processor, questions and limit); another one is refused.
 """
 
 import hashlib
@@ -119,12 +116,7 @@ class AnswerJournal:
         self.answered_here += len(rows)
 
     def refuse(self, ids: Iterable[str], error: CannotRun) -> None:
-        """Writes down that questions could not be asked, and why.
-
-        Raises:
-            NotFinite: when the model gave no finite numbers to one of the first questions after the other: then it
-                will not to any.
-        """
+        """Writes down that questions could not be asked, and why; NotFinite when the first `SILENT` had no numbers."""
         ids = list(ids)
         self.journal.append({"refused": ids, "error": str(error)})
         self.silent_here += len(ids) if isinstance(error, NotFinite) else 0

@@ -1,15 +1,13 @@
 """What did the model answer? Every rule in use for reading a yes or a no, in one place.
 
-A model writes words; a score needs "yes", "no" or a letter. Between the two stands a rule, usually a few lines that
-nobody mentions in a paper. The rules differ, so the same answers get different scores. Each is here as a small
-function, under the name of the harness that uses it. `Rule` says where it was read and of what date that is, because a
-rule changes: the newer one then stands beside the old one, under a name of its own.
+Between a model's words and "yes", "no" or a letter stands a rule that papers seldom mention, and the same answers get
+different scores. Each is here as a small function, under the name of the harness that uses it. `Rule` says where it was
+read and of what date that is; where a rule changed, the newer one stands beside the old one.
 
 * `YES_NO`: eight rules for yes/no questions, and `strict`, ours, which serves as a yardstick.
 * `letters.LETTER`: the rules for option letters, and `strict_letter`.
 
-All of them give None where the harness finds no answer. A harness then counts the item as wrong, asks a judge, or
-draws a letter at random. No rule here draws anything: the same answer is read the same way every time.
+All give None where the harness finds no answer and counts it as wrong, asks a judge, or draws; no rule here draws.
 """
 
 import re

@@ -1,9 +1,8 @@
 """The blind audit: what a benchmark gives away to somebody who sees no picture.
 
-Distractors are usually made by changing the right answer a little. Then the right answer is the one that all the
-others resemble, and a rule that only reads the options finds it. The rules here are fixed beforehand, need no training
-and look at no picture. A benchmark on which they score far above chance does not measure sight alone. One number
-stands apart, in `reads_the_key`: what a rule scores that knows how often each answer is right in this file.
+Distractors are usually the right answer changed a little, so the option that all others resemble is right. The rules
+here are fixed beforehand and look at no picture; a benchmark on which they score far above chance does not measure
+sight alone. `reads_the_key` names the rule that knows how often each answer is right in this file.
 
 Words are the lower-cased `\\w+` tokens of an option without its letter. Every rule gives each option a value and takes
 the highest; among equals it takes the earliest, and `ties` says what two other ways to break them would give.
@@ -16,9 +15,8 @@ about the same `object`) for *other* pictures, y of them yes and n no.
 * If y and n differ by more than two standard deviations of y + n fair coins, 2 * sqrt(y + n): the more frequent one.
 * Else the answer that is right most often in the whole file, yes where both are equal.
 
-Why not simply the more frequent one? In a file with as many yes as no for each thing, the other answers always lean to
-the wrong side, by one: the rule would score nothing, and seem to say that the file cannot be guessed. A real habit
-passes the threshold, a coin does not.
+The more frequent one alone would not do: in a file with as many yes as no for each thing, the other answers always lean
+to the wrong side, by one.
 """
 
 import re
@@ -96,11 +94,7 @@ WORDING = ("most_similar_jaccard", "most_similar_edit", "longest")
 
 
 def best_by_wording(audit: Mapping[str, Any]) -> str:
-    """The name of the rule that is right most often among those that read the wording of the options and no more.
-
-    Args:
-        audit: see `audit_multiple_choice`.
-    """
+    """The rule of an audit that is right most often among those that read the wording of the options and no more."""
     return max(WORDING, key=audit["rules"].get)
 
 

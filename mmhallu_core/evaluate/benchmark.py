@@ -157,10 +157,9 @@ def score(
     Returns:
         `benchmark, n, coverage, empty_answers, official, strict, chance, blind, ci, shares`. Scores are fractions or
         counts under the benchmark's own metric names; `ci` has the same names, and `shares` lists the fractions.
-        `coverage` is the share of the benchmark's questions that was scored, `empty_answers` how many answers have
-        no text. `chance` is what guessing scores by the headline metric, and `blind` what answers score by it that are
-        the same for every question. Where a model thought aloud, `thinking`: see
-        `data.answers.thinking`.
+        `coverage` is the share of the questions that was scored, `empty_answers` how many answers have no text.
+        `chance` is what guessing scores by the headline metric, `blind` what the same answer to every question does.
+        Where a model thought aloud, `thinking`: see `data.answers.thinking`.
 
     Raises:
         CannotRun: see `join`; or when there are verdicts that the official rule does not read.

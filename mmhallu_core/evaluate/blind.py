@@ -1,13 +1,8 @@
 """Answers without looking: the baseline that a benchmark is read against.
 
-A model that is shown a blank picture can only answer from the words of the question, so it says the same whatever
-picture the question was about. One answer for each object is therefore enough to score it on thousands of questions.
-What it scores above chance it owes to the words. What the same model loses when its picture goes, it owed to the
-picture.
-
-Nor need it be a model. POPE's labels are half yes, half no, so that saying yes to everything is worth a coin. But half
-of *all* questions is not half of those about cars. Where the absent objects are chosen by a rule, the name of the
-object tells something about the label (`asked`).
+A model that is shown a blank picture answers from the words of the question, so one answer for each object is enough to
+score it on thousands of questions. What it scores above chance it owes to the words. Nor need it be a model: half of
+POPE's labels are yes, but not half of those about cars, so an object's name tells something of the label (`asked`).
 """
 
 import random

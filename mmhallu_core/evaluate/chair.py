@@ -191,10 +191,8 @@ def chair_parts(
     """What each score counts, and out of what, caption by caption.
 
     Args:
-        captions: the texts.
-        truth: the objects of each caption's picture.
-        vocabulary: which words name which object.
-        rules: "2018" or "fixed".
+        captions, truth: texts, and the objects of each one's picture.
+        vocabulary, rules: as in `chair_mentions`.
     """
     rows = []
     for caption, objects in zip(captions, map(set, truth), strict=True):

@@ -1,8 +1,7 @@
 """One table of several captioners, and what it depends on: which words of a caption count, and which photos.
 
-Everything here works on counts: what CHAIR counts in each caption, and out of what (`chair.chair_parts`), for several
-models and the same photos in the same order. So a score of 500 photos, or of captions cut after ten words, is a matter
-of adding up, and two models can be compared photo by photo.
+Everything here works on counts (`chair.chair_parts`), for several models and the same photos in the same order: a score
+of 500 photos, or of cut captions, is a matter of adding up.
 """
 
 import itertools

@@ -1,8 +1,7 @@
 """Makes CHAIR's two files on this machine: what is in 123,287 COCO photos, and which words name it.
 
-Neither can be passed on here, so both are made from their public homes. The words stand in a script (the synonyms of
-the 2018 authors), which is read as text and never run. The objects come from COCO's own annotation archive: what
-annotators outlined, and what the five reference captions of a photo name by the 2018 rules. Both results are checked
+Neither can be passed on here, so both are made from their public homes. The words stand in the 2018 authors' script,
+which is read as text and never run; the objects come from COCO's own annotation archive. Both results are checked
 against the SHA-256 of the content that this project's numbers were computed with.
 """
 

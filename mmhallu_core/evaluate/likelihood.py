@@ -1,12 +1,9 @@
 """Answering a multiple-choice question by the option that the model finds likeliest.
 
-To write "Answer: C" a model must find the right sentence and then know what letters are for. Very small models do not
-get that far. But every model gives a probability to any text: asked the question without its options, how likely would
-it have been to answer with each of them? The likeliest is its choice.
-
-A long sentence is less likely than a short one whatever it says, because it has more words to get right. So there are
-two choices: by the sum of the log-probabilities of an option's tokens, and by their mean. Both are given, and neither
-is the score by letters: it stands under a name of its own, `likelihood`.
+Very small models cannot name letters, but every model gives a probability to any text: asked without the options, how
+likely is each of them as the answer? The likeliest is chosen, by the sum of the log-probabilities of its tokens or by
+their mean (a long text is less likely whatever it says). Neither is the score by letters: it stands under a name of its
+own, `likelihood`.
 """
 
 import json
@@ -91,12 +88,9 @@ def run_likelihood(
     The weights of each batch are kept as answers are, see `runner.run`: a run that was stopped goes on.
 
     Args:
-        questions: see `likelihood`.
-        vlm: the model.
-        out: folder of the journals and of both files.
+        questions, vlm, batch_size: see `likelihood`.
         by: "sum" or "mean".
-        batch_size: see `likelihood`.
-        progress, about, fit: see `runner.run`.
+        out, progress, about, fit: see `runner.run`.
 
     Returns:
         What `runner.run` does, and `answered_by`.
@@ -126,11 +120,7 @@ def run_likelihood(
 
 
 def _require_options(questions: Sequence[Question]) -> None:
-    """Raises when a question has no options, or no text without them.
-
-    Raises:
-        CannotRun: with its id.
-    """
+    """Raises CannotRun, with its id, when a question has no options, or no text without them."""
     for one in questions:
         if not one.options or "question" not in one.about:
             raise CannotRun(f"question {one.id} needs options, and in `about` its `question` without them")

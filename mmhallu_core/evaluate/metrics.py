@@ -4,10 +4,8 @@ Nearly every published score is a ratio of sums: what counts, and what it is cou
 interval (`statistics.ratio_interval`), clustered by picture. So scorers return `Metric`s, which hold both, unit by
 unit (a unit is a question, a pair of questions, a picture).
 
-A mean over categories (or subsets) of ratios is itself one ratio of sums, when each unit is weighted by how often its
-categories count it, divided by their sizes. Where categories differ in size, it is not the mean over questions. Papers
-print one and call it accuracy; here both are, under names of their own. For a perfect model the interval of such a
-mean has no width, as it should: the weights stand above and below the line.
+A mean over categories of ratios is itself one ratio of sums, when each unit is weighted by how often its categories
+count it, divided by their sizes. It is not the mean over questions; here both are, under names of their own.
 """
 
 import re

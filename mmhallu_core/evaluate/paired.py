@@ -1,9 +1,8 @@
 """Two models on the same pictures: did anything change that can be told from chance?
 
-Each model captions the same scenes and answers the same POPE questions. A difference is then taken within each
-picture, which removes the variation between easy and hard pictures. The rule, decided before any result was
-seen: a change is *measurable* when the 95% interval of the paired difference leaves zero out. Everything else is
-reported as "no measurable change", which does not say that nothing changed.
+A difference is taken within each picture, which removes the variation between easy and hard ones. The rule, decided
+before any result was seen: a change is *measurable* when its 95% interval leaves zero out. "No measurable change" does
+not say that nothing changed.
 """
 
 from collections.abc import Sequence

@@ -16,13 +16,12 @@ disagreement moves scores:
 * strict: exactly one of the words yes and no must occur. Anything else is unparsed, is counted, and is wrong for its
   label in every score: beside a "yes" like a missed object, beside a "no" like a false yes.
 
-The last point is where harnesses differ most, and where a score can say too much:
+Harnesses differ most in the last point, and a score can say too much:
 
-* lmms-eval (0.7.3, tasks/pope/utils.py) takes an answer only if it is "yes" or "no" as a whole. What is neither lowers
-  the accuracy and is left out of precision, recall and F1. One right yes, nine answers "Yes." and ten right noes give
-  accuracy 0.55 and F1 1.0.
-* VLMEvalKit (dataset/utils/yorn.py, commit e8e78f0) counts an unreadable answer as wrong in accuracy and as a "no" in
-  precision, recall and F1. Five right yeses and five unreadable answers to "no" questions give accuracy 0.5, F1 1.0.
+* lmms-eval (0.7.3, tasks/pope/utils.py) leaves an answer that is not "yes" or "no" as a whole out of precision, recall
+  and F1. One right yes, nine answers "Yes." and ten right noes give accuracy 0.55 and F1 1.0.
+* VLMEvalKit (dataset/utils/yorn.py, commit e8e78f0) counts an unreadable answer as a "no" there. Five right yeses and
+  five unreadable answers to "no" questions give accuracy 0.5, F1 1.0.
 * Here both give less: 2 TP / (2 TP + FP + FN), with the unreadable ones among FP and FN.
 
 `yes_ratio` is the share of *answers* that say yes. (lmms-eval reports that of the labels, which is always one half.)
@@ -101,9 +100,8 @@ def score_pope(questions: Sequence[YesNoQuestion], answers: Sequence[Answer], dr
 
     Returns:
         `n, images, empty_answers, official: {accuracy, precision, recall, f1, yes_ratio}, strict: {the same,
-        unparsed}, ci: {official, strict}`. A score with nothing in its denominator is None. Under strict, an unparsed
-        answer is wrong for its label in all scores, and no yes for `yes_ratio`. Where a model thought aloud,
-        `thinking`: see `data.answers.thinking`.
+        unparsed}, ci: {official, strict}`. A score with nothing in its denominator is None. Where a model thought
+        aloud, `thinking`: see `data.answers.thinking`.
 
     Raises:
         CannotRun: when there are no questions, questions and answers do not match by id, or every answer is its own

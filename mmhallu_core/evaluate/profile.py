@@ -12,9 +12,8 @@ as a comparison of one wrong thing with one right thing, and answered by the cha
   more often than usual an object stands beside a given other one; it is averaged over the objects in the picture, so
   that an object does not win by being frequent.
 
-Ties count one half, so 0.5 means "makes no difference" for every question, every model and every vocabulary. This
-lets a drawn world with 20 kinds stand beside photos with 80. The file knows neither: it takes captions, the truth, and
-a vocabulary.
+Ties count one half, so 0.5 means "makes no difference" for every question, model and vocabulary: a drawn world with
+20 kinds can stand beside photos with 80.
 
 When do two worlds agree? `agreement` was fixed before any profile was computed: at least four of five models on photos
 must lie on one side of 0.5 with their whole interval, and the model in question on the same side with its own. Whole
@@ -111,9 +110,7 @@ def profile(
     """Answers the four questions at the top of this file for one model's captions.
 
     Args:
-        captions: one record per caption; the picture is `image_id`, or `id` where that is not given.
-        truth: image id to the names of the objects in it.
-        vocabulary: which words name which object.
+        captions, truth, vocabulary: as in `chair.score_chair`.
         world: `habits` of the world that the pictures come from.
         draws: bootstrap samples of captions for each interval.
 
@@ -259,15 +256,7 @@ def side(answer: Mapping[str, Any]) -> str:
 
 
 def agreement(photos: Sequence[Mapping[str, Any]], ours: Mapping[str, Any]) -> dict[str, str]:
-    """Compares profiles by the rule at the top of this file.
-
-    Args:
-        photos: profiles of models on photos.
-        ours: the profile to compare with them.
-
-    Returns:
-        question to "agrees", "disagrees" or "open".
-    """
+    """Compares `ours` with profiles of `photos` by the rule at the top: question to agrees, disagrees or open."""
     verdicts = {}
     for question in QUESTIONS:
         sides = [side(one[question]) for one in photos]

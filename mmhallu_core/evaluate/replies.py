@@ -1,8 +1,7 @@
 """One answer, many ways to say it: what a person reads alike and harnesses do not.
 
-tiny-llava says "Yes." and "No." Larger models say more, and each has its manner. So here a plain answer is put into
-the words of a manner. The forms are our own. Each has one meaning for every reader; none was taken from a model, so
-they show what a rule *can* do to a score, not how often it happens.
+A plain answer is put into the words of a manner. The forms are our own, each with one meaning for every reader; none
+was taken from a model, so they show what a rule *can* do to a score, not how often it happens.
 """
 
 import zlib

@@ -241,11 +241,7 @@ def _answers(
 ) -> list[tuple[str, str, str]] | None:
     """The answers to a batch as (id, text, hash of the pictures); None when memory ran out.
 
-    A prompt that the model cannot read would fail its whole batch. Then each question is asked by itself, and only
-    those that fail alone are refused.
-
-    Raises:
-        CannotRun: when memory does not suffice for one question.
+    A prompt that the model cannot read would fail its whole batch: then each question is asked by itself.
     """
     if not opened:
         return []

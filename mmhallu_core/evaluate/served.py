@@ -79,13 +79,10 @@ def judge_answers(
 
     Args:
         benchmark: one whose official rule needs a judge.
-        questions: of the benchmark.
-        answers: of the model under test.
+        questions, answers: of the benchmark, and of the model under test.
         client: the judge.
-        out: the run's folder.
         subset: judge the questions that have an answer.
-        workers: cases in flight at a time.
-        progress: label of a progress bar, none when None.
+        out, workers, progress: as in `ask_questions`.
         job: the judge's, as when it needs more room for a reply; the benchmark's own when None.
 
     Returns:

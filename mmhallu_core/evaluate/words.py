@@ -1,17 +1,13 @@
 """The words of a caption as CHAIR's 2018 script had them: cut by the Penn Treebank convention, then made singular.
 
-The script cut captions with the `word_tokenize` of nltk: first into sentences (the Punkt method, Kiss and Strunk
-2006), then each sentence into words (the Treebank convention). The order matters because only the last full stop of a
-sentence is cut off: without the first step, "a dog. it runs" holds the word "dog." and the dog is never counted.
+The script cut captions with nltk's `word_tokenize`: into sentences (the Punkt method, Kiss and Strunk 2006), then each
+into words (the Treebank convention), which cuts off only the last full stop: "a dog. it runs" must become two
+sentences, or the dog is never counted. nltk's trained data are not needed here: in lower-case text a full stop ends a
+sentence unless it follows an abbreviation, a single letter, a number, or other full stops.
 
-This file follows both steps for lower-case text without nltk's trained data. On lower-case text nearly all of what
-Punkt learned is idle (it knows where sentences start by their capitals), and what remains is a short list: a full stop
-ends a sentence unless it follows an abbreviation, a single letter, a number, or other full stops.
-
-Singulars came from the library Pattern, whose rules live on in PatternLite 3.6 (BSD licence; De Smedt and Daelemans,
-"Pattern for Python", JMLR 2012). Published CHAIR numbers contain its mistakes: "bus" becomes "bu", so the word bus is
-never counted while buses is; "ties" becomes "ty". To compare with a published number one has to make the same ones, and
-`singular_2018` does. (`rules="fixed"` in `evaluate/chair.py` does not use it.) The first rule that fits decides:
+Singulars came from Pattern, whose rules live on in PatternLite 3.6 (BSD licence; De Smedt and Daelemans, "Pattern for
+Python", JMLR 2012). Published CHAIR numbers contain its mistakes: "bus" becomes "bu", so the word bus is never counted
+while buses is. `singular_2018` makes the same ones. The first rule that fits decides:
 
 1. endings of a listed word that has no plural stay as they are ("scissors", but also "ears", an ending of "shears");
 2. words that end in a listed -ies word stay as they are ("cookies": a mistake that costs CHAIR nothing but "collies");

@@ -1,9 +1,8 @@
 """Put an adapter on a model, whoever trained it, and refuse one that does not fit to its last tensor.
 
-An adapter's tensors are named by the layers that they stand beside, and transformers has called these layers by other
-names over the years. Where a name is not found, peft warns and goes on, and the model is its base again. So names are
-translated here (`Family.old_names`), peft is told every layer by its full name, and what it then holds is compared
-with the file. A tensor that is left over or missing is an error.
+transformers has called the layers by other names over the years, and where a name is not found, peft warns and goes on.
+So names are translated (`Family.old_names`), peft is told every layer by its full name, and what it then holds is
+compared with the file: a tensor that is left over or missing is an error.
 """
 
 import re
@@ -83,11 +82,7 @@ def put_on(model: PreTrainedModel, folder: Path, before: Collection[Path] = ()) 
 def _told_by_todays_names(
     model: PreTrainedModel, config: peft.PeftConfig, given: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Writes every layer that the settings mean by its full name into them, and renames the tensors.
-
-    Raises:
-        CannotRun: when the settings mean layers for which there are no tensors, or the other way round.
-    """
+    """Writes every layer that the settings mean by its full name into them, and renames the tensors."""
     names, modules = _names(model, given), dict(model.named_modules())
     layers = [old for old, new in names.items() if new in modules]
     beside = {BESIDE.split(name)[0] for name in given if BESIDE.search(name)}
@@ -141,11 +136,7 @@ def _before(name: str, time: tuple[tuple[str, str], ...]) -> str:
 
 
 def _untie(model: PreTrainedModel, config: peft.PeftConfig) -> None:
-    """Makes two matrices of one where an adapter stands beside only its reading or only its writing side.
-
-    A model that reads and writes words with one matrix acts, with such an adapter beside it, as if there were two.
-    Merged into the one, the addition would change both sides.
-    """
+    """Makes two matrices of one where an adapter stands beside only its reading or only its writing side."""
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     adapted = any(model.get_submodule(name) in ends for name in config.target_modules)
     if not adapted or ends[0].weight is not ends[1].weight:
@@ -158,11 +149,7 @@ def _untie(model: PreTrainedModel, config: peft.PeftConfig) -> None:
 
 
 def _fill(tuned: peft.PeftModel, given: dict[str, Tensor]) -> None:
-    """Copies the tensors into place, and looks whether they arrived.
-
-    Raises:
-        CannotRun: when some are missing, left over or of another size.
-    """
+    """Copies the tensors into place; CannotRun when some are missing, left over or of another size."""
     places = get_peft_model_state_dict(tuned, save_embedding_layers=False)
     base = tuned.get_base_model().state_dict()
     for name in set(given) - set(places):

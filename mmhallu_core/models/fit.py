@@ -1,9 +1,8 @@
 """Pictures on their way into a model: which go together, what a processor cuts off of them, and padding instead.
 
-CLIP's processor fits the short side and cuts a square out of the middle; LLaVA-1.5 inherits it. Of a picture twice as
-wide as high the outer quarters are then never seen, whatever is asked about them. LLaVA's own program pads instead: the
-picture lies in the middle of a square whose rest has the mean colour that the processor subtracts. That shows all of
-it, smaller. Neither is right: one model, two scores. So what is cut is said, and which of the two was done is recorded.
+CLIP's processor, and LLaVA-1.5's, cuts a square out of the middle: of a picture twice as wide as high the outer
+quarters are never seen. LLaVA's own program pads to a square with the processor's mean colour, which shows all of it,
+smaller. One model, two scores: so what is cut is said, and which of the two was done is recorded.
 
 Source of the padding: `expand2square` in LLaVA's `mm_utils.py`, and the `image_aspect_ratio` "pad" of its checkpoints.
 """
@@ -25,11 +24,7 @@ LEAST = 0.005  # a share below it is a rounding of pixels
 
 
 def require_fit(fit: str) -> None:
-    """Raises for a word that is none of `FITS`.
-
-    Raises:
-        CannotRun: with the words that there are.
-    """
+    """Raises CannotRun for a word that is none of `FITS`."""
     if fit not in FITS:
         raise CannotRun(f"no way to fit a picture called {fit!r}; choose one of {', '.join(FITS)}")
 

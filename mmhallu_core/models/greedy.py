@@ -1,9 +1,8 @@
 """Greedy search: at each step the most probable token, and nothing else has a say.
 
-A model's files may hold settings for writing (`generation_config.json`): a temperature, a penalty on repeated words, a
-number of beams. `generate` of transformers applies them also when it is told not to sample. Two models are then
-compared by two ways of writing, and nobody notices. So they are set aside here, and named in the results. Who wants
-them keeps them (`Vlm.keep_generation_config`). Then all act but those for sampling: a drawn answer cannot be had again.
+A model's files may hold settings for writing (`generation_config.json`): a penalty on repeated words, a number of
+beams. transformers applies them also without sampling. Here they are set aside, and named in the results. Who wants
+them keeps them (`Vlm.keep_generation_config`); then all act but those for sampling: a drawn answer cannot be had again.
 """
 
 import copy

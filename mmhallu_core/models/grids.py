@@ -5,11 +5,9 @@ its height and width, whether it is alone in its prompt) gives the grids of that
 are the processors and models of transformers 5; tests/test_families.py changes a patch and looks which token moves.
 
 The functions for patches, below, put what a tower's layer gave out as the picture has it, row by row from the top left.
-Every tower has an order of its own. CLIP's puts a class token first. Qwen's puts each square of two by two patches
-together, since a square becomes one token; Qwen2.5-VL's also goes through the picture window by window, because a patch
-looks only at its own window in most layers. Llama's reads four tiles in one row and fills them up. A heat map drawn in
-such an order shows the wrong places. Each has the form: (model, what the processor made of the batch, what a layer gave
-out) gives one grid for each view that the tower read, in the order of the views.
+CLIP's tower puts a class token first, Qwen's goes by squares of two by two patches and Qwen2.5-VL's by windows too,
+Llama's reads four tiles in one row and fills them up. Each has the form: (model, what the processor made of the batch,
+what a layer gave out) gives one grid for each view that the tower read, in the order of the views.
 """
 
 import math
@@ -166,11 +164,7 @@ def _square(size: Size) -> Box:
 
 
 def _anyres(processor: Any, size: Size, tile: int, side: int) -> tuple[Grid, Size]:
-    """The large grid of LLaVA-NeXT: the picture is fitted into a canvas of tiles, and rows or columns of padding go.
-
-    Returns:
-        The grid, and its rows and columns.
-    """
+    """LLaVA-NeXT's large grid, rows, columns: fitted into a canvas of tiles, without rows or columns of padding."""
     height, width = size
     canvas_height, canvas_width = select_best_resolution(size, processor.image_processor.image_grid_pinpoints)
     rows, cols = canvas_height // tile * side, canvas_width // tile * side

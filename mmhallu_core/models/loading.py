@@ -1,9 +1,8 @@
 """Find a model, load it, and refuse to go on with one that is not whole.
 
-A model comes by one of three names: a checkpoint shipped with this package, a folder, or an id on the model hub, such
-as `HuggingFaceTB/SmolVLM-Instruct`. A hub id is looked up in this machine's cache and then on the hub, unless
-`MMHALLU_OFFLINE` (or the hub's own `HF_HUB_OFFLINE`) is set. Weights that are missing from a file would be drawn at
-random by `from_pretrained`, with a warning that is easily overlooked; here that is an error.
+A model is a checkpoint shipped with this package, a folder, or an id on the model hub, looked up in this machine's
+cache and then on the hub, unless `MMHALLU_OFFLINE` (or `HF_HUB_OFFLINE`) is set. Weights that are missing from a file
+are an error here; `from_pretrained` draws them at random.
 """
 
 import re

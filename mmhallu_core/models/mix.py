@@ -1,9 +1,7 @@
 """A dial between two models: at every word, a weighted mean of what both would say next.
 
-Two checkpoints of one architecture read the same picture and the same words so far. Each gives a score (logit) to every
-possible next token; the mixture takes `(1 - share) * first + share * second` and writes the token with the highest
-sum. Share 0 is the first model, share 1 the second, and what lies between needs no training. Since adding a constant
-to all logits changes nothing, this is the same as mixing log-probabilities: a token must be fairly likely for both.
+Two checkpoints of one architecture read the same; the mixture takes `(1 - share) * first + share * second` of their
+logits and writes the highest token. This is the same as mixing log-probabilities: it must be fairly likely for both.
 
 With tiny-llava-control as the first model and tiny-llava as the second, the share is "how strong is habit?".
 """

@@ -1,13 +1,10 @@
 """How likely a model finds answers that somebody else wrote.
 
-A model gives every next token a probability. The probability of a whole answer is the product over its tokens, each
-given the pictures, the question and the tokens before it; we add logarithms instead. The sum favours short answers,
-so the parts are kept as well.
+The probability of an answer is the product over its tokens, each given the pictures, the question and the tokens before
+it; logarithms are added instead. The sum favours short answers, so the parts are kept as well.
 
-`score` reads the pictures anew for each answer. Where a question has four options, three of these readings are for
-nothing: the pictures and the question stand before the answers, and a decoder looks only backward. So `score_shared`
-sends the common beginning of all prompts through the model once for each set of pictures (`shared_prefix.py`), repeats
-its cache for every answer, and reads only the rest anew. The numbers are those of `score`, up to rounding.
+`score` reads the pictures anew for each answer. `score_shared` sends the common beginning of all prompts through the
+model once for each set of pictures (`shared_prefix.py`): the numbers are those of `score`, up to rounding.
 """
 
 from collections.abc import Sequence
@@ -151,12 +148,9 @@ def score_shared(
     `score` that answers.
 
     Args:
-        vlm: the model.
-        images: for each question its picture, or the sequence of its pictures.
-        questions: plain text; the chat template is applied here.
+        vlm, images, questions, progress: as in `score`.
         answers: for each question, one or several texts, none empty.
         batch_size: questions that are read together.
-        progress: label of a progress bar, none when None.
 
     Returns:
         For each question, the answers in their order.

@@ -1,10 +1,8 @@
 """Many questions about the same pictures: the pictures are read once, and each question goes on from there.
 
-Of the tokens of "is there a dog in the image?" most are the picture's, and they are the same for the next question
-about it. A decoder looks only backward, so what it computed for the picture (its *cache* of keys and values) does not
-depend on the question behind it. Here the tokens that all prompts have in common, the *prefix*, go through the model
-once for each set of pictures; the cache is copied for every question, and only the rest of each prompt, its *tail*,
-is read anew:
+A decoder looks only backward, so what it computed for the pictures (its *cache* of keys and values) does not depend on
+the question behind them. The tokens that all prompts have in common, the *prefix*, go through the model once for each
+set of pictures; the cache is copied for every question, and only the rest, its *tail*, is read anew:
 
     one pass    [ .  chat form, picture 1 ]      one row a set of pictures, filled up on the left
                 [ chat form, large picture 2 ]
@@ -12,11 +10,9 @@ is read anew:
                 [ .  chat form, picture 1 | is there an umbrella? ]
                 [ chat form, large picture 2 | . . is there a cat? ]
 
-The answers are those of `Vlm.say`, word for word. Three things would break that, and each is taken care of: a
-filler must not be looked at and must not count as a position (the attention mask says which they are, and positions
-are counted along it); models that count positions by rows and columns of the picture (M-RoPE) must count on from
-where each row's own picture ended; and the prefix must be the same *tokens* in all prompts, which is found by
-comparing them and never assumed from the texts.
+The answers are those of `Vlm.say`, word for word: fillers are not looked at and count as no position (the attention
+mask says which they are); M-RoPE counts on from where each row's own picture ended; and the prefix must be the same
+*tokens* in all prompts, which is found by comparing them.
 """
 
 import copy

@@ -6,10 +6,9 @@ starts at zero, so an untrained adapter changes nothing, and A first moves in th
 
     tuned = adapt(vlm, Adapt(vision_tower="lora", connector="frozen", decoder="lora", rank=8))
 
-Where the parts are and which of their layers are matrices, `models/families.py` says; nothing here goes by how a
-layer is called. A plan that uses LoRA gives a peft model: `save_pretrained` writes the adapter with the parts that
-were trained in full, and plain `peft.PeftModel.from_pretrained` puts both back. Such parts are kept twice in memory,
-as they were and as they become, because an adapter can be switched off. A plan without LoRA gives the model itself.
+Where the parts are and which of their layers are matrices, `models/families.py` says. A plan that uses LoRA gives a
+peft model: `save_pretrained` writes the adapter with the parts trained in full (kept twice in memory, since an adapter
+can be switched off), and `peft.PeftModel.from_pretrained` puts both back. Without LoRA it is the model itself.
 """
 
 import re
@@ -209,11 +208,7 @@ def _tied(model: PreTrainedModel) -> bool:
 
 
 def _part(name: str, family: Family, head: str) -> str:
-    """The part that a parameter belongs to. The connector comes first: it may lie inside the tower's path.
-
-    Raises:
-        CannotRun: when it belongs to none, which is a fault of the family's description.
-    """
+    """The part that a parameter belongs to. The connector comes first: it may lie inside the tower's path."""
     places = {"connector": family.connector, "vision_tower": (family.vision_tower,), "decoder": (family.decoder, head)}
     for part, paths in places.items():
         if any(name == path or name.startswith(f"{path}.") for path in paths):

@@ -47,11 +47,7 @@ class Features:
 
 
 def spread(features: Float[Tensor, "n width"]) -> float:
-    """The mean over dimensions of the standard deviation over pictures, of features of length 1, times sqrt(width).
-
-    Raises:
-        ValueError: when there are fewer than two pictures.
-    """
+    """The mean over dimensions of the standard deviation over two or more pictures, at length 1, times sqrt(width)."""
     _several(features)
     unit = _unit(features)
     return float(unit.std(0, correction=0).mean() * unit.shape[1] ** 0.5)
@@ -105,11 +101,7 @@ def measure(first: Float[Tensor, "n width"], second: Float[Tensor, "n width"]) -
 
 
 def verdict(before: Features, after: Features) -> tuple[bool, str]:
-    """Whether training collapsed the features, and one sentence that says how.
-
-    Args:
-        before, after: of the same pairs, under the model before and after training.
-    """
+    """Whether training collapsed the features of some pairs, and one sentence that says how."""
     if after.spread < SHARE * before.spread:
         return True, (
             f"The features collapsed: all pictures became alike, their spread fell from {before.spread:.3g} to "

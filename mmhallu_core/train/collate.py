@@ -4,10 +4,9 @@ Two collators give the same kind of batch. `ChatTemplateCollator` serves every f
 written by the family's own chat template, with its pictures. `PackedCollator` puts all conversations about the same
 pictures into one row (`packed.py`), where a model takes a mask for that.
 
-What the template writes between an answer's beginning and the end of that turn, the sign that ends it included, is
-what training should make more likely; all else is only read. To know which tokens those are, the text is split into
-tokens once more without its pictures. Whatever a processor makes of a picture, what stands behind the last one is the
-same in both, token by token from the end, and that is checked, never assumed.
+What the template writes between an answer's beginning and the end of that turn, its end sign included, is learned; all
+else is only read. The text is split into tokens once more without its pictures: behind the last one both must be the
+same, which is checked.
 """
 
 import re
@@ -72,9 +71,7 @@ class ChatTemplateCollator:
 class PackedCollator:
     """Makes a batch for a model with tiny-llava's chat form: each example a row, its conversations side by side in it.
 
-    Args:
-        vlm: the model.
-        pairs: whether the batch says what a consistency loss needs, see `consistency.pair_inputs`.
+    The arguments are those of `ChatTemplateCollator`.
 
     Raises:
         CannotRun: when the model cannot read such a row.
@@ -120,11 +117,7 @@ def _placed(conversation: Conversation, images: int) -> Conversation:
 
 
 def _bare(example: TrainingExample) -> list[Conversation]:
-    """The conversations without marks for their pictures, which all stand before the beginning.
-
-    Raises:
-        ValueError: when they stand elsewhere.
-    """
+    """The conversations without marks for their pictures, which must all stand before the beginning."""
     found, marks = [], IMAGE * len(example.images)
     for conversation in example.conversations:
         first, *others = _placed(conversation, len(example.images))

@@ -1,10 +1,8 @@
 """MED's consistency loss on a running model: which tokens are a pair's, which of them the edit touched, and the sum.
 
-`losses.py` says what the loss is, of given features. Here the features come from the very forward pass whose answer
-is trained on: what enters the decoder's first layer holds, at a picture's tokens, what the connector made of it. So
-one way serves every family whose pictures are tokens. Qwen3-VL adds more of the picture behind its first layers, and
-a loss that did not see that would leave the model a way around it: there a token's features are both, side by side.
-Llama's pictures are not tokens: see `require_tokens`.
+Features come from the forward pass whose answer is trained on: what enters the decoder's first layer holds, at a
+picture's tokens, what the connector made of it. Qwen3-VL adds more of the picture behind its first layers; there a
+token's features are both, side by side. Llama's pictures are not tokens: see `require_tokens`.
 
 A collator adds what `pair_inputs` gives to a batch; `Held` is the loss of such a batch.
 """
@@ -35,11 +33,7 @@ _Means = tuple[Float[Tensor, "pairs width"], Float[Tensor, "pairs width"]]
 
 
 def require_tokens(vlm: Vlm) -> None:
-    """Raises when a model's pictures are not tokens, so that there are no features to hold together.
-
-    Raises:
-        CannotRun: for Llama's Vision models, whose decoder looks at pictures by cross-attention.
-    """
+    """Raises CannotRun for Llama's Vision models: their pictures are not tokens, so nothing can be held together."""
     if vlm.family.image_positions is None:
         raise CannotRun(
             f"{vlm.name} looks at pictures by cross-attention and has no image tokens in its decoder, so a "

@@ -1,11 +1,9 @@
 """Losses as pure functions: of an answer's tokens, and MED's consistency of features.
 
-`answer_loss` is supervised fine-tuning. MED (arXiv 2506.07227) fine-tunes on pairs of pictures that differ in one
-small edit. Its equation 7 asks a decoder to say the difference t from the *difference of features*, I(x) - I(x'). The
-abstract, the introduction and the conclusion also speak of a "feature-level consistency loss" that keeps features
-stable under small edits. That loss has no equation, no weight and no row in a table, and no released code computes
-it. The two wishes pull apart: features that do not move at all leave nothing to say. So the loss is a switch of three
-modes:
+`answer_loss` is supervised fine-tuning. MED (arXiv 2506.07227) fine-tunes on pairs that differ in one small edit; its
+equation 7 asks a decoder to say the difference from the *difference of features*, I(x) - I(x'). Abstract, introduction
+and conclusion also speak of a "feature-level consistency loss", without equation, weight, table row or code. Features
+that do not move at all leave nothing to say, so the loss is a switch of three modes:
 
 - `none`: captions only. Section 5.1 ("using our SFT loss (Equation 7)") and the code know no other loss.
 - `global`: the paper's words, read literally. The mean features of the two pictures must be at least as similar as

@@ -3,9 +3,8 @@
 `prepare.py` makes the model ready; here it is trained and saved, and a run that was killed and goes on ends where an
 unbroken one does (`trainer.py`).
 
-Memory and steps: `micro_batch` examples are in memory at once, and the gradients of `accumulation` such micro-batches,
-of every process, are added up before an optimizer step. The loss is the weighted mean over all answer tokens of the
-step, so that only the number of its examples matters.
+`micro_batch` examples are in memory at once; the gradients of `accumulation` such batches, of every process, are added
+up before an optimizer step. The loss is the weighted mean over all answer tokens of the step.
 """
 
 import json

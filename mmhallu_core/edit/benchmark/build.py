@@ -1,9 +1,7 @@
 """Writes a benchmark of picture pairs, and refuses one that can be scored without looking.
 
-A benchmark is finished when its words are tried out on rules that see no picture (`evaluate/audit.py`). Where one of
-them beats chance by more than five points nothing is written, and the message names the rule. The answer to a refusal
-is another way to make the options. Another seed of the same construction would only hide the leak in noise, until the
-next user finds it.
+Its words are tried out on rules that see no picture (`evaluate/audit.py`). Where one of them beats chance by more than
+five points nothing is written, and the message names the rule. Another seed would only hide the leak in noise.
 
 In the folder: `items.jsonl` (one `Question` a line, pictures by relative path), `images/`, `manifest.json` (where it
 comes from, counts, hashes, the audit), `README.md`, and `lmms_eval/`, the same as a task for that harness: one YAML

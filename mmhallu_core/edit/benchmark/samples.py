@@ -1,8 +1,7 @@
 """Questions about pairs that exist already: edit samples, from photos or from Diorama.
 
-In `evaluate/contrast` the sentences come first and the pictures are drawn to fit. Here the pictures are given, and one
-sentence about them is true. So the wrong sentences must be such that nobody can tell which one the pictures were made
-for. They are other samples' sentences, drawn from the same category: each was as likely to be the true one.
+Here the pictures are given, and one sentence about them is true. The wrong ones are other samples' sentences, drawn
+from the same category: each was as likely to be the true one.
 
 Where a sample says what is true in the other order of its pictures (`provenance.editor.reverse`), a die takes the
 order, and the options are both directions of this sample and of another one. Where it does not, they are four samples'

@@ -5,12 +5,9 @@ in `edited_by`: the photo is padded to a shape that the editor takes, the reply 
 looked at. A reply without a picture, with a damaged one, with one of another shape, or with the photo as it was, ends
 the draft with that reason. A copy of the photo never passes for an edit.
 
-Editors behind an API take or return a few shapes only (3:2, 16:9, ...). A photo of another shape would be stretched or
-cropped, and then the pair no longer differs in one thing: everything has moved. So the photo is set into the smallest
-canvas of an allowed shape, its border pixels continued outwards, and afterwards cut out again at the same place.
-
-OpenCV's edits come with a mask and change nothing outside it. Generators repaint the whole picture, so what they give
-has no mask, and the judges have to find out what else has changed.
+Editors behind an API take or return a few shapes only (3:2, 16:9, ...). A photo of another shape is set into the
+smallest canvas of an allowed one, its border pixels continued outwards, and cut out again at the same place, so that
+nothing moves. Generators repaint the whole picture, so what they give has no mask.
 """
 
 import zlib

@@ -1,11 +1,7 @@
 """Paid calls in a long run: one journal a chunk.
 
-`JournaledClient` keeps the replies of one run in one file and in memory. A run over a hundred thousand drafts has too
-many of them, and several workers. So every chunk has a journal of its own: it is open while its chunk is worked on, by
-one worker, and forgotten after. When a worker is killed in the middle, whoever takes the chunk next finds the replies
-there. (A journal for each worker would not do: after a kill another worker may get the chunk, and would have to read
-what all workers ever asked.)
-
+Every chunk of a run has a journal of its own, open while one worker works on it and forgotten after: a run over a
+hundred thousand drafts has too many replies for memory. After a kill whoever takes the chunk next finds them there.
 Between journal and server stands a gate. It closes when the run ends, so that calls in flight come home and no new one
 goes out; and when so many calls in a row bring nothing that the server must be broken.
 """

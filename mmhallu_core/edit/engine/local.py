@@ -3,10 +3,9 @@
 An engine knows the run (`about`, see `Work.about`), takes numbers of chunks and gives their journal lines as they are
 finished (`results`), and is closed at the end. `ray.py` has one for many machines.
 
-A worker is a fresh process (spawned: no system forks safely once torch has threads), which makes its own pipeline. It
-must not outlive its run: somebody who starts the run again after a kill must not meet the old workers, asking and
-paying on. So each listens to its pipe in a thread, and ends at once when the other end is gone. A worker that dies
-alone, as when memory runs out, costs only the chunk that it had: another worker takes it.
+A worker is a fresh process (spawned: no system forks safely once torch has threads) with its own pipeline. It listens
+to its pipe in a thread and ends when the other end is gone, so that no old worker goes on asking and paying after a
+kill. A worker that dies alone costs only its chunk, which another one takes.
 """
 
 import itertools
@@ -147,9 +146,7 @@ class Processes(Crew):
     """Works in several processes.
 
     Args:
-        make: makes the pipeline, in each process; it must be picklable.
-        out: the run's folder.
-        size: drafts in a chunk.
+        make, out, size: as for `Inline`; `make` must be picklable.
         workers: processes at most.
 
     Raises:

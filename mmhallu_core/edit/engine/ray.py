@@ -27,9 +27,7 @@ class RayWorker:
     """What lives in an actor.
 
     Args:
-        make: makes the pipeline.
-        out: the run's folder, as this machine sees it.
-        size: drafts in a chunk.
+        make, out, size: as for `local.Inline`; the folder as this machine sees it.
         token: what the file `locks/token` there must hold.
     """
 
@@ -68,9 +66,7 @@ class Ray(Crew):
     """Works on a Ray cluster: the one at hand (`RAY_ADDRESS`, or begun on this machine), or a new one of this machine.
 
     Args:
-        make: makes the pipeline, in each actor.
-        out: the run's folder, which all machines see.
-        size: drafts in a chunk.
+        make, out, size: as for `local.Processes`; all machines see the folder.
         workers: actors at most; as many as the cluster has cores when None.
 
     Raises:

@@ -1,9 +1,8 @@
 """Reading replies: one strict reader for each form, which gives what was said or says that it cannot be read.
 
-A reader takes the whole reply. Words before the form ("Sure! Here is ..."), a second answer, or a category that does
-not exist make a reply `Malformed`, because whatever a lenient reader guesses ends up as a label that nobody gave. Two
-faults of MED's released programs show why: they look for "yes" anywhere in a reply, so that "No, my eyes tell me" is a
-yes, and they keep the first word of a category, so that "Spatial Relation" becomes "Spatial", which is none.
+A reader takes the whole reply. Words before the form, a second answer, or a category that does not exist make it
+`Malformed`: MED's released programs look for "yes" anywhere, so that "No, my eyes tell me" is a yes, and keep the first
+word of a category, so that "Spatial Relation" becomes "Spatial", which is none.
 """
 
 import re

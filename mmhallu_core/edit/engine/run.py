@@ -164,11 +164,7 @@ class Tally:
 
 
 def _bind(out: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """The folder's manifest, written when there is none.
-
-    Raises:
-        CannotRun: when it is of a run that is about something else.
-    """
+    """The folder's manifest, written when there is none; CannotRun when it is of another run."""
     path, about = out / "manifest.json", json.loads(json.dumps(about))
     if not path.exists():
         write_whole(path, _json({"run": about}))
@@ -248,11 +244,7 @@ def _require_run_folder(out: Path) -> None:
 
 @contextmanager
 def _told(out: Path) -> Iterator[None]:
-    """Says what to do about a folder that cannot be written.
-
-    Raises:
-        CannotRun: in place of such an OSError.
-    """
+    """Says what to do about a folder that cannot be written: CannotRun in place of such an OSError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
 """Asking an annotator about drafts: a reply that cannot be read is asked for once more, and then put in quarantine.
 
-Nothing else can happen to it. It does not become a standard sentence, a random letter or a no: those would stand in
-the data like any other label. The draft ends as `Rejected`, and `Rejected.text` holds all that the annotator said.
+It never becomes a standard sentence, a random letter or a no. The draft ends as `Rejected`, and `Rejected.text` holds
+all that the annotator said.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,10 +6,9 @@
 - `complete`, `recaption` and `difference` are MED's steps 1 to 3 of caption alignment. The original's caption is
   completed with what the edit is about, as it is before the edit. The edited picture gets a caption of its own; the
   completed one is the example, the category says where to look. Then the two are compared: one sentence, one category.
-- `judges`: is the difference that was found the edit that was asked for? The first judge compares it with the request
-  itself. The second one is lenient and compares it with the request as a statement, because a request and a report are
-  worded differently even when they mean the same. Both look at every draft. The paper does not say what happens when
-  they disagree; here a draft is kept when both accept it.
+- `judges`: is the difference that was found the edit that was asked for? The first judge compares it with the request,
+  the second, lenient one with the request as a statement. The paper does not say what happens when they disagree; here
+  a draft is kept when both accept it.
 - `refine` and `question`: a difference becomes an answer to learn, and gets a question in one of nine wordings.
 """
 

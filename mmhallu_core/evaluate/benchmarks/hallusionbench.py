@@ -77,7 +77,6 @@ def read_results(path: Path, questions: Sequence[Question] = (), key: str | None
 
     Args:
         path: the file.
-        questions: not needed here.
         key: the column of the answer, where it is not `model_prediction`.
 
     Returns:

@@ -5,8 +5,7 @@ Source: Fu et al., "MME: A Comprehensive Evaluation Benchmark for Multimodal Lar
 right), each times 100, so up to 200. Ten subjects of perception add up to 2,000, four of cognition to 800. These sums
 keep their published scale here; `SUBJECT_accuracy` and `SUBJECT_accuracy_plus` are fractions.
 
-Guessing scores 50 + 25 a subject, so 750 of 2,000 in perception; always yes scores 50 a subject. A score of "1,500"
-reads differently beside those.
+Guessing scores 50 + 25 a subject, so 750 of 2,000 in perception; always yes scores 50 a subject.
 
 The published rule looks for yes, then for no, in the first four characters of an answer, in any case. It removes
 nothing before, so two blanks before a "Yes" push it out, and "n" is no answer. lmms-eval removes blanks and full stops
@@ -134,11 +133,7 @@ def read_results(path: Path, questions: Sequence[Question], key: str | None = No
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a text file, cut at line ends alone, without empty ones.
-
-    Raises:
-        RecordError: when it is not UTF-8.
-    """
+    """The lines of a text file, cut at line ends alone, without empty ones; RecordError when it is not UTF-8."""
     try:
         return [line for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except UnicodeDecodeError as error:

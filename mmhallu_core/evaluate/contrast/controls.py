@@ -1,14 +1,11 @@
 """Controls of a contrast set: one picture alone, the pictures in the other order, and one picture twice.
 
-A picture of a contrast set shows how both things are before the change, or after it. It does not show which of them
-changes: two ways lead from every picture, and two lead to it, so two of the four sentences remain. Who picks one of
-them is right once in two times, and no model of the world helps. The Scene category is another case: a picture has one
-place. From the place that all four sentences name two ways lead; from one of the two others there is only one, and it
-is the answer.
+A picture of a contrast set shows how both things are, not which of them changes: two ways lead from every picture and
+two to it, so two of the four sentences remain, and no model of the world helps. In the Scene category a picture has one
+place: from the one that all four sentences name two ways lead, from each of the others one, which is the answer.
 
-Who compares two pictures must answer otherwise when they are swapped: the option that says the opposite is right then.
-Who has learned that it is mostly the dog, or mostly "red to blue", answers the same. And who has learned that there is
-always a difference finds one in two pictures that are the same.
+Who compares two pictures must answer otherwise when they are swapped; who has learned that it is mostly the dog answers
+the same, and who has learned that there is always a difference finds one in two equal pictures.
 """
 
 from collections.abc import Sequence

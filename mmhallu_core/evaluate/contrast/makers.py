@@ -1,8 +1,7 @@
 """How each of MED's categories makes a contrast set: of two things, or of two groups of things.
 
-A maker takes a scene of the world, or builds one, and finds two things in it that can both change in the same way. All
-four corners must be pictures in which everything is seen; else the maker returns None and is called again. It asks
-this of the whole contrast set before anybody knows which corner will be shown, so refusing tells nothing of the answer.
+A maker finds, or builds, a scene with two things that can both change in the same way. Everything must be seen in all
+four corners; else it returns None and is called again, which tells nothing of the corner that will be shown.
 
 In seven categories each of the two things is the only one of its kind. Counting, Differentiation, Comparison and
 Universality need two groups, each of one kind. Scenes with two groups are rare in the world, so they are built. Both

@@ -15,8 +15,6 @@ two pairs of corners. A die takes the sentence, then the pair. So
 * somebody who sees no picture is right once in four times, whatever rule reads the options;
 * somebody who sees one picture of the two is right once in two times: from a corner two ways lead, and to it two;
 * shown in the other order, the pictures make the opposite sentence true, and that is an option too.
-
-Only a comparison of the two pictures tells more.
 """
 
 import random

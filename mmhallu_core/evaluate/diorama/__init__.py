@@ -1,8 +1,7 @@
 """Twins: for each benchmark a set of the same form, made in Diorama, with exact truth and without a network.
 
-`twin("pope")` gives questions like those that POPE's reader gives, and POPE's scorer scores them. What cannot be had
-from photos can be had here: every fact of every picture, as many questions as one likes, another set for another seed,
-and words that give nothing away. How they are kept from doing so is the first lesson, in `making.py`; a file for each
+`twin("pope")` gives questions like those that POPE's reader gives, and POPE's scorer scores them: with every fact of
+every picture, as many questions as one likes, and words that give nothing away (`making.py` says how). A file for each
 form (`yes_no`, `pairs`, `choices`, `two_pictures`, `captions`) says what is particular to a benchmark.
 
 The same name, number and seed give the same questions and the same pictures, byte for byte.

@@ -7,12 +7,9 @@ three, and a rule that knows the world would know it.)
 
 * MMStar's questions were picked because models fail them without the picture. Here that holds by construction, in
   coarse perception (which place is this?) and fine-grained perception (colours, poses, sides, numbers).
-* CRPE asks each question four times with its options moved round. A rule that sticks to one letter is right in one
-  copy of the four, never in all. A rule that sticks to one *option* is right in all copies or in none: a quarter of
-  the questions, where guesses get one in 256. Circular copies stop a habit of letters, not a habit of words; the die
-  stops that one, at a quarter.
-* No benchmark is called counting; several have a part of this name (BLINK, MME, MMStar's fine perception), and MED
-  reports BLINK's. So it is scored as a BLINK of one subtask.
+* CRPE asks each question four times with its options moved round. A rule that sticks to one *option* is right in all
+  copies or in none: a quarter of the questions, where guesses get one in 256. The die keeps it at a quarter.
+* Counting is scored as a BLINK of one subtask: several benchmarks have a part of this name, and MED reports BLINK's.
 """
 
 import random

@@ -1,14 +1,11 @@
 """How every twin is made: the question first, then a fair die for its answer, and only then the picture.
 
-Most benchmarks start from a picture and ask what comes to mind. Then the words of a question tell something about its
-answer: nobody asks for the umbrella at a funeral. Here the order is turned round. A question is drawn, with its
-options. Its answer is drawn, fairly. A scene in which that answer is true is found, or built (`scenes.py`). So the
-words alone tell nothing, whatever rule reads them.
+Most benchmarks start from a picture and ask what comes to mind, so the words of a question tell something of its
+answer. Here a question is drawn, with its options; then its answer, fairly; and a scene in which that answer is true is
+found, or built (`scenes.py`).
 
-How fair is fair? An exact half of yes and no for each object would leak too: whoever knows all labels but one knows
-that one, and a rule that learns from the other questions' labels would be wrong every time, which is as telling as
-being right. `fair_labels` therefore gives each object two more of one answer than of the other; half of the objects
-lean to yes.
+An exact half of yes and no for each object would leak too: whoever knows all labels but one knows that one. So
+`fair_labels` gives each object two more of one answer than of the other; half of the objects lean to yes.
 """
 
 import io

@@ -3,19 +3,14 @@
 `flips` makes an edit, and a question that it changes the answer of. Asked of both pictures, the question is right for
 one answer on one of them and for another answer on the other. So what a model says without looking is right once.
 
-* MMVP looks for pictures that CLIP takes for alike. Here an edit makes them. Both pictures get the same words in the
-  same order, so an answer that does not come from the picture is right on one of the two: accuracy one half, and never
-  a whole pair. That is less than the quarter of pairs that independent guesses would get.
-* HallusionBench has control groups: a set is two figures and the same yes/no questions about both. One question is
-  about what the edit changed; one about something else, so its answer stays, and a die says which it is. Answering by
-  the words alone gives half of the questions (aAcc), and a quarter of whole figures (fAcc) and of whole questions
-  (qAcc). Sets of category VS ask what habit has an answer to (is there an umbrella), sets of VD what needs a look.
-  HallusionBench's VS also asks without any figure (its figure 0). The twin does not, because without a figure nothing
-  is true in Diorama; its VS figures are 1 and 2.
-* MME asks two questions a picture, one to be answered yes and one no. Often they are about the same thing ("is the dog
-  red", "is the dog blue"), and whoever knows that a dog has one colour gets both right half of the time. Here they are
-  about different things, so that the words alone give what guesses give: half of the questions, a quarter of the
-  pictures.
+* MMVP looks for pictures that CLIP takes for alike; here an edit makes them. An answer that does not come from the
+  picture is right on one of the two: accuracy one half, and never a whole pair.
+* HallusionBench: a set is two figures and the same yes/no questions about both, one about what the edit changed, one
+  about something else. The words alone give half of the questions (aAcc), a quarter of whole figures (fAcc) and of
+  whole questions (qAcc). Sets of category VS ask what habit has an answer to, sets of VD what needs a look. The twin
+  does not ask without a figure (figure 0 of VS): nothing is true there.
+* MME asks two questions a picture, one to be answered yes and one no. Here they are about different things, so that the
+  words alone give what guesses give: half of the questions, a quarter of the pictures.
 """
 
 import random

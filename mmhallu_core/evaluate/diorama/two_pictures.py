@@ -1,9 +1,7 @@
 """BLINK's twin: its tasks about two pictures, here two pictures that differ by one edit, or not at all.
 
-* Difference: which of four sentences says what changed? MED's released benchmark can be scored far above chance by
-  choosing the option that is most like the others, because they were made from it. Here the four are a contrast set:
-  two things and two directions are drawn ("the dog", "the cat"; from red to blue, from blue to red), so each is as like
-  the others as any. A die says which of them happened, and then the two pictures are drawn.
+* Difference: which of four sentences says what changed? They are a contrast set: two things and two directions are
+  drawn ("the dog", "the cat"; red to blue, blue to red), so each is as like the others as any. A die says which it is.
 * Which_Picture: of which picture does it hold? The edit made it true, or false; a die ordered the two.
 * Same_Or_Not: are the two the same?
 * One_Of_Two: a question about one of the two, while the other one has another answer among the options.

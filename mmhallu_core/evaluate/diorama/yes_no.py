@@ -4,17 +4,14 @@ A maker gets what a question is about and the answer that it must have; it draws
 at that answer, and then finds or repaints a scene. Texts are those of `world.language.questions`, which tiny-llava
 learned. For each object as many answers are yes as no.
 
-* AMBER's questions of existence are all to be answered with no, two thirds of all its answers are no, and "no" is its
-  positive class: a model that always says no has an F1 of 0.8. In the twin that one still gets two thirds where a coin
-  gets one half, by F1; by accuracy it does not.
-* R-Bench's published answers are mostly yes, so its authors drew balanced subsets. Its twin needs one subset only, the
-  whole.
+* "No" is AMBER's positive class and two thirds of its answers, so a model that always says no has an F1 of 0.8. In the
+  twin it still gets two thirds by F1, where a coin gets one half; by accuracy it does not.
+* R-Bench's published answers are mostly yes, so its authors drew balanced subsets; its twin needs one, the whole.
 * SpatialSense was collected to be hard for whoever guesses from the words: people looked for relations that are likely
   and do not hold. Four of its nine relations exist in Diorama; each pair of things is asked about in both orders.
 * POPE's twin begins with POPE's own procedure (`evaluate.pope.sample_questions`). Under popular and adversarial
-  sampling the absent objects are the frequent ones, so "umbrella" is mostly answered with no, and a rule that has read
-  the other labels scores well above one half without a look. `balanced` drops what makes it so. What the samplings are
-  about stays: adversarial asks for the umbrella at a beach that has none, and for the umbrella where there is one.
+  sampling the absent objects are the frequent ones, so a rule that has read the other labels scores well above one
+  half. `balanced` drops what makes it so; adversarial still asks for the umbrella at a beach that has none.
 """
 
 import random

@@ -1,8 +1,7 @@
 """Is it the differences, or just clean data? MED's training examples, and three controls that show the same pictures.
 
-A recipe that adds data must be compared with one that adds as much. So every arm goes through the same stream of
-micro-edits and shows both pictures of an edit equally often (six pictures in all, the same ones), and its answers have
-the same number of tokens to learn from. An arm differs from `med` in one thing:
+Every arm goes through the same stream of micro-edits, shows both pictures of an edit equally often (six pictures in
+all), and has as many answer tokens to learn from. An arm differs from `med` in one thing:
 
 - `med`: what differs between the two pictures, in both orders where the way back is an edit, too; now and then one
   picture twice; questions about one of two pictures ("Answer based on the second image.") that the edit turns round;

@@ -238,11 +238,7 @@ class ConversationExamples:
         return len(self.chats)
 
     def __call__(self, i: int) -> TrainingExample:
-        """Example number i, from 0.
-
-        Raises:
-            CannotRun: when a picture cannot be used.
-        """
+        """Example number i, as of `EditExamples`."""
         epoch, place = divmod(i, len(self))
         chat = self.chats[_order(len(self), f"{self.seed}/{epoch}")[place]]
         images = tuple(open_picture(picture, self.folder, chat.id).image for picture in chat.images)

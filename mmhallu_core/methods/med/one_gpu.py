@@ -1,10 +1,8 @@
 """MED's presets on one GPU: fewer examples at a time, more of them before each step, the same step in the end.
 
-The paper used eight GPUs (A800). A step of the optimizer depends on all its examples together, not on how many of
-them were in memory at once. So one GPU takes small batches and adds up their gradients (*accumulation*) until it has
-seen as many examples as the eight. It takes longer, and what is learned is the same up to rounding.
-
-How much fits is reckoned by `Load.gigabytes` from the models' published sizes; no run at this size stands behind it.
+The paper used eight GPUs (A800). One GPU takes small batches and adds up their gradients (*accumulation*) until a step
+has seen as many examples: the same up to rounding. How much fits is reckoned by `Load.gigabytes` from the models'
+published sizes; no run at this size stands behind it.
 """
 
 from dataclasses import dataclass

@@ -180,11 +180,7 @@ def spec_of(ask: Sft, vlm: Vlm, examples: int = 0) -> TrainSpec:
 
 
 def _load(ask: Sft) -> Vlm:
-    """The model.
-
-    Raises:
-        CannotRun: when nothing says which.
-    """
+    """The model; CannotRun when nothing says which."""
     name = ask.model or ("tiny-llava" if ask.preset == "diorama" else ask.form.preset.hub_id if ask.form else None)
     if name is None:
         raise CannotRun("which model? Give --model tiny-llava, a folder or a hub id, or --preset")
@@ -197,11 +193,7 @@ def _stream(ask: Sft, vlm: Vlm) -> Make:
 
 
 def _examples(ask: Sft, progress: bool = False) -> EditExamples | ConversationExamples | None:
-    """The examples of the file, None for micro-edits that are drawn.
-
-    Raises:
-        CannotRun: when it cannot be trained on, or there is none and nothing else to learn from.
-    """
+    """The examples of the file, None for micro-edits that are drawn; CannotRun when there is nothing to learn from."""
     if ask.data is None:
         if ask.preset != "diorama":
             raise CannotRun(

@@ -1,9 +1,7 @@
 """Tiny models with random weights, one for each family, made on the spot and without a network.
 
-A model of seven billion parameters and one of two hundred thousand can be the same class, with the same processor,
-the same image tokens and the same way of cutting a picture; only the sizes differ. What these models say means
-nothing. What can be learned from them is the path from a picture to its tokens, and whether the code that will
-train or inspect the large model does to this one what it should.
+Classes, processors and image tokens are those of the large models; only the sizes differ. What these models say means
+nothing; they show the path from a picture to its tokens, and whether code does to this one what it should.
 
     folder = build("qwen2_vl", Path("qwen2_vl"))
     model = AutoModelForImageTextToText.from_pretrained(folder)
@@ -34,9 +32,6 @@ def build(family: str, folder: Path, seed: int = 0) -> Path:
         family: one of FAMILIES.
         folder: where to write; plain `from_pretrained` reads it.
         seed: of the weights. The same seed gives the same weights; the random state of torch is left as it was.
-
-    Returns:
-        The folder.
 
     Raises:
         ValueError: when there is no such family.

@@ -6,9 +6,8 @@ A contrast pairs runs by their seed. Two things vary, and both are in its interv
 - *pictures*: other scenes or questions would have given other answers. A bootstrap draws them, the same for all runs,
   and takes the mean over seeds.
 
-`ci_runs` and `ci_pictures` are these two. `ci` adds their half-widths as the sides of a right angle, each side of the
-interval apart. The seeds' differences already hold some of the pictures' chance, so `ci` is rather too wide than too
-narrow. With one seed there is no `ci_runs`, and `ci` is that of the pictures alone, which the row says.
+`ci_runs` and `ci_pictures` are these two; `ci` adds their half-widths as the sides of a right angle: rather too wide,
+since the seeds' differences hold some of the pictures' chance. With one seed `ci` is that of the pictures alone.
 """
 
 import functools
