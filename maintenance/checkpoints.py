@@ -3,16 +3,22 @@
 `python -m maintenance.checkpoints RUN --as base` scores the model on the held-out scenes, writes
 `results/tiny-llava/base.json`, and with `--ship` copies the model into the package beside a card made from those
 numbers. The bars below were written down before the first run (they are the project's acceptance criteria).
+
+A rebuild is another model of the recipe, as another seed is. `python -m maintenance.checkpoints RUN --as rebuild` says
+of each score whether it is *in range*: within three standard deviations of the mean over the recorded seeds.
 """
 
 import argparse
 import json
 import shutil
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmhallu_core.evaluate.diorama.exam import differences, evaluate, held_out, short_answers
+from maintenance.exam import differences, evaluate, short_answers
+from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit
 from mmhallu_core.store import PACKAGE, sha256
@@ -26,6 +32,7 @@ ROLES = {
     "seed3": ("tiny-llava-seed3", "the base recipe from a fourth seed"),  # 3 and 4 are recorded, and do not ship
     "seed4": ("tiny-llava-seed4", "the base recipe from a fifth seed"),
 }
+SEEDS = ("base", "seed1", "seed2", "seed3", "seed4")  # one recipe, five seeds
 BARS = {
     "caption recall at least 0.85": lambda s: s["chair"]["recall"] >= 0.85,
     "CHAIR_i between 5% and 25%": lambda s: 0.05 <= s["chair"]["chair_i"] <= 0.25,
@@ -73,6 +80,60 @@ def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any
         "commit": commit(),
         "seconds": round(time.time() - began),
     }
+
+
+def headline(result: Mapping[str, Any]) -> dict[str, float]:
+    """The scores that a rebuild is judged by: fractions in [0, 1]."""
+    scores = result["scores"]
+    return {
+        "recall": scores["chair"]["recall"],
+        "chair_i": scores["chair"]["chair_i"],
+        **{f"pope_{name}": one["strict"]["accuracy"] for name, one in scores["pope"].items()},
+        "short_answers": result["short_answers"]["all"]["accuracy"],
+    }
+
+
+def ranges(results: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation of each score over seeds.
+
+    Raises:
+        ValueError: for fewer than two seeds, which have no spread, or two results from one seed.
+    """
+    if len({one["run"]["recipe"]["seed"] for one in results}) < max(2, len(results)):
+        raise ValueError("a spread needs at least two results, each from its own seed")
+    lines = [headline(one) for one in results]
+    columns = {name: [line[name] for line in lines] for name in lines[0]}
+    return {name: (statistics.mean(values), statistics.stdev(values)) for name, values in columns.items()}
+
+
+def in_range(result: Mapping[str, Any], spread: Mapping[str, tuple[float, float]]) -> dict[str, bool]:
+    """Of each score, whether it lies within three standard deviations of the mean over seeds."""
+    return {name: abs(value - spread[name][0]) <= 3 * spread[name][1] for name, value in headline(result).items()}
+
+
+RANGE = """
+## Rebuilding it
+
+Another processor adds in another order, and after some thousand steps that is another model of the recipe, as another
+seed is. So a rebuild is judged by the spread over {n} seeds: a score is *in range* within three standard deviations of
+the mean. `python -m maintenance.checkpoints RUN --as rebuild` says so of each score.
+
+| score | mean over seeds | in range |
+|---|---|---|
+"""
+
+
+def section(spread: Mapping[str, tuple[float, float]]) -> str:
+    """What the card of the base says about rebuilding it."""
+    rows = (
+        f"| {name} | {mean:.4f} | {mean - 3 * sd:.4f} to {mean + 3 * sd:.4f} |" for name, (mean, sd) in spread.items()
+    )
+    return RANGE.format(n=len(SEEDS)) + "\n".join(rows) + "\n"
+
+
+def spread_in(results: Path) -> dict[str, tuple[float, float]]:
+    """The same from the seeds' records in a folder."""
+    return ranges([json.loads((results / f"{role}.json").read_text(encoding="utf-8")) for role in SEEDS])
 
 
 def with_interval(value: float, ci: list[float]) -> str:
@@ -136,14 +197,18 @@ def main() -> None:
     """The command line of this file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder that `mmhallu pretrain tiny-llava --out` wrote")
-    parser.add_argument("--as", dest="role", choices=ROLES, required=True)
+    parser.add_argument("--as", dest="role", choices=[*ROLES, "rebuild"], required=True)
     parser.add_argument("--ship", action="store_true", help="copy the model into the package, with its card")
     parser.add_argument("--results", type=Path, default=Path("results/tiny-llava"))
     parser.add_argument("--scenes", type=int, default=TEST_SCENES)
     arguments = parser.parse_args()
-    name, role = ROLES[arguments.role]
+    name, role = ROLES.get(arguments.role, ("rebuild", ""))
     run = json.loads((arguments.run / "run.json").read_text(encoding="utf-8"))
     result = {"role": role, "run": run, **measure(arguments.run / "model", name, arguments.scenes)}
+    if arguments.role == "rebuild":
+        found = in_range(result, spread_in(arguments.results))
+        print(json.dumps(found, indent=2))
+        raise SystemExit(0 if all(found.values()) else 1)
     arguments.results.mkdir(parents=True, exist_ok=True)
     base = arguments.results / "base.json"
     if arguments.role == "control" and not base.is_file():
@@ -156,7 +221,8 @@ def main() -> None:
         folder = PACKAGE / "checkpoints" / name
         shutil.copytree(arguments.run / "model", folder, dirs_exist_ok=True)
         shutil.copy(arguments.run / "run.json", folder / "run.json")
-        (folder / "README.md").write_text(card(name, role, run, result), encoding="utf-8")
+        about = section(spread_in(arguments.results)) if arguments.role == "base" else ""
+        (folder / "README.md").write_text(card(name, role, run, result) + about, encoding="utf-8", newline="\n")
     print(json.dumps({"written": str(target), "bars": result["bars"]}, indent=2))
 
 

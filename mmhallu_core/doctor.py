@@ -29,7 +29,6 @@ CHECKPOINTS = {
     "tiny-llava-control": ("model.safetensors", "mmhallu pretrain tiny-llava --control"),
     "tiny-llava-seed1": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 1"),
     "tiny-llava-seed2": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 2"),
-    "tiny-llava-compares": ("model.safetensors", "python -m maintenance.med_longer --out runs/longer"),
     "tiny-clip": ("open_clip_model.safetensors", "mmhallu pretrain tiny-clip"),
     "tour-adapter": ("adapter_model.safetensors", "python -m mmhallu_core.tour --train-adapter"),
 }

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mmhallu_core.evaluate.diorama.exam import evaluate, held_out, place_share
+from maintenance.exam import evaluate, place_share
+from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import Answer
 from mmhallu_core.world.language import describe

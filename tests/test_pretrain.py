@@ -14,10 +14,8 @@ from mmhallu_core.train.packed import branch_mask, pack, pad
 from mmhallu_core.train.pretrain.compare import compare_loss, rotation, second_picture
 from mmhallu_core.train.pretrain.pool import NOTHING, Pool, PoolSpec, cells_of
 from mmhallu_core.train.pretrain.recipe import (
-    OneThreadFrom,
     Recipe,
     pretrain_tiny_llava,
-    run_stage,
     see,
     world_tokenizer,
 )
@@ -211,22 +209,6 @@ def test_a_killed_stage_resumes_to_the_same_weights(pool, tokenizer, tmp_path, m
     whole, resumed = trained(tmp_path / "whole"), trained(tmp_path / "resumed", stop_at=4)
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=1e-5)
-
-
-def test_one_thread_from_a_step_on_and_all_of_them_afterwards(tmp_path):
-    seen, threads = [], torch.get_num_threads()
-
-    def loss(model, x):
-        seen.append(torch.get_num_threads())
-        return model(x).square().mean(), {}
-
-    torch.set_num_threads(2)
-    try:
-        data = [{"x": torch.ones(3)}] * 4
-        run_stage(torch.nn.Linear(3, 1), loss, data, None, tmp_path, 4, 1, 1e-3, 0, callbacks=[OneThreadFrom(2)])
-        assert seen == [2, 2, 1, 1] and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_the_whole_recipe_runs_and_records_itself(tmp_path):

@@ -170,7 +170,6 @@ def pretrain(
     from mmhallu_core.store import cache_folder, run_lock
     from mmhallu_core.train.pretrain.clip import ClipRecipe, pretrain_tiny_clip
     from mmhallu_core.train.pretrain.recipe import Recipe, pretrain_tiny_llava
-    from mmhallu_core.train.rounding import round_alike
 
     run_name = f"{name}{'-control' if control else ''}-seed{seed}"
     out = out or cache_folder() / "pretrain" / run_name
@@ -183,7 +182,6 @@ def pretrain(
         lines.append(f"  disk         {pictures * 27_648 / 1e9:.1f} GB for {pictures} pictures")
         emit({"run": run_name, "out": str(out), "recipe": asdict(recipe)}, as_json, "\n".join(lines))
         return
-    round_alike()
     words = ["mmhallu", "pretrain", name, *(["--control"] if control else []), *(["--seed", str(seed)] if seed else [])]
     build = pretrain_tiny_llava if name == "tiny-llava" else pretrain_tiny_clip
     with run_lock(out):

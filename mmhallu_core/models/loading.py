@@ -19,7 +19,7 @@ from mmhallu_core import config
 from mmhallu_core.store import checkpoint_folder, is_offline
 from mmhallu_core.types import CannotRun
 
-SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2", "tiny-llava-compares")
+SHIPPED = ("tiny-llava", "tiny-llava-control", "tiny-llava-seed1", "tiny-llava-seed2")
 SAFE = {"trust_remote_code": False}  # None would ask on the terminal, and run a model folder's code on "yes"
 SMALL = 50_000_000  # bytes of weights that load before anybody looks
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

@@ -13,7 +13,6 @@ from mmhallu_core.recorded import commit
 from mmhallu_core.store import cache_folder
 from mmhallu_core.tour.run import Plan, run_tour, train_adapter
 from mmhallu_core.tour.tell import Voice
-from mmhallu_core.train.rounding import round_alike
 
 
 def record(path: Path) -> None:
@@ -36,7 +35,6 @@ if __name__ == "__main__":
     choice.add_argument("--record", type=Path, metavar="FILE")
     wanted = parser.parse_args()
     if wanted.train_adapter:
-        round_alike()
         trained = train_adapter()
         print(f"{trained['steps']} steps in {trained['seconds']:.0f} s; loss {trained['loss']}")
     else:

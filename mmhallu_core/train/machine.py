@@ -13,7 +13,6 @@ from torch import nn
 from transformers import TrainingArguments
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.train.rounding import rounding
 from mmhallu_core.types import CannotRun
 
 _NAME = "activation" if "activation_checkpointing" in TrainingArguments.__dataclass_fields__ else "gradient"
@@ -51,5 +50,5 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {rounding()}",
+        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
     }

@@ -1,13 +1,13 @@
 """The recipe of tiny-llava: draw a pool, learn to see, learn to speak, settle, save.
 
 `mmhallu pretrain tiny-llava` runs this. Each stage is a transformers `Trainer` run that resumes from its last
-checkpoint; a finished stage is not repeated. Steps, not minutes, decide when a stage ends, so the same seed
-gives the same model on any machine up to rounding, and the command rounds alike (`train/rounding.py`).
+checkpoint; a finished stage is not repeated. Steps, not minutes, decide when a stage ends. Another processor adds in
+another order, so a rebuild is another model of the recipe, as another seed is: the spread over seeds judges it
+(`maintenance/checkpoints.py`).
 """
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import torch
 from transformers import (
     LlavaForConditionalGeneration,
     PreTrainedTokenizerFast,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -37,7 +36,6 @@ VOCABULARY = 1500
 SAVE_STEPS = 250
 SEE_WEIGHT = 0.5  # of stage 1's loss in stages 2 and 3
 COMPARE_WEIGHT = 0.5  # of the help for pairs in stage 3
-ONE_THREAD_FROM = 500  # step of stage 3: there the shipped run was taken up with one thread, which rounds otherwise
 CORPUS = 60_000  # sentences; one tokenizer for every base and for tiny-clip
 
 
@@ -65,42 +63,10 @@ def world_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(corpus(CORPUS, seed=0), VOCABULARY)
 
 
-class StopAt(TrainerCallback):
-    """Ends a training at a step, whatever its schedule has planned, with a checkpoint to go on from."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        """See `TrainerCallback.on_step_end`."""
-        if state.global_step >= self.step:
-            control.should_training_stop = control.should_save = True
-
-
-class OneThreadFrom(TrainerCallback):
-    """Goes on with one thread from a step on; the end of the training gives the others back."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.threads = step, torch.get_num_threads()
-
-    def on_step_begin(self, args, state, control, **kwargs) -> None:
-        """See `TrainerCallback.on_step_begin`."""
-        if state.global_step >= self.step:
-            torch.set_num_threads(1)
-
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        """See `TrainerCallback.on_train_end`."""
-        torch.set_num_threads(self.threads)
-
-
 def run_stage(
-    model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int,
-    stop: int | None = None, callbacks: Sequence[TrainerCallback] = (),
+    model, loss_function, dataset, collator, out: Path, steps: int, batch: int, lr: float, seed: int
 ) -> None:  # fmt: skip
-    """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`.
-
-    The learning rate falls as a cosine that ends at `steps`; with `stop`, training ends earlier, at that step.
-    """
+    """Trains for `steps` steps, resuming from the newest checkpoint in `out`; log lines go to `out/log.jsonl`."""
     arguments = TrainingArguments(
         output_dir=str(out), max_steps=steps, per_device_train_batch_size=batch, learning_rate=lr,
         lr_scheduler_type="cosine", warmup_steps=min(100, steps // 10), weight_decay=0.02, max_grad_norm=1.0,
@@ -108,15 +74,8 @@ def run_stage(
         seed=seed, dataloader_num_workers=0, dataloader_pin_memory=False, optim="adamw_torch_fused", adam_beta2=0.98,
         use_cpu=pick_device().type == "cpu",
     )  # fmt: skip
-    trainer = MmTrainer(
-        loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator,
-        callbacks=[*callbacks, *([StopAt(stop)] if stop else [])],
-    )  # fmt: skip
-    checkpoint = newest_whole(out)
-    if stop and checkpoint and int(checkpoint.rpartition("-")[2]) >= stop:
-        trainer._load_from_checkpoint(checkpoint)  # `train` would make one step before it asks whether to stop
-        return
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer = MmTrainer(loss_function, model=model, args=arguments, train_dataset=dataset, data_collator=collator)
+    trainer.train(resume_from_checkpoint=newest_whole(out))
     with (out / "log.jsonl").open("w", encoding="utf-8") as log:
         log.writelines(json.dumps(line) + "\n" for line in trainer.state.log_history)
 
@@ -148,7 +107,7 @@ def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool
                         two_images=SETTLE_TWO_IMAGES, turns_of_pair=pair_turns)  # fmt: skip
     loss = speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
     run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.settle_steps, batch,
-              recipe.settle_lr, recipe.seed, callbacks=[OneThreadFrom(ONE_THREAD_FROM)])  # fmt: skip
+              recipe.settle_lr, recipe.seed)  # fmt: skip
 
 
 def speak_loss(groups: dict[str, list[int]], turned):
