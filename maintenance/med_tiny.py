@@ -22,11 +22,10 @@ from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED, SEED
 from mmhallu_core.evaluate.blind import blank, no_image
-from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice, swapped
+from mmhallu_core.evaluate.contrast.controls import both_orders, same_scores, same_twice, swapped
 from mmhallu_core.evaluate.diorama import benchmark
-from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
-from mmhallu_core.evaluate.metrics import Metric, Metrics, interval
+from mmhallu_core.evaluate.metrics import Metrics, interval
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit, versions
 from mmhallu_core.recorded import write as write_record
@@ -38,44 +37,6 @@ SEEDS = (SEED, SECOND_SEED)
 MOST, NEAR = 0.30, 0.04
 MODEL = "tiny-llava"
 LETTER, SENTENCE = 16, 40  # tokens of an answer
-
-
-def both_orders(questions: Sequence[Question], texts: Sequence[str], texts_swapped: Sequence[str]) -> Metrics:
-    """What answers in both orders say together, by the strict reading.
-
-    Args:
-        questions: in their own order of pictures.
-        texts: the answers to them.
-        texts_swapped: the answers to `swapped(questions)`, in the same order.
-
-    Returns:
-        `accuracy` and `accuracy_swapped`, a number each for one order; `both_orders`, of all answers in both;
-        `stays_right`, of the questions answered right those that stay right when the pictures are swapped;
-        `both_right`, of all questions; `same_letter`, of all questions those that got the same letter twice, which
-        cannot both be right.
-    """
-    said = [strict_letter(text, one.choices) for one, text in zip(questions, texts, strict=True)]
-    other = [strict_letter(text, one.choices) for one, text in zip(questions, texts_swapped, strict=True)]
-    first = [letter == one.truth for one, letter in zip(questions, said, strict=True)]
-    second = [letter == one.about["back"] for one, letter in zip(questions, other, strict=True)]
-    both = [one and two for one, two in zip(first, second, strict=True)]
-    groups, ones = [one.picture for one in questions], [1] * len(first)
-    return {
-        "accuracy": Metric(first, ones, groups),
-        "accuracy_swapped": Metric(second, ones, groups),
-        "both_orders": Metric([a + b for a, b in zip(first, second, strict=True)], [2] * len(first), groups),
-        "stays_right": Metric(both, first, groups),
-        "both_right": Metric(both, ones, groups),
-        "same_letter": Metric([a is not None and a == b for a, b in zip(said, other, strict=True)], ones, groups),
-    }
-
-
-def same_scores(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
-    """Answers about the same picture twice: the shares that assert a difference, deny one, or do neither."""
-    found = [asserts_a_difference(text) for text in texts]
-    groups, ones = [one.picture for one in questions], [1] * len(found)
-    wanted = {"asserts_a_difference": True, "says_the_same": False, "unparsed": None}
-    return {name: Metric([one is value for one in found], ones, groups) for name, value in wanted.items()}
 
 
 def words(seed: str) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from bench_contract import answered, check
 from PIL import Image
 from test_twins import learned
 
-from maintenance.med_tiny import blind, both_orders, looked, same_scores
+from maintenance.med_tiny import blind, looked
 from mmhallu_core.data.question import LETTERS
 from mmhallu_core.evaluate import contrast as contrast_sets
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmark import score
 from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED, SEED
-from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice, swapped
+from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, both_orders, same_scores, same_twice, swapped
 from mmhallu_core.evaluate.contrast.quartet import BACK
 from mmhallu_core.evaluate.diorama import benchmark
 from mmhallu_core.models.vlm import Vlm

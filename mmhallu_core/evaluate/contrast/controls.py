@@ -14,6 +14,8 @@ from fractions import Fraction
 
 from mmhallu_core.data.question import Question
 from mmhallu_core.evaluate.contrast import Item
+from mmhallu_core.evaluate.letters import strict_letter
+from mmhallu_core.evaluate.metrics import Metric, Metrics
 from mmhallu_core.types import CATEGORIES, CannotRun
 from mmhallu_core.world.language.difference import NO_DIFFERENCE
 from mmhallu_core.world.language.read import read
@@ -82,6 +84,36 @@ def swapped(questions: Sequence[Question]) -> list[Question]:
     ]
 
 
+def both_orders(questions: Sequence[Question], texts: Sequence[str], texts_swapped: Sequence[str]) -> Metrics:
+    """What answers in both orders say together, by the strict reading.
+
+    Args:
+        questions: in their own order of pictures.
+        texts: the answers to them.
+        texts_swapped: the answers to `swapped(questions)`, in the same order.
+
+    Returns:
+        `accuracy` and `accuracy_swapped`, a number each for one order; `both_orders`, of all answers in both;
+        `stays_right`, of the questions answered right those that stay right when the pictures are swapped;
+        `both_right`, of all questions; `same_letter`, of all questions those that got the same letter twice, which
+        cannot both be right.
+    """
+    said = [strict_letter(text, one.choices) for one, text in zip(questions, texts, strict=True)]
+    other = [strict_letter(text, one.choices) for one, text in zip(questions, texts_swapped, strict=True)]
+    first = [letter == one.truth for one, letter in zip(questions, said, strict=True)]
+    second = [letter == one.about["back"] for one, letter in zip(questions, other, strict=True)]
+    both = [one and two for one, two in zip(first, second, strict=True)]
+    groups, ones = [one.picture for one in questions], [1] * len(first)
+    return {
+        "accuracy": Metric(first, ones, groups),
+        "accuracy_swapped": Metric(second, ones, groups),
+        "both_orders": Metric([a + b for a, b in zip(first, second, strict=True)], [2] * len(first), groups),
+        "stays_right": Metric(both, first, groups),
+        "both_right": Metric(both, ones, groups),
+        "same_letter": Metric([a is not None and a == b for a, b in zip(said, other, strict=True)], ones, groups),
+    }
+
+
 def same_twice(questions: Sequence[Question]) -> list[Question]:
     """The questions without options, each about its first picture twice: there is no difference to tell."""
     return [
@@ -102,3 +134,11 @@ def asserts_a_difference(text: str) -> bool | None:
     if reading.category is not None:
         return True
     return False if reading.no_difference else None
+
+
+def same_scores(questions: Sequence[Question], texts: Sequence[str]) -> Metrics:
+    """Answers about the same picture twice: the shares that assert a difference, deny one, or do neither."""
+    found = [asserts_a_difference(text) for text in texts]
+    groups, ones = [one.picture for one in questions], [1] * len(found)
+    wanted = {"asserts_a_difference": True, "says_the_same": False, "unparsed": None}
+    return {name: Metric([one is value for one in found], ones, groups) for name, value in wanted.items()}
