@@ -24,6 +24,7 @@ from mmhallu_core.evaluate.benchmarks.med_tiny import PER_CATEGORY, SECOND_SEED,
 from mmhallu_core.evaluate.blind import blank, no_image
 from mmhallu_core.evaluate.contrast.controls import both_orders, same_scores, same_twice, swapped
 from mmhallu_core.evaluate.diorama import benchmark
+from mmhallu_core.evaluate.diorama.making import SIZE
 from mmhallu_core.evaluate.likelihood import BY, choices, likelihood
 from mmhallu_core.evaluate.metrics import Metrics, interval
 from mmhallu_core.models.vlm import Vlm
@@ -47,7 +48,7 @@ def words(seed: str) -> dict[str, Any]:
 def blind(seed: str, vlm: Vlm, n: int = PER_CATEGORY) -> dict[str, Any]:
     """The model with grey pictures: `letters`, and `likelihood` by sum and by mean, each with accuracy and interval."""
     grey = io.BytesIO()
-    blank((contrast_sets.SIZE, contrast_sets.SIZE)).save(grey, "PNG")
+    blank((SIZE, SIZE)).save(grey, "PNG")
     asked = contrast_sets.questions(seed, n, pictures=False)
     asked = [replace(one, images=(grey.getvalue(),) * 2) for one in asked]
     weighed = likelihood(vlm, asked, progress="likelihood without pictures")

@@ -10,7 +10,7 @@ The other is what LLaMA-Factory calls sharegpt, as JSON Lines or as one JSON lis
                   {"role": "assistant", "content": "A cup is gone."}], "images": ["a.png", "b.png"]}
 
 `<image>` says where a picture stands. Without any, all pictures stand before the first question. Paths count from the
-folder of the file. `training_file.py` reads such a file; what cannot be read is never left out in silence.
+folder of the file. `read_training_file` reads such a file; what cannot be read is never left out in silence.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What makes a record of a user's own file wrong, one rule after another, so that none hides the next.
 
 The records of `mmhallu_core.types` check themselves too, but stop at their first fault. What passes here is built as
-such a record at the end: a file without findings is one that `training_file.py` reads.
+such a record at the end: a file without findings is one that `chats.py` reads.
 """
 
 import json

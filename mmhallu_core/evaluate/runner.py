@@ -1,4 +1,4 @@
-"""Puts the questions of a benchmark to a model: every picture read once, nothing lost when the machine stops.
+"""Puts a benchmark's questions to a model: each picture read once, smaller batches when memory runs out, and resumable.
 
 Questions about the same pictures go together (`models/shared_prefix.py`), and so do sets of pictures with questions
 of like length. When memory runs out, batches get half as large from there on. A picture that cannot be read is an

@@ -1,1 +1,1 @@
-"""Vision-language models behind one interface; so far the shipped tiny ones."""
+"""Vision-language models behind one interface; nine families, and the shipped tiny ones."""

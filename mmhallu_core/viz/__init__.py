@@ -1,1 +1,1 @@
-"""Pictures of results: functions take data and return a matplotlib `Figure`; none of them shows or saves it."""
+"""Pictures of results: functions take data and give a matplotlib `Figure`, or a `Player` for a widget."""

@@ -5,7 +5,7 @@ LLaVA, table 7 for Llama. `PRESETS` holds them, one preset for each of the four 
 every field where it stands. What the paper leaves open is in `UNSAID`, with what this library takes; where the paper
 says two things, `DISAGREEMENTS` has both. The rule there is simple: a table of hyperparameters is what somebody typed
 into a configuration, so it goes before prose. What the paper says twice about its *results* is in
-`studies.med_table_printed`.
+`maintenance/med_table_printed.py`.
 
     >>> PRESETS["qwen2_5_vl"].lr, str(PRESETS["qwen2_5_vl"].sources["lr"])
     (0.0001, 'arXiv 2506.07227, Table 5, Learning Rate')

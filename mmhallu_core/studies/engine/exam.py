@@ -37,6 +37,7 @@ from mmhallu_core.evaluate.benchmarks.med_tiny import REAL_STYLE, SEED
 from mmhallu_core.evaluate.contrast import Item
 from mmhallu_core.evaluate.contrast.controls import asserts_a_difference, same_twice, swapped
 from mmhallu_core.evaluate.diorama.exam import world_vocabulary
+from mmhallu_core.evaluate.diorama.making import SIZE
 from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import marks
@@ -209,8 +210,8 @@ def _inpainted(item: Item, name: str) -> Question:
     question = contrast_sets.as_question(item, name)
     before, after = item.scenes
     full, empty = (before, after) if len(before.things) > len(after.things) else (after, before)
-    mask = edit_mask(Edit.between("Negation", "painted over", full, empty), contrast_sets.SIZE)
-    edited, _ = inpaint(np.asarray(render(full, contrast_sets.SIZE).image), mask)
+    mask = edit_mask(Edit.between("Negation", "painted over", full, empty), SIZE)
+    edited, _ = inpaint(np.asarray(render(full, SIZE).image), mask)
     file = io.BytesIO()
     Image.fromarray(edited).save(file, "PNG")
     pictures = (question.images[0], file.getvalue()) if full is before else (file.getvalue(), question.images[1])
