@@ -2,10 +2,10 @@
 
 The paper (arXiv 2506.07227) prints three tables in its appendix C: table 5 for Qwen2-VL and Qwen2.5-VL, table 6 for
 LLaVA, table 7 for Llama. `PRESETS` holds them, one preset for each of the four models, and `Preset.sources` says for
-every field where it stands. What the paper leaves open is in `UNSAID`, with what this library takes; where the paper
-says two things, `DISAGREEMENTS` has both. The rule there is simple: a table of hyperparameters is what somebody typed
-into a configuration, so it goes before prose. What the paper says twice about its *results* is in
-`maintenance/med_table_printed.py`.
+every field where it stands. Where the paper says two things, `DISAGREEMENTS` has both, and a table of hyperparameters,
+which somebody typed into a configuration, goes before prose. What it leaves open, this library takes so: the batch size
+is one GPU's, as LLaMA-Factory has it; one epoch; bfloat16 where there is one; no weight decay; gradients clipped at
+norm 1; no text cut; LoRA on every matrix of the decoder's and an unfrozen tower's layers, none on the connector.
 
     >>> PRESETS["qwen2_5_vl"].lr, str(PRESETS["qwen2_5_vl"].sources["lr"])
     (0.0001, 'arXiv 2506.07227, Table 5, Learning Rate')
@@ -44,7 +44,7 @@ class Preset:
         target: which matrices get LoRA; "all" is LLaMA-Factory's word for every linear layer of the parts that learn.
         gpus: how many, of what kind is in `gpu`.
         gpu: the kind.
-        batch: "Batch Size", which we read as that of one GPU, see `UNSAID`.
+        batch: "Batch Size", which we read as that of one GPU.
         accumulation: batches whose gradients are added before a step.
         warmup: the share of all steps over which the learning rate rises.
         lr: the highest learning rate.
@@ -125,31 +125,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         )
     }
 )  # fmt: skip
-
-# What neither the paper nor its code says, and what this library takes.
-UNSAID: Mapping[str, str] = MappingProxyType(
-    {
-        "is the batch size one GPU's": (
-            "Yes: LLaMA-Factory asks for it by GPU, and the batch of 1 in table 6 and of 4 in table 7 cannot be shared "
-            "out to 8 GPUs. So a step sees 1,024, 64 or 128 examples."
-        ),
-        "epochs": "One. With 50,000 examples that is 49 steps for Qwen, 782 for LLaVA and 391 for Llama.",
-        "precision": "bfloat16, or float16 where a GPU has no bfloat16.",
-        "weight decay": "None, as transformers' default.",
-        "gradient clipping": "At norm 1, as transformers' default.",
-        "seed": "The caller's; the paper gives none, and no second run.",
-        "longest text": "Nothing is cut: a cut would fall on image tokens.",
-        "size of pictures": (
-            'The paper keeps "the original settings". Two pictures of LLaVA-1.6 have up to 2,928 tokens each, '
-            "more together than the 4,096 that its decoder was trained for, so they must be made smaller or cut; "
-            "the paper does not say which."
-        ),
-        "version of LLaMA-Factory": (
-            'Not given. What "all" covers changed between versions; we take LoRA on every matrix of the layers of the '
-            "decoder and of an unfrozen tower, and none on the connector."
-        ),
-    }
-)
 
 
 @dataclass(frozen=True)
