@@ -12,7 +12,7 @@ Sub-packages, in the order data flows. Each imports only from those above it:
     models, clients, train, evaluate    the models, judges behind a server, their training, their scores
     edit                                MED's pipeline: pairs of pictures that differ in one thing
     explain                             which parts of a picture speak for a word
-    methods                             the papers' recipes, every number beside its source
+    methods                             recipes of papers, and repairs without training, numbers beside their source
     studies                             one engine, and a plan for each paper
     viz, chapters                       figures and widgets that pages share, and what one page alone needs
     tour, doctor, cli                   five minutes in a terminal, what runs here, the command `mmhallu`

@@ -77,6 +77,14 @@ def evaluate(
         typer.Option(help="letter: what it writes. likelihood, likelihood-mean: the option that it finds likeliest."),
     ] = "letter",
     keep_generation_config: KeepGeneration = False,
+    decode: Annotated[
+        Literal["greedy", "vcd", "pai", "amplify", "no-picture", "yes-bias", "cut"],
+        typer.Option(help="How it writes: plain greedy search, or a repair without training or its control."),
+    ] = "greedy",
+    strength: Annotated[
+        float | None,
+        typer.Option(help="The main number of --decode, such as VCD's alpha; the released one if not given."),
+    ] = None,
     fit: Fit = "processor",
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +107,10 @@ def evaluate(
     only("--profile", profile or None, not model, "without --model: it is a profile's name for a model")
     only("--keep-generation-config", keep_generation_config or None, by == "letter" and not server,
          "with --by letter, and for a model in this process: it is about what that one writes")  # fmt: skip
+    writes_greedily = by == "letter" and not server and not keep_generation_config
+    only("--decode", None if decode == "greedy" else decode, writes_greedily,
+         "with --by letter, for a model in this process, and without --keep-generation-config")  # fmt: skip
+    only("--strength", strength, decode != "greedy", "with --decode: plain greedy search has no number")
     only("--fit", None if fit == "processor" else fit, not server,
          "for a model in this process: how a server fits a picture is not known")  # fmt: skip
     began, one = time.monotonic(), benchmark(bench)
@@ -121,11 +133,12 @@ def evaluate(
         from mmhallu_core.config import profile as profile_named
         from mmhallu_core.evaluate.likelihood import run_likelihood
         from mmhallu_core.evaluate.runner import processes, run
+        from mmhallu_core.methods.baselines import decoding
         from mmhallu_core.models.vlm import Vlm
 
         workers = processes()  # before the model is loaded, so that each process takes its own GPU
         vlm = Vlm.load(model or profile_named(profile or None).model)
-        vlm.keep_generation_config = keep_generation_config
+        vlm.keep_generation_config, vlm.decoding = keep_generation_config, decoding(decode, strength)
         if by == "letter":
             ran = run(asked, vlm, out, batch_size or 48, tokens, about=about, fit=fit)
             ran["generation"] = vlm.generation

@@ -19,12 +19,21 @@ KeepGeneration = Annotated[
 
 
 def settings(generation: dict[str, Any] | None) -> str:
-    """A line on the settings for writing that a model brings, see `Vlm.generation`; nothing where it brings none."""
-    if not generation or not generation["settings"]:
+    """Lines on how a model wrote, see `Vlm.generation`; nothing for greedy search where it brings no settings."""
+    if not generation:
         return ""
-    listed = ", ".join(f"{name} {value}" for name, value in generation["settings"].items())
-    way = "kept" if generation["kept"] else "set aside (--keep-generation-config keeps them)"
-    return f"\n the model's own settings for writing, {way}: {listed}"
+
+    def listed(values: dict[str, Any]) -> str:
+        return ", ".join(f"{name} {value}" for name, value in values.items())
+
+    lines, own = "", generation["settings"]
+    if own:
+        way = "kept" if generation["kept"] else "set aside (--keep-generation-config keeps them)"
+        lines += f"\n the model's own settings for writing, {way}: {listed(own)}"
+    if "decode" in generation:
+        name, *numbers = generation["decode"].items()
+        lines += f"\n not plain greedy search but {name[1]}, {listed(dict(numbers))}"
+    return lines
 
 
 @command(app, "doctor")

@@ -82,7 +82,7 @@ def configuration(
         "processor": json_sha256(processor),
         "questions": json_sha256([[one.id, one.prompt, len(one.images)] for one in questions]),
         "max_new_tokens": max_new_tokens,
-        **({"generation": writes} if writes.get("settings") else {}),
+        **({"generation": writes} if writes.get("settings") or "decode" in writes else {}),
     }
 
 

@@ -1,1 +1,1 @@
-"""The papers' recipes, one folder each: what they trained, with which numbers, and where those numbers stand."""
+"""The papers' recipes, a folder each, and `baselines`, repairs without training: numbers, and where they stand."""

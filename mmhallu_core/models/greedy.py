@@ -6,7 +6,9 @@ them keeps them (`Vlm.keep_generation_config`); then all act but those for sampl
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,6 +37,29 @@ NEUTRAL = {
     "repetition_penalty": 1, "encoder_repetition_penalty": 1, "length_penalty": 1, "num_beams": 1, "num_beam_groups": 1,
     "guidance_scale": 1,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a model writes: plain greedy search. `methods/baselines` has others, which change what greedy search sees."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a result says of it, as JSON values; nothing for plain greedy search."""
+        return {}
+
+    @contextmanager
+    def begin(self, vlm: Any, inputs: BatchFeature) -> Iterator[tuple[Any, Sequence[LogitsProcessor]]]:
+        """Stands around one call of `generate`.
+
+        Args:
+            vlm: the `Vlm` that writes.
+            inputs: what `Vlm.encode` made of a batch, filled up on the left.
+
+        Yields:
+            What `generate` reads instead, whose first rows are those of the batch, and processors of its logits.
+        """
+        yield inputs, ()
 
 
 class NotFinite(CannotRun):

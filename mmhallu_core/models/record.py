@@ -208,11 +208,11 @@ def edit(
 
 
 @contextmanager
-def eager_attention(model: nn.Module) -> Iterator[None]:
-    """Lets the decoder compute attention step by step while the block runs, and then as before."""
+def eager_attention(model: nn.Module, form: str = "eager") -> Iterator[None]:
+    """Lets the decoder compute attention step by step, or in another registered form, and after the block as before."""
     decoder = plain(model).get_submodule(family_of(model).decoder)
     former = decoder.config._attn_implementation
-    decoder.set_attn_implementation("eager")
+    decoder.set_attn_implementation(form)
     try:
         yield
     finally:

@@ -57,7 +57,8 @@ def answers(
 ) -> list[list[str]]:
     """Greedy answers to several questions about each set of pictures, the same as `Vlm.say` gives one by one.
 
-    Where `plan` finds nothing to share, or the model's own settings for writing act, it is `Vlm.say` that answers.
+    Where `plan` finds nothing to share, the model's own settings for writing act, or its decoding is not plain greedy
+    search, it is `Vlm.say` that answers.
 
     Args:
         vlm: the model.
@@ -76,7 +77,8 @@ def answers(
     groups = picture_groups(images, len(questions))
     owners = [number for number, texts in enumerate(questions) for _ in texts]
     texts = [text for some in questions for text in some]
-    steered = vlm.keep_generation_config and own_settings(vlm.model)  # beams would need a cache for each
+    # Beams would need a cache for each, and other decodings read more than the prompt.
+    steered = vlm.decoding.about or (vlm.keep_generation_config and own_settings(vlm.model))
     prompts = [vlm.prompt(text, len(groups[i])) for i, text in zip(owners, texts, strict=True)]
     shared = None if steered else plan(vlm, groups, owners, prompts)
     if shared is None:

@@ -19,7 +19,7 @@ from mmhallu_core.models.adapter_folders import adapter_folder, base_hash, chain
 from mmhallu_core.models.edits import EditStack, edit_base
 from mmhallu_core.models.families import Family, family_of
 from mmhallu_core.models.fit import Pictures, batches, cut_share, picture_groups, say_cut
-from mmhallu_core.models.greedy import generate, own_settings, text_of
+from mmhallu_core.models.greedy import Decoding, generate, own_settings, text_of
 from mmhallu_core.models.image_tokens import ImageTokens, locate
 from mmhallu_core.models.loading import SHIPPED, load_parts, pick_device
 from mmhallu_core.types import CannotRun
@@ -38,6 +38,7 @@ class Vlm:
         adapters: folders of the adapters that were added into its weights, in their order.
         keep_generation_config: let the model's own settings for writing act, see `greedy.py`.
         edits: the edits that are in its weights and can be taken out; None where there are none.
+        decoding: greedy search, or one of `methods/baselines` around it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Vlm:
     adapters: tuple[Path, ...] = ()
     keep_generation_config: bool = False
     edits: EditStack | None = None
+    decoding: Decoding = Decoding()
 
     @classmethod
     def load(
@@ -141,8 +143,9 @@ class Vlm:
 
     @property
     def generation(self) -> dict[str, Any]:
-        """For a result: the settings for writing that the model's files bring (`settings`), and whether they act."""
-        return {"kept": self.keep_generation_config, "settings": own_settings(self.model)}
+        """For a result: the model's own settings for writing (`settings`), whether they act, and another `decode`."""
+        found = {"kept": self.keep_generation_config, "settings": own_settings(self.model)}
+        return found | ({"decode": self.decoding.about} if self.decoding.about else {})
 
     def cut_share(self, image: Image.Image) -> float:
         """The share of a picture that the processor cuts off at its edges, so that the model never sees it."""
@@ -253,17 +256,16 @@ class Vlm:
         progress: str | None = None,
     ) -> list[str]:
         """As `answer`, with what the model thought aloud, between its tags; see `data.answers.split_thought`."""
-        groups = picture_groups(images, len(questions))
-        said, opened = [""] * len(questions), self.opens_thought
-        lengths = [len(question) for question in questions]
-        for rows in batches(groups, lengths, batch_size, progress):
+        groups, said, opened = picture_groups(images, len(questions)), [""] * len(questions), self.opens_thought
+        for rows in batches(groups, [len(question) for question in questions], batch_size, progress):
             inputs = self.encode(
                 [groups[i] for i in rows],
                 [self.prompt(questions[i], len(groups[i])) for i in rows],
                 names=[str(i) for i in rows],
             )
-            new = generate(self.model, inputs, max_new_tokens, self.keep_generation_config)
-            for i, ids in zip(rows, new[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+            with self.decoding.begin(self, inputs) as (read, steps):
+                new = generate(self.model, read, max_new_tokens, self.keep_generation_config, logits_processor=steps)
+            for i, ids in zip(rows, new[: len(rows), inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 said[i] = text_of(self.processor.tokenizer, ids, opened)
         return said
 
