@@ -53,7 +53,8 @@ def test_a_run_is_asked_in_its_own_way_and_timed_beside_greedy_search(vlm):
     assert answers["decoding"] == {"name": "vcd", "weight": 1.0, "cut": 0.1, "step": 500, "seed": 0}
     assert len(answers["captions"]) == 4 and all(2 <= len(row) <= 6 for row in answers["pope"])
     assert [len(one) for one in answers["cost"].values()] == [2, 2] and vlm.decoding.about == answers["decoding"]
-    assert score(answers, "cost", plan.OUTCOMES) > 1
+    own, greedy = (sum(answers["cost"][name]) for name in ("own", "greedy"))
+    assert score(answers, "cost", plan.OUTCOMES) == pytest.approx(own / greedy) and min(own, greedy) > 0
 
 
 @pytest.mark.long
