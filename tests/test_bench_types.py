@@ -129,6 +129,7 @@ def test_every_benchmark_is_here_or_read_elsewhere():
     assert set(benchmarks()) - set(ROWS) - made_here - folders == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ROWS)
 def test_a_wrong_value_is_taken_or_refused_with_its_place(name, tmp_path):
     bench, path = benchmark(name), tmp_path / "rows.jsonl"

@@ -114,6 +114,7 @@ def test_list_shows_size_licence_and_presence(files, monkeypatch):
     assert rows["pope"]["here"] is False and rows["med_bench"]["bytes"] > 60_000_000
 
 
+@pytest.mark.long
 @needs_data
 def test_the_installed_program_scores_real_captions():
     captions = Path(os.environ["MMHALLU_DATA"]) / "pope" / "captions" / "Instruction1_instructblip.json"

@@ -73,6 +73,7 @@ def test_a_version_that_was_not_tried_is_found(monkeypatch, have, state):
     assert found["state"] == state and (state == "ok" or "At least 5.17 and below 5.25 is needed" in found["do"])
 
 
+@pytest.mark.long
 def test_a_torchvision_of_another_build_is_found_and_says_what_is_wrong(tmp_path):
     """It fails on import, as torchvision 0.28 does with torch 2.15; its version alone looks right."""
     (tmp_path / "torchvision").mkdir()

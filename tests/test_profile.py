@@ -114,6 +114,7 @@ def test_no_habit_gives_one_half():
         assert low - 0.01 <= 0.5 <= high + 0.01 and high - low < 0.07, question
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("question", ["position", "frequency", "company"])
 def test_a_planted_habit_is_found_and_only_that_one(question):
     def choose(random, present, absent):

@@ -16,6 +16,8 @@ from mmhallu_core.studies.engine.outcomes import contrast
 from mmhallu_core.studies.engine.summary import NOT_RUN, checks, summary
 from mmhallu_core.types import CATEGORIES
 
+pytestmark = pytest.mark.long  # statsmodels and a summary with all its intervals
+
 QUESTIONS = 4 * len(CATEGORIES)
 HEADLINE = ["med - clean", "med - shuffled", "med - base"]
 PER_ARM = {"base": 0.35, "clean": 0.4, "noisy": 0.3, "med": 0.75, "vision": 0.6}  # how often an answer is right
