@@ -378,8 +378,8 @@ def test_exit_codes(folder):
     path = written(folder, [good("answers", 0)])
     assert run(path, "--as", "answers")[0] == 0
     assert run(written(folder, [put(answer="")(good("answers", 0))]), "--as", "answers")[0] == 0
-    code, _, err = run(path, "--as", "pairs")
-    assert code == 2 and "'pairs' is not one" in err
+    code, _, err = run(path, "--as", "twins")
+    assert code == 2 and "'twins' is not one" in err
     assert run(folder / "nothing.jsonl", "--as", "edit")[0] == 2 and run(folder, "--as", "edit")[0] == 2
     path.write_text(json.dumps([good("answers", 0), {"id": "x"}], indent=1), encoding="utf-8")
     code, out, _ = run(path, "--as", "answers")

@@ -30,7 +30,7 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import Journal, run_lock, sha256, write_whole
 from mmhallu_core.train.collate import ChatTemplateCollator
 from mmhallu_core.train.machine import versions
-from mmhallu_core.train.prepare import Prepared
+from mmhallu_core.train.prepare import Prepared, totals_of
 from mmhallu_core.train.records import Make, Numbered
 from mmhallu_core.train.run import base_info, first_and_final, take_steps
 from mmhallu_core.train.spec import TrainSpec
@@ -140,7 +140,7 @@ def learn(
         steps, micro_batch=how.batch, lr=how.lr, scheduler="constant", warmup=0.0, seed=seed,
         save_every=min(steps, SAVE_EVERY) if cleared else steps,
     )  # fmt: skip
-    ready = Prepared(model.vlm, model, loss, ChatTemplateCollator(model.vlm))
+    ready = Prepared(model.vlm, model, loss, ChatTemplateCollator(model.vlm), totals_of)
     examples = Numbered(make, steps * how.batch)
     clipped = {"max_grad_norm": 1.0 if cleared else 0.0}
     trainer, _ = take_steps(ready, examples, spec, checkpoints, progress, optim=how.optimizer, **clipped)
