@@ -15,6 +15,8 @@ from mmhallu_core.types import CannotRun
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
 
+pytestmark = pytest.mark.long
+
 PICTURES = [render(sample_scene(f"baselines/{n}"), 96).image for n in range(4)]
 QUESTIONS = ["Describe the image.", "Is there a dog in the image?", "Where was this picture taken?", "Is it night?"]
 NOTHING = [Vcd(0.0), NoPicture(0.0), Amplify(0.0), Pai(0.0, gamma=1.0), YesBias(0.0), Cut(1.0), Cut(0.5)]
@@ -50,16 +52,22 @@ def by_name(one):
 # ---------------------------------------------------------------- nothing and something
 
 
+@pytest.fixture(scope="module")
+def greedy(vlm):
+    """What greedy search says."""
+    return say(vlm, Decoding())
+
+
 @pytest.mark.parametrize("how", NOTHING, ids=by_name)
-def test_nothing_added_is_greedy_search(vlm, how):
-    assert say(vlm, how) == say(vlm, Decoding())
+def test_nothing_added_is_greedy_search(vlm, greedy, how):
+    assert say(vlm, how) == greedy
 
 
 @pytest.mark.parametrize("how", STRONG, ids=by_name)
-def test_something_added_changes_answers_and_the_batch_does_not(vlm, how):
+def test_something_added_changes_answers_and_the_batch_does_not(vlm, greedy, how):
     together = say(vlm, how)
     assert together == say(vlm, how, size=1)
-    assert together != say(vlm, Decoding())
+    assert together != greedy
 
 
 # ---------------------------------------------------------------- contrast, in float64
