@@ -29,7 +29,7 @@ from mmhallu_core.edit.world import WorldSource, find_edit, world_editor
 from mmhallu_core.methods.med.examples import facts_of_edit, facts_of_sample, shown_of
 from mmhallu_core.train.pretrain.speak import WHICH
 from mmhallu_core.types import CATEGORIES, CannotRun, EditSample
-from mmhallu_core.world.edits import sample_edit
+from mmhallu_core.world.edits import edit_between, sample_edit
 from mmhallu_core.world.language import describe, difference, match, read
 from mmhallu_core.world.language.statement import FORMS
 from mmhallu_core.world.render import render
@@ -112,7 +112,7 @@ def test_the_way_back_is_the_difference_of_swapped_pictures(finished):
         edit, back = SOURCE.edit(i), draft.provenance["editor"].get("reverse")
         if back is not None:
             told += 1
-            swapped = truth.edit_between(edit.after, edit.before)
+            swapped = edit_between(edit.after, edit.before)
             assert back == {"category": swapped.category, "difference": difference(swapped).text}
     assert told > N / 2
 
@@ -164,9 +164,9 @@ def test_truth_travels_in_the_file_and_can_be_taken_out():
 
 def test_two_edits_at_once_are_none_of_the_eleven():
     one = sample_edit("Attribute", 0)
-    assert truth.edit_between(one.before, one.after) is not None
-    assert truth.edit_between(one.before, one.before) is None
-    assert truth.edit_between(one.before, sample_edit("Attribute", 1).after) is None
+    assert edit_between(one.before, one.after) is not None
+    assert edit_between(one.before, one.before) is None
+    assert edit_between(one.before, sample_edit("Attribute", 1).after) is None
 
 
 # ---------------------------------------------------------------- words

@@ -12,6 +12,7 @@ from mmhallu_core.models.tiny_llava import GRID, new_tiny_llava, tiny_processor
 from mmhallu_core.train.losses import IGNORE, answer_loss_of_states
 from mmhallu_core.train.packed import branch_mask, pack, pad
 from mmhallu_core.train.pretrain.compare import compare_loss, rotation, second_picture
+from mmhallu_core.train.pretrain.pairs import SAME, PairsDataset, pair_shown
 from mmhallu_core.train.pretrain.pool import NOTHING, Pool, PoolSpec, cells_of
 from mmhallu_core.train.pretrain.recipe import (
     Recipe,
@@ -22,7 +23,7 @@ from mmhallu_core.train.pretrain.recipe import (
 from mmhallu_core.train.pretrain.see import GROUPS, cell_labels, group_ids, to_pixel_values, visual_tokens
 from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, TWO_IMAGES, SpeakDataset, pair_turns
 from mmhallu_core.train.records import Turn
-from mmhallu_core.world.edits import sample_edit
+from mmhallu_core.world.edits import Edit, sample_edit
 from mmhallu_core.world.language.difference import NO_DIFFERENCE, difference
 from mmhallu_core.world.prior import sample_scene
 from mmhallu_core.world.render import render
@@ -212,7 +213,10 @@ def test_a_killed_stage_resumes_to_the_same_weights(pool, tokenizer, tmp_path, m
 
 
 def test_the_whole_recipe_runs_and_records_itself(tmp_path):
-    recipe = Recipe(scenes=8, pairs=11, see_steps=2, see_batch=4, speak_steps=3, speak_batch=2, settle_steps=2, seed=9)
+    recipe = Recipe(
+        scenes=8, pairs=11, see_steps=2, see_batch=4, speak_steps=3, speak_batch=2, settle_steps=2, compare_steps=2,
+        compare_batch=2, compare_share=0.5, seed=9,
+    )  # fmt: skip
     folder = pretrain_tiny_llava(recipe, tmp_path / "run", "mmhallu pretrain tiny-llava --seed 9")
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["recipe"] == dataclasses.asdict(recipe)
@@ -274,3 +278,33 @@ def test_pairs_are_asked_about_their_difference():
     assert sum(turn.answer in "ABCD" for turn in turns) == 1
     same = pair_turns(edit, True, rng)
     assert same[0].answer == "Yes." and all(turn.answer in NO_DIFFERENCE for turn in same[1:3])
+
+
+# ---------------------------------------------------------------- stage 4
+
+
+def test_nothing_comes_twice_and_a_batch_is_about_pairs_or_about_single_pictures(tokenizer):
+    recipe = Recipe(compare_batch=4)
+    data = PairsDataset(tokenizer, recipe, 100)
+    sizes = [{len(data[4 * batch + place][0]) for place in range(4)} for batch in range(25)]
+    assert all(len(one) == 1 for one in sizes)
+    assert sum(one == {2} for one in sizes) / 25 == pytest.approx(recipe.compare_share, abs=0.3)
+    first = [data[place][0][0] for place in range(40)]
+    assert not any(torch.equal(a, b) for n, a in enumerate(first) for b in first[:n])
+    again = PairsDataset(tokenizer, recipe, 100)[7]
+    assert torch.equal(again[0][0], data[7][0][0]) and again[2] == data[7][2]
+
+
+def test_a_pair_is_told_as_one_picture_twice_or_as_two():
+    same = 0
+    for number in range(200):
+        edit = sample_edit("Counting", f"pairs/{number}")
+        scenes, turns = pair_shown(edit, random.Random(number))
+        said = {turn.answer for turn in turns}
+        if scenes[0] is scenes[1]:
+            same += 1
+            assert "Yes." in said and said & set(NO_DIFFERENCE)
+            continue
+        assert {scenes[0].things, scenes[1].things} == {edit.before.things, edit.after.things} and "No." in said
+        assert difference(Edit.between("Counting", "between", *scenes)).text in said, "told in the order that is shown"
+    assert same / 200 == pytest.approx(SAME, abs=0.1)

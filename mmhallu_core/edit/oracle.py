@@ -40,9 +40,9 @@ from mmhallu_core.edit.stages.instructions import (
     read_statement,
     reword,
 )
-from mmhallu_core.edit.truth import edit_between, planned_in, scene_in
+from mmhallu_core.edit.truth import planned_in, scene_in
 from mmhallu_core.types import CATEGORIES, CannotRun
-from mmhallu_core.world.edits import propose
+from mmhallu_core.world.edits import edit_between, propose
 from mmhallu_core.world.scene import Scene
 from mmhallu_core.world.vocabulary import KIND_OF
 

@@ -17,9 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from mmhallu_core.edit.draft import Draft
 from mmhallu_core.edit.stages.instructions import meaning_of, read_statement
 from mmhallu_core.types import CannotRun
-from mmhallu_core.world.edits import Edit
-from mmhallu_core.world.edits_change import Change
-from mmhallu_core.world.edits_table import TABLE
+from mmhallu_core.world.edits import Edit, edit_between
 from mmhallu_core.world.language.read import known_facts, match, read
 from mmhallu_core.world.scene import Scene
 
@@ -70,16 +68,6 @@ def planned_in(picture: bytes) -> Edit | None:
         return None
     before, category, after = found
     return Edit.between(category, "planned", before, after)
-
-
-def edit_between(before: Scene, after: Scene) -> Edit | None:
-    """The micro-edit that leads from one scene to another; None when they differ by none of the eleven, or by several.
-
-    The same change can be claimed by one category only (`edits.classify`).
-    """
-    change = Change.between(before, after)
-    names = [row.category for row in TABLE if row.holds(change)]
-    return Edit.between(names[0], "between", before, after) if len(names) == 1 else None
 
 
 def bare(picture: bytes) -> bytes:

@@ -19,9 +19,9 @@ from mmhallu_core.edit.draft import Draft, Rejected, Stage
 from mmhallu_core.edit.engine.replies import asked_in
 from mmhallu_core.edit.stages.annotate import noted
 from mmhallu_core.edit.stages.instructions import Meaning, meaning_of, read_instruction
-from mmhallu_core.edit.truth import bare, edit_between, picture_with_truth, planned_in, png, scene_in
+from mmhallu_core.edit.truth import bare, picture_with_truth, planned_in, png, scene_in
 from mmhallu_core.types import CATEGORIES
-from mmhallu_core.world.edits import Edit, edit_mask, row_for, sample_edit
+from mmhallu_core.world.edits import Edit, edit_between, edit_mask, row_for, sample_edit
 from mmhallu_core.world.edits_make import MAKERS
 from mmhallu_core.world.language.caption import describe
 from mmhallu_core.world.language.mixture import turned_round

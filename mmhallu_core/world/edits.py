@@ -45,6 +45,15 @@ def classify(before: Scene, after: Scene) -> list[str]:
     return [row.category for row in TABLE if row.holds(seen)]
 
 
+def edit_between(before: Scene, after: Scene) -> "Edit | None":
+    """The micro-edit that leads from one scene to another; None when they differ by none of the eleven, or by several.
+
+    The same change can be claimed by one category only.
+    """
+    names = classify(before, after)
+    return Edit.between(names[0], "between", before, after) if len(names) == 1 else None
+
+
 @dataclass(frozen=True)
 class Edit:
     """One micro-edit.

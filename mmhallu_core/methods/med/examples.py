@@ -24,13 +24,12 @@ from torch import Tensor
 
 from mmhallu_core.data.chats import IMAGE, Chat, open_picture
 from mmhallu_core.data.decode import Decoded
-from mmhallu_core.edit.truth import edit_between
 from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.train.consistency import changed_pixels
 from mmhallu_core.train.pretrain.speak import COMPARE, WHICH
 from mmhallu_core.train.records import TrainingExample, Turn, separate
 from mmhallu_core.types import EditSample
-from mmhallu_core.world.edits import Edit
+from mmhallu_core.world.edits import Edit, edit_between
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, describe, difference, no_difference
 from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import annotate

@@ -1,4 +1,4 @@
-"""The recipe of tiny-llava: draw a pool, learn to see, learn to speak, settle, save.
+"""The recipe of tiny-llava: draw a pool, learn to see, learn to speak, settle, learn to compare, save.
 
 `mmhallu pretrain tiny-llava` runs this. Each stage is a transformers `Trainer` run that resumes from its last
 checkpoint; a finished stage is not repeated. Steps, not minutes, decide when a stage ends. Another processor adds in
@@ -25,6 +25,7 @@ from mmhallu_core.store import sha256
 from mmhallu_core.train.losses import answer_loss_of_states
 from mmhallu_core.train.machine import versions
 from mmhallu_core.train.pretrain.compare import NAMES_AFTER, TELLS_AFTER, compare_loss, rotation, second_picture
+from mmhallu_core.train.pretrain.pairs import PairsDataset
 from mmhallu_core.train.pretrain.pool import Pool, PoolSpec
 from mmhallu_core.train.pretrain.see import SeeDataset, group_ids, see_loss, visual_tokens
 from mmhallu_core.train.pretrain.speak import SETTLE_TWO_IMAGES, SpeakDataset, pair_turns, speak_collator
@@ -56,6 +57,10 @@ class Recipe:
     speak_lr: float = 1.2e-3
     settle_steps: int = 1_500
     settle_lr: float = 8e-4
+    compare_steps: int = 0  # 1,800 for a base that compares; no shipped model has this stage yet
+    compare_batch: int = 24
+    compare_share: float = 0.6  # of batches, those about pairs
+    compare_lr: float = 8e-4
 
 
 def world_tokenizer() -> PreTrainedTokenizerFast:
@@ -110,6 +115,14 @@ def settle(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool
               recipe.settle_lr, recipe.seed)  # fmt: skip
 
 
+def compare(recipe: Recipe, model: LlavaForConditionalGeneration, tokenizer, pool: Pool | None, out: Path) -> None:
+    """Stage 4: pairs that are never shown twice, beside single pictures; it draws as it goes and needs no pool."""
+    data = PairsDataset(tokenizer, recipe, recipe.compare_steps * recipe.compare_batch)
+    loss = speak_loss(group_ids(tokenizer), rotation(model.config.text_config.hidden_size))
+    run_stage(model, loss, data, speak_collator(tokenizer.pad_token_id), out, recipe.compare_steps,
+              recipe.compare_batch, recipe.compare_lr, recipe.seed)  # fmt: skip
+
+
 def speak_loss(groups: dict[str, list[int]], turned):
     """The loss of stages 2 and 3; with a rotation, also that of `compare` where a batch is about pairs."""
 
@@ -147,10 +160,13 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     set_seed(recipe.seed)
     model = new_tiny_llava(tokenizer)
     # Base and control share stage 1, which has no sentences: same eyes, different habits.
-    for name, stage, prior in (("see", see, PRIOR), ("speak", speak, recipe.prior), ("settle", settle, recipe.prior)):
+    stages = [("see", see, PRIOR), ("speak", speak, recipe.prior), ("settle", settle, recipe.prior)]
+    for name, stage, prior in [*stages, *([("compare", compare, None)] if recipe.compare_steps else [])]:
         weights = out / f"{name}.safetensors"
         if not weights.exists():
-            pool = Pool(PoolSpec(recipe.scenes, recipe.pairs, recipe.seed, prior), out / f"pool-prior{prior:g}")
+            pool = None
+            if prior is not None:
+                pool = Pool(PoolSpec(recipe.scenes, recipe.pairs, recipe.seed, prior), out / f"pool-prior{prior:g}")
             stage(recipe, model, tokenizer, pool, out / name)
             safetensors_save(model, weights)
         safetensors_load(model, weights)
