@@ -30,7 +30,7 @@ CHECKPOINTS = {
     "tiny-llava-seed1": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 1"),
     "tiny-llava-seed2": ("model.safetensors", "mmhallu pretrain tiny-llava --seed 2"),
     "tiny-clip": ("open_clip_model.safetensors", "mmhallu pretrain tiny-clip"),
-    "tour-adapter": ("adapter_model.safetensors", "python -m mmhallu_core.tour --train-adapter"),
+    "tour-adapter": ("adapter_model.safetensors", "python -m maintenance.tour --train-adapter"),
 }
 IMPORTED = ("torch", "torchvision")  # built for each other, or the second one fails when it is first used
 PAIR = "torch and torchvision must be of builds that belong together."

@@ -4,7 +4,6 @@ A page shows what is computed now where that is possible, else what was recorded
 `LIVE=1` a page makes the one run again that it names.
 """
 
-import argparse
 import json
 import platform
 import subprocess
@@ -83,22 +82,3 @@ def write(record: Mapping[str, Any], path: Path) -> None:
     """Writes a record as JSON, with Unix line ends everywhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
-
-
-def measure_all(about: str, command: str, measures: Mapping[str, Callable[[], Mapping[str, Any]]]) -> None:
-    """The command line of a file that measures: `--out FOLDER [--only NAME]` writes a record for each measure.
-
-    Args:
-        about: what `--help` says; its first line counts.
-        command: kept in each record, with the commit and the versions.
-        measures: the record's name to what makes it.
-    """
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help=f"folder for the records: {', '.join(measures)}")
-    parser.add_argument("--only", choices=measures, help="one of them")
-    asked = parser.parse_args()
-    for name, measure in measures.items():
-        if asked.only in (None, name):
-            made = {"command": command, "commit": commit(), "versions": versions(("numpy", "torch", "transformers"))}
-            write(made | measure(), asked.out / f"{name}.json")
-            print(f"written: {asked.out / name}.json")

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="the editors of photos need OpenCV: pip install 'mmhallu[edit]'")
 
-from mmhallu_core.chapters.build_micro_edits_photos import look, pairs, released, run, spread
+from maintenance.med_photos import look, run
+from mmhallu_core.chapters.build_micro_edits import pairs, released, spread
 from mmhallu_core.cli import app
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.editors.editor import centred, draft_seed, edited_by

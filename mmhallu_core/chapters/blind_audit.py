@@ -1,12 +1,10 @@
 """What rules that see no picture score on published benchmarks.
 
-`python -m mmhallu_core.chapters.blind_audit --out results/audit` writes one record for each benchmark: the rules'
-scores with intervals, and beside them what the benchmark's paper reports for models and people. A record holds no
-question and no option.
+There is one record for each benchmark: the rules' scores with intervals, and beside them what the benchmark's paper
+reports for models and people. A record holds no question and no option. `maintenance/measure.py` writes them.
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ from mmhallu_core.data.pope import SPLITS
 from mmhallu_core.data.question import FILES, Question
 from mmhallu_core.evaluate.audit import audit
 from mmhallu_core.evaluate.benchmarks import med, pope
-from mmhallu_core.recorded import computed_or_recorded, measure_all
+from mmhallu_core.recorded import computed_or_recorded
 from mmhallu_core.store import data_file, sha256
 
-COMMAND = "python -m mmhallu_core.chapters.blind_audit --out results/audit"
 # Name of a record -> its file in the data folder, and what reads it.
 SUBJECTS: dict[str, tuple[str, Callable[[Path | None], list[Question]]]] = {
     **{name: (file, med.reader(name)) for name, file in FILES.items()},
@@ -41,7 +38,6 @@ def record(name: str) -> dict[str, Any]:
     return {
         "kind": "recomputed",
         "benchmark": name,
-        "command": COMMAND,
         "inputs": {file: sha256(path)},
         "reported": REPORTED.get(name, {}),
         "audit": audit(read(path)),
@@ -51,7 +47,3 @@ def record(name: str) -> dict[str, Any]:
 def audit_or_recorded(name: str) -> tuple[dict[str, Any], str]:
     """The audit computed now where the file is here, else the recorded one; and a sentence that says which it is."""
     return computed_or_recorded(lambda: record(name), f"audit/{name}", SUBJECTS[name][0].split("/")[0])
-
-
-if __name__ == "__main__":
-    measure_all(__doc__, COMMAND, {name: partial(record, name) for name in SUBJECTS})

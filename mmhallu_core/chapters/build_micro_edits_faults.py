@@ -1,8 +1,8 @@
 """How many wrong labels come through MED's pipeline when its annotator errs, and what the two judges do about it.
 
-`python -m mmhallu_core.chapters.build_micro_edits_faults --out results/med-pipeline` turns the oracle's error dial,
-sends the same drafts of Diorama through the whole pipeline at every setting, and looks up in the scenes what is wrong
-in the samples that come out. It writes `faults.json`: counts and intervals, no sentence and no picture.
+`measure` turns the oracle's error dial, sends the same drafts of Diorama through the whole pipeline at every setting,
+and looks up in the scenes what is wrong in the samples that come out. Its record, `med-pipeline/faults`, holds counts
+and intervals, no sentence and no picture; `maintenance/measure.py` writes it.
 
 What would count was written down before the run, on seeds that nobody had looked at:
 
@@ -28,10 +28,8 @@ from mmhallu_core.edit.pipeline import counts, world_pipeline
 from mmhallu_core.edit.stages.asked import Reason
 from mmhallu_core.edit.stages.similarity import TinyClipEmbedder, similar
 from mmhallu_core.edit.truth import Fault, faults
-from mmhallu_core.recorded import measure_all
 from mmhallu_core.statistics import wilson_interval
 
-COMMAND = "python -m mmhallu_core.chapters.build_micro_edits_faults --out results/med-pipeline"
 DIALS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 SEEDS = (1, 2, 3, 4, 5)
 DRAFTS = 132  # a seed: twelve of each category
@@ -206,7 +204,3 @@ def holds(dials: dict[str, Any]) -> dict[str, Any]:
         "helps": helps,
         "weak_spot": all(fault == Fault.ANSWER for fault in worst),
     }
-
-
-if __name__ == "__main__":
-    measure_all(__doc__, COMMAND, {"faults": measure})

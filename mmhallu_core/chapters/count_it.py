@@ -1,8 +1,8 @@
 """The measurements of the chapter *Count it*: CHAIR and the hallucination profile, of photos and of Diorama.
 
-`python -m mmhallu_core.chapters.count_it --out results/count-it` writes two records: `photos.json`, what five published
-models said about 2,000 COCO photos each, and `diorama.json`, what tiny-llava says about 1,000 held-out scenes. A record
-holds scores, intervals and what they depend on; it holds no caption.
+`photos` measures what five published models said about 2,000 COCO photos each. What tiny-llava says about 1,000
+held-out scenes is measured by `maintenance/count_it.py`, and read from the ledger. A record holds scores, intervals and
+what they depend on; it holds no caption.
 
 Reported is what a paper prints, measured is what this file computes. The two never share a field.
 """
@@ -15,11 +15,9 @@ from tqdm.auto import tqdm
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.vocabulary import coco_image_id, coco_objects, coco_vocabulary
 from mmhallu_core.evaluate.chair import score_chair
-from mmhallu_core.evaluate.profile import Habits, habits, profile
-from mmhallu_core.recorded import measure_all, recorded
+from mmhallu_core.evaluate.profile import habits, profile
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
-from mmhallu_core.world.prior import PRIOR, sample_scene
-from mmhallu_core.world.vocabulary import KINDS
 
 # The five models of table 1 of the POPE paper (arXiv 2305.10355), its CHAIR_i and CHAIR_s in percent with the short
 # instruction, and the file in which the authors released the captions.
@@ -30,8 +28,6 @@ REPORTED = {
     "LLaVA": {"chair_i": 18.8, "chair_s": 62.7, "file": "Instruction1_llava.json"},
     "mPLUG-Owl": {"chair_i": 30.2, "chair_s": 76.8, "file": "Instruction1_mplug.json"},
 }
-COMMAND = "python -m mmhallu_core.chapters.count_it --out results/count-it"
-HABIT_SCENES = 5000  # scenes in which Diorama's company is counted; none is captioned
 
 
 def photos(progress: bool = True) -> dict[str, Any]:
@@ -59,35 +55,6 @@ def photos(progress: bool = True) -> dict[str, Any]:
     return {"kind": "recomputed", "inputs": {name: sha256(path) for name, path in paths.items()}, "models": models}
 
 
-def diorama_habits(scenes: int = HABIT_SCENES, prior: float = PRIOR) -> Habits:
-    """Which kinds keep company in Diorama, counted over scenes that nothing else uses."""
-    truth = {str(number): sample_scene(f"habits/{number}", prior).kinds() for number in range(scenes)}
-    return habits(truth, sorted(KINDS))
-
-
-def diorama(name: str = "tiny-llava", scenes: int = 1000, progress: bool = True) -> dict[str, Any]:
-    """The same for a shipped model's captions of held-out scenes.
-
-    Returns:
-        `kind`, `inputs`, `scenes`, and under `models` the model's `chair` and `profile`.
-
-    Raises:
-        MissingFile: when the package does not hold the model.
-    """
-    from mmhallu_core.evaluate.diorama.exam import caption, held_out, world_vocabulary
-    from mmhallu_core.models.vlm import Vlm
-
-    weights = checkpoint_folder(name) / "model.safetensors"
-    data, vocabulary = held_out(scenes), world_vocabulary()
-    captions = caption(Vlm.load(name), data, "captions" if progress else None)
-    row = {
-        "chair": score_chair(captions, data.truth, vocabulary, "fixed"),
-        "profile": profile(captions, data.truth, vocabulary, diorama_habits()),
-    }
-    inputs = {f"checkpoints/{name}/model.safetensors": sha256(weights)}
-    return {"kind": "diorama", "inputs": inputs, "scenes": scenes, "models": {name: row}}
-
-
 def dial() -> tuple[dict[str, Any], str]:
     """The recorded scores of tiny-llava ("dial on") and of its control ("dial off"), and what they rest on.
 
@@ -106,7 +73,3 @@ def dial() -> tuple[dict[str, Any], str]:
             "mmhallu pretrain tiny-llava --control"
         )
     return columns, "Both models, measured on the same held-out scenes."
-
-
-if __name__ == "__main__":
-    measure_all(__doc__, COMMAND, {"photos": photos, "diorama": diorama})

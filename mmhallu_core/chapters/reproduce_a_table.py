@@ -1,9 +1,9 @@
 """The measurements of the chapter *Reproduce a table*: a published CHAIR table, and what it depends on.
 
-`python -m mmhallu_core.chapters.reproduce_a_table --out results/reproduce-a-table` writes three records: `photos.json`
-from the captions that the authors of POPE released (five models, the same 2,000 photos, one prompt), `questions.json`
-from POPE's three question files, and `prompts.json`, what tiny-llava says in Diorama when it is asked in three ways.
-A record holds scores, intervals and counts; it holds no caption and no question.
+There are three records: `photos` from the captions that the authors of POPE released (five models, the same 2,000
+photos, one prompt), `questions` from POPE's three question files, and `prompts`, what tiny-llava says in Diorama when
+it is asked in three ways. A record holds scores, intervals and counts; it holds no caption and no question. What of
+`photos` no page computes is in `maintenance/reproduce_a_table.py`.
 
 What would count was written down before any of it was computed:
 
@@ -24,8 +24,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from mmhallu_core.chapters.count_it import REPORTED
 from mmhallu_core.data.answers import read_answers
 from mmhallu_core.data.pope import SPLITS, pope_questions
@@ -33,18 +31,15 @@ from mmhallu_core.data.vocabulary import Vocabulary, coco_image_id, coco_objects
 from mmhallu_core.evaluate.blind import asked
 from mmhallu_core.evaluate.chair import chair_parts
 from mmhallu_core.evaluate.chair_tables import SCORES, SEED, Counts, Parts, by_crowd, change, choices, cut, pairs, table
-from mmhallu_core.recorded import measure_all, recorded
+from mmhallu_core.recorded import recorded
 from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 
-COMMAND = "python -m mmhallu_core.chapters.reproduce_a_table --out results/reproduce-a-table"
 PRINTED_LENGTH = {
     "InstructBLIP": 7.5, "MiniGPT-4": 116.2, "MultiModal-GPT": 45.7, "LLaVA": 90.7, "mPLUG-Owl": 98.5,
 }  # words; table 1 of arXiv 2305.10355, like REPORTED  # fmt: skip
 WITHIN = 0.06  # points of a CHAIR score in percent, or words
 LENGTHS = (5, 7, 10, 15, 20, 30, 40, 50, 60, 80, 100, 120)
-SHORT = 20  # words; "longer is worse" compares with these
 ENOUGH = 4  # of the five models
-SIZES = (100, 250, 500, 1000)  # photos chosen at random
 PROMPTS = {
     "brief": "Describe the image briefly.",
     "normal": "Describe the image.",
@@ -129,52 +124,11 @@ def light(data: Released, counts: Counts, sizes: Sequence[int] = (500,)) -> dict
     }
 
 
-def curves(data: Released, whole: Counts, progress: bool = True) -> dict[str, Any]:
-    """The scores of captions cut to their first words.
-
-    Returns:
-        `lengths`: the cut in words, or "all", to `{models: what table returns, pairs}`, each model also with `cut`, the
-        share of its captions that became shorter; `longer`: model to the difference of CHAIR_i, whole minus cut to
-        `SHORT` words.
-    """
-    lengths, longer = {}, {}
-    for words in tqdm([*LENGTHS, None], desc="cuts", disable=not progress):
-        counts = whole if words is None else data.counts(words)
-        rows = table(counts)
-        for name, row in rows.items():
-            row["cut"] = float((counts[name]["mean_length"][0] < whole[name]["mean_length"][0]).mean())
-        lengths[str(words or "all")] = {"models": rows, "pairs": pairs(counts)}
-        if words == SHORT:
-            longer = {name: change(counts[name], whole[name], ("chair_i",))["chair_i"] for name in counts}
-    return {"lengths": lengths, "longer": longer}
-
-
 def longer_is_worse(longer: Mapping[str, Mapping[str, Any]]) -> str:
-    """ "holds", "fails" or "is open", by the rule at the top of this file, from what `curves` measured."""
+    """ "holds", "fails" or "is open", by the rule at the top of this file, from `longer` of the record `photos`."""
     above = sum(one["ci"][0] > 0 for one in longer.values())
     below = sum(one["ci"][1] < 0 for one in longer.values())
     return "holds" if above >= ENOUGH else "fails" if below >= ENOUGH else "is open"
-
-
-def repaired(data: Released, whole: Counts) -> dict[str, Any]:
-    """The same captions by the repaired rules: `models`, and `change` from the rules of 2018, caption by caption."""
-    fixed = data.counts(rules="fixed")
-    moved = {name: change(whole[name], fixed[name], ("chair_i", "chair_s", "recall")) for name in fixed}
-    return {"models": table(fixed), "change": moved, "pairs": pairs(fixed)}
-
-
-def photos(progress: bool = True) -> dict[str, Any]:
-    """The whole record of the released captions.
-
-    Raises:
-        MissingFile: when they are not here.
-    """
-    data = released()
-    whole = data.counts()
-    return {
-        "kind": "recomputed", "inputs": data.inputs, "seed": SEED, **light(data, whole, SIZES),
-        **curves(data, whole, progress), "fixed": repaired(data, whole),
-    }  # fmt: skip
 
 
 def published_questions() -> dict[str, Any]:
@@ -237,7 +191,3 @@ def cut_or_recorded(words: int) -> tuple[dict[str, Any], str]:
         return record["lengths"][str(nearest)][
             "models"
         ], f"RECORDED for {nearest} words, the nearest that was recorded."
-
-
-if __name__ == "__main__":
-    measure_all(__doc__, COMMAND, {"photos": photos, "questions": published_questions, "prompts": prompts})

@@ -1,11 +1,11 @@
 """Micro-edits of real photos without a generative model: one thing is removed, recoloured, doubled or rescaled.
 
 A generator repaints the whole photo: half of the released benchmark's edited photos differ clearly from their originals
-in more than half of their pixels, and scaling explains little of it (`chapters/build_micro_edits_photos.py` measures
-both; results/med-photos/released.json). Here the difference is one thing and nothing else. Every edit is checked:
-outside the mask the bytes are equal, inside it the mean change is at least 8 of 255, and all in all there is enough of
-it to be seen. An edit that cannot be made well is refused with a reason, which is counted, and another thing or
-operation is tried.
+in more than half of their pixels, and scaling explains little of it (`chapters/build_micro_edits.py` measures both;
+results/med-photos/released.json). Here the difference is one thing and nothing else. Every edit is checked: outside the
+mask the bytes are equal, inside it the mean change is at least 8 of 255, and all in all there is enough of it to be
+seen. An edit that cannot be made well is refused with a reason, which is counted, and another thing or operation is
+tried.
 
 The sentences are templates. They say what was done, not what the thing is: nothing here knows a cat from a cushion.
 """

@@ -64,9 +64,6 @@ class Plan:
     quick: TrainSpec = replace(RECIPE, seconds=75.0)
 
 
-LONG = replace(RECIPE, steps=160)  # the shipped adapter: the same examples and more, four times as long
-
-
 def examples(split: str, prior: float) -> Make:
     """The maker of the examples, one after another and without end.
 
@@ -102,14 +99,6 @@ def examples(split: str, prior: float) -> Make:
     return make
 
 
-def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: TrainSpec = LONG) -> dict[str, Any]:
-    """Trains the adapter that the package ships; returns its record (see `train.run.train`)."""
-    with Voice().steps("training the adapter") as progress:
-        command = "python -m mmhallu_core.tour --train-adapter"
-        shutil.rmtree(out, ignore_errors=True)
-        return train(Vlm.load(base), examples(TRAIN_SPLIT, PRIOR), spec, out, command, progress=progress).record
-
-
 def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     """Runs or resumes the tour in `out`, telling it to `voice`.
 
@@ -123,7 +112,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
     began = time.monotonic()
     transformers.utils.logging.disable_progress_bar()  # of loading weights; the tour has bars of its own
     if not (plan.adapter / WEIGHTS).is_file():
-        raise CannotRun(f"no adapter in {plan.adapter}; train it with: python -m mmhallu_core.tour --train-adapter")
+        raise CannotRun(f"no adapter in {plan.adapter}; train it with: python -m maintenance.tour --train-adapter")
     base_file = (checkpoint_folder(plan.base) if plan.base in SHIPPED else Path(plan.base)) / "model.safetensors"
     about = {
         "scenes": plan.scenes, "split": plan.split, "quick": asdict(plan.quick),

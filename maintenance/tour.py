@@ -1,18 +1,34 @@
 """For maintainers: trains the adapter that the package ships, and records the tour's result.
 
-python -m mmhallu_core.tour --train-adapter                   writes the package's checkpoints/tour-adapter
-python -m mmhallu_core.tour --record results/tour/tour.json   runs `mmhallu tour` and keeps its numbers
+python -m maintenance.tour --train-adapter                   writes the package's checkpoints/tour-adapter
+python -m maintenance.tour --record results/tour/tour.json   runs `mmhallu tour` and keeps its numbers
 """
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit
 from mmhallu_core.store import cache_folder
-from mmhallu_core.tour.run import Plan, run_tour, train_adapter
+from mmhallu_core.tour.run import ADAPTER, RECIPE, TRAIN_SPLIT, Plan, examples, run_tour
 from mmhallu_core.tour.tell import Voice
+from mmhallu_core.train.run import train
+from mmhallu_core.train.spec import TrainSpec
+from mmhallu_core.world.prior import PRIOR
+
+LONG = replace(RECIPE, steps=160)  # the shipped adapter: the same examples and more, four times as long
+
+
+def train_adapter(out: Path = ADAPTER, base: str = "tiny-llava", spec: TrainSpec = LONG) -> dict[str, Any]:
+    """Trains the adapter that the package ships; returns its record (see `train.run.train`)."""
+    with Voice().steps("training the adapter") as progress:
+        command = "python -m maintenance.tour --train-adapter"
+        shutil.rmtree(out, ignore_errors=True)
+        return train(Vlm.load(base), examples(TRAIN_SPLIT, PRIOR), spec, out, command, progress=progress).record
 
 
 def record(path: Path) -> None:
