@@ -97,7 +97,7 @@ def test_all_words_come_from_one_pass_and_are_those_that_come_alone():
     words, calls = reading.words()[:16], []
     handle = reading.vlm.model.register_forward_hook(lambda *_: calls.append(1))
     stacks, scores = grad_cam(
-        lambda: reading.scores(reading.inputs, words)[0], place(reading, "vision"), reading.vlm.model
+        lambda: reading.scores(reading.inputs, words)[0], place(reading, "vision"), reading.vlm.model, 16
     )
     handle.remove()
     assert len(words) == 16 and len(calls) == 1 and stacks[0].values.shape[0] == 16
@@ -206,7 +206,7 @@ def test_on_the_bare_tower_it_is_pytorch_grad_cams():
         return states[:, 1:].reshape(len(states), side, side, -1).permute(0, 3, 1, 2)
 
     where = Place("bare", layer, False, lambda states: [states[0, 1:].view(side, side, -1)], ((0, WHOLE),))
-    stacks, _ = grad_cam(lambda: model(pixels)[0], where, model)
+    stacks, _ = grad_cam(lambda: model(pixels)[0], where, model, 5)
     with package.GradCAM(model=model, target_layers=[layer], reshape_transform=laid_out) as theirs:
         for number in range(5):
             target = [lambda output, number=number: output[number]]

@@ -90,7 +90,7 @@ def test_grad_cam_of_a_known_score_moves_with_the_patch(family, beside):
                 return (states @ directions).flatten(0, -2).sum(0)
 
             with patches_apart(vlm):
-                return grad_cam(score, place(reading, layer), vlm.model)[0]
+                return grad_cam(score, place(reading, layer), vlm.model, 16)[0]
 
         plain = stacks(Image.new("RGB", PICTURE[family][::-1], GREY))
         for at in (0, 1):

@@ -5,7 +5,7 @@ the word gains from the feature; a cell's value is the sum of its features with 
 
 What is added here is the way in. captum averages over the axes behind the second, as a convolution needs it; on a
 layer's [batch, tokens, width] that is the wrong axis, without an error. So the tokens of the pictures go through a
-`Tap`, one [width, rows, cols] for each view, and captum looks at the tap. The gradients of several words come as one
+`Tap`, one [1, width, rows, cols] for each view, and captum looks at the tap. The gradients of several words come as one
 batch [words, width, rows, cols] from a single forward pass. What the layer reads needs no gradient, and neither do the
 parameters: so the way back ends at the layer.
 
@@ -16,6 +16,7 @@ their sign.
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from captum.attr import LayerGradCam
@@ -30,14 +31,19 @@ from mmhallu_core.types import CannotRun
 class Tap(nn.Module):
     """Hands its inputs on: a module of its own, so that captum can hook it."""
 
-    def forward(self, *grids: Float[Tensor, "width _rows _cols"]) -> tuple[Tensor, ...]:
+    def forward(self, *grids: Float[Tensor, "*one width _rows _cols"]) -> tuple[Tensor, ...]:
         """The same tensors."""
         return grids
 
 
 @contextmanager
-def tapped(place: Place) -> Iterator[tuple[Tap, list[Cells]]]:
+def tapped(place: Place, alone: bool) -> Iterator[tuple[Tap, list[Cells]]]:
     """Leads the picture's tokens at a place through a tap while the block runs; the model computes what it did.
+
+    Args:
+        place: where.
+        alone: for one word: lay each view out as [1, width, rows, cols]. For several words, whose gradients come as a
+            batch, as [width, rows, cols].
 
     Yields:
         The tap, and a list that holds the views' cells once the model has run.
@@ -48,8 +54,9 @@ def tapped(place: Place) -> Iterator[tuple[Tap, list[Cells]]]:
         seen[:] = place.grids(value.shape[:-1])
         flat = value.flatten(0, -2)
         places = [cells.index.to(value.device) for cells in seen]
-        laid = tap(*(flat[index].permute(2, 0, 1) for index in places))
-        back = torch.cat([grid.flatten(1).T for grid in laid])
+        grids = [flat[index].permute(2, 0, 1) for index in places]
+        laid = tap(*(grid[None] if alone else grid for grid in grids))
+        back = torch.cat([grid.flatten(-2).transpose(-1, -2).reshape(-1, flat.shape[-1]) for grid in laid])
         index = torch.cat([index.flatten() for index in places])
         return flat.index_put((index,), back).view(value.shape)
 
@@ -90,32 +97,36 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def grad_cam(
-    scores: Callable[[], Float[Tensor, " words"]], place: Place, model: nn.Module
+    scores: Callable[[], Float[Tensor, " words"]], place: Place, model: nn.Module, words: int = 1
 ) -> tuple[list[Stack], Float[Tensor, " words"]]:
-    """Grad-CAM of several numbers that one forward pass gives.
+    """Grad-CAM of one number, or of several that one forward pass gives.
 
     Args:
         scores: runs the model and gives the numbers.
         place: where the map is taken.
         model: whose parameters are frozen meanwhile.
+        words: how many numbers it gives.
 
     Returns:
         For each view its values, [words, rows, cols], with their sign; and the numbers.
 
     Raises:
         CannotRun: when the model gives no gradients.
+        ValueError: when the numbers are more or fewer than `words`.
     """
     numbers: list[Tensor] = []
-    how = {"is_grads_batched": True, "grad_outputs": ()}
+    how: dict[str, Any] = {} if words == 1 else {"is_grads_batched": True}
 
     def forward(_: Tensor) -> Tensor:
         found = with_gradient(scores())
+        if len(found) != words:
+            raise ValueError(f"{words} words, and the model gave {len(found)} numbers")
         numbers.append(found.detach().cpu())
-        # captum reads this behind the forward pass: row w of the identity asks for the gradient of number w alone.
-        how["grad_outputs"] = tuple(torch.eye(len(found), dtype=found.dtype, device=found.device))
+        if words > 1:  # captum reads it behind the forward pass: row w of the identity asks for number w's gradient
+            how["grad_outputs"] = tuple(torch.eye(words, dtype=found.dtype, device=found.device))
         return found
 
-    with frozen(model), tapped(place) as (tap, seen), warnings.catch_warnings():
+    with frozen(model), tapped(place, words == 1) as (tap, seen), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*batching rule.*")  # attention then goes word by word
         found = LayerGradCam(forward, tap).attribute(torch.zeros(1), grad_kwargs=how)
     found = found if isinstance(found, tuple) else (found,)

@@ -34,7 +34,8 @@ class _Found:
 def _gradcam(reading: Reading, targets: Sequence[Target], layer: str | None) -> _Found:
     """See `gradcam.py`."""
     where = place(reading, layer or LAYER)
-    stacks, scores = grad_cam(lambda: reading.scores(reading.inputs, targets)[0], where, reading.vlm.model)
+    model, count = reading.vlm.model, len(targets)
+    stacks, scores = grad_cam(lambda: reading.scores(reading.inputs, targets)[0], where, model, count)
     return _Found(stacks, where.name, where.note, scores=scores)
 
 
