@@ -23,6 +23,8 @@ from mmhallu_core.models.tiny_random import build
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import CannotRun, write_jsonl
 
+pytestmark = pytest.mark.long  # whole runs, for most families
+
 PAIRS = list(islice(world_pairs("tests"), 6))
 FEW = replace(PRESETS["ours"], tokens=3, rounds=2, objective="likelihood", prefix=Learning(3, batch=2, lr=1e-2),
               edit=Learning(4, batch=2, lr=1e-2))  # fmt: skip
