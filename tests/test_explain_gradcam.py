@@ -67,6 +67,7 @@ def by_hand(reading, target, layer):
     return maps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", MODELS)
 def test_grad_cam_is_the_hand_written_one(family):
     vlm = in_float64(fresh(family))

@@ -52,6 +52,7 @@ def stands_in(values, boxes, point):
     return x0 - 1 <= point[0] <= x1 + 1 and y0 - 1 <= point[1] <= y1 + 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("beside", [0, 1], ids=["alone", "second of two"])
 def test_a_patch_that_moves_takes_the_peak_along(family, beside):
     """All else is grey already: covering it, or going there from grey, changes nothing."""

@@ -12,7 +12,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+LONG = [number for number, code in enumerate(SNIPPETS) if "train(" in code]
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in range(len(SNIPPETS))]
+)
 def test_a_snippet_is_short_and_runs(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = SNIPPETS[number]

@@ -70,6 +70,7 @@ def made(pope: list[str], captions: list[str], ratio: float) -> dict:
     return {"there": [3] * 6, "captions": captions, "pope": pope, "cost": {"own": [ratio] * 2, "greedy": [1.0] * 2}}
 
 
+@pytest.mark.long
 def test_a_summary_tells_a_gain_from_a_shift_towards_yes():
     """A repair that is right more often than greedy search, and no more often than its control, is only a shift."""
     plain, moved = ["tmtmcc"] * 6, ["ttttcf"] * 6
