@@ -264,6 +264,13 @@ def test_what_cannot_be_is_refused(vlm):
             make()
     with pytest.raises(CannotRun, match="begins at layer 4, and .* has 4"):
         say(vlm, Amplify(first_layer=4))
+    config = vlm.model.config.get_text_config()
+    config.sliding_window = 64
+    try:
+        with pytest.raises(CannotRun, match="sliding window"):
+            say(vlm, Pai())
+    finally:
+        del config.sliding_window
     vlm.keep_generation_config = True
     try:
         with pytest.raises(CannotRun, match="plain greedy search"):

@@ -15,9 +15,8 @@ That is PAI's first half, `Amplify`. `Pai` also takes off what the model says wi
 | cut | 0.1 | 0.1: `CFG.py` (4a085d1, 2024-07-31) |
 | scores | of the last token, before the softmax | the same: `attention.py` (f04eeb9, 2024-08-05) |
 
-A model of 4 layers has no reason to begin where one of 32 does: `first_layer` is part of every result. The branch
-without the picture is not amplified, here and there. The fast forms of attention never show their scores: the decoder
-computes attention step by step while this one is at work, and then as before.
+The branch without the picture is not amplified, here and there. The fast forms of attention never show their scores:
+the decoder computes attention step by step while this one is at work, and then as before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,11 +57,8 @@ def attend(
 ) -> tuple[Float[Tensor, "batch queries heads width"], Float[Tensor, "batch heads queries keys"]]:
     """Attention step by step, with the image tokens' scores raised: what is taken, and how much each looked at each.
 
-    Args:
-        module, query, key, value, attention_mask, scaling, unused: what transformers hands over; one key stands for
-            several heads where there are fewer groups than heads, and the mask is added to the scores.
-        at: where image tokens stand in the prompt.
-        factor, first_layer: see `Amplify`.
+    `at` is where image tokens stand in the prompt; for `factor` and `first_layer` see `Amplify`. All else is what
+    transformers hands over: one key stands for several heads where groups are fewer, the mask is added to the scores.
     """
     key, value = (one.repeat_interleave(query.shape[1] // one.shape[1], dim=1) for one in (key, value))
     scores = query @ key.transpose(2, 3) * scaling
@@ -100,7 +96,7 @@ class Amplify(Repair):
         """Changes the decoder's attention while the block runs.
 
         Raises:
-            CannotRun: when the model has no image tokens, or fewer layers than `first_layer`.
+            CannotRun: when the model has no image tokens, a sliding window, or too few layers for `first_layer`.
         """
         self.require(vlm)
         with self.attention(vlm, image_places(vlm, inputs)):
@@ -113,6 +109,12 @@ class Amplify(Repair):
                 f"{self.name} raises the attention to image tokens, and {vlm.name} ({vlm.family.name}) has none: it "
                 "looks at pictures by cross-attention, where nothing but the picture is looked at"
             )
+        config = vlm.model.config.get_text_config()
+        kinds = getattr(config, "layer_types", None) or [
+            getattr(config, "sliding_window", None) and "sliding_attention"
+        ]
+        if "sliding_attention" in kinds:
+            raise CannotRun(f"{self.name} needs the whole prompt in sight, and {vlm.name} has a sliding window")
         if not 0 <= self.first_layer < (layers := len(vlm.family.layers(vlm.model))):
             raise CannotRun(f"{self.name} begins at layer {self.first_layer}, and {vlm.name} has {layers} (from 0)")
 
