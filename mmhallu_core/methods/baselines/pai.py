@@ -93,17 +93,13 @@ class Amplify(Repair):
 
     @contextmanager
     def begin(self, vlm: Vlm, inputs: BatchFeature) -> Iterator[tuple[Any, Sequence[LogitsProcessor]]]:
-        """Changes the decoder's attention while the block runs.
-
-        Raises:
-            CannotRun: when the model has no image tokens, a sliding window, or too few layers for `first_layer`.
-        """
+        """Changes the decoder's attention while the block runs; raises CannotRun as `require` does."""
         self.require(vlm)
         with self.attention(vlm, image_places(vlm, inputs)):
             yield inputs, ()
 
     def require(self, vlm: Vlm) -> None:
-        """Raises CannotRun for a model in which there is nothing to amplify."""
+        """Raises CannotRun for a model without image tokens, with a sliding window, or with too few layers."""
         if vlm.family.image_positions is None:
             raise CannotRun(
                 f"{self.name} raises the attention to image tokens, and {vlm.name} ({vlm.family.name}) has none: it "
@@ -147,6 +143,5 @@ class Pai(Amplify):
         second = NoPicture(self.gamma - 1, self.cut) if self.gamma != 1 else Decoding()
         at = image_places(vlm, inputs)
         with second.begin(vlm, inputs) as (read, steps):
-            others = at.new_zeros(len(read["input_ids"]) - len(at), at.shape[1])
-            with self.attention(vlm, torch.cat([at, others])):
+            with self.attention(vlm, functional.pad(at, (0, 0, 0, len(read["input_ids"]) - len(at)))):
                 yield read, steps
