@@ -36,7 +36,9 @@ Counts = dict[str, int]
 
 def released() -> Counts:
     """Questions a category in the released file, in the order of the table's columns."""
-    found = Counter(slug(item.category or "") for item in read_multiple_choice(data_file(FILES["med-bench"])))
+    found = Counter(
+        slug(item.about.get("category", "")) for item in read_multiple_choice(data_file(FILES["med-bench"]))
+    )
     return {column: found[column] for column in COLUMNS}
 
 

@@ -6,7 +6,7 @@ Workers are processes of their own, so what makes a pipeline stands here, in a m
 import os
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from PIL import Image
@@ -17,9 +17,16 @@ from mmhallu_core.data.decode import as_png
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.engine.calls import ChunkClient
 from mmhallu_core.edit.engine.work import Pipeline
-from mmhallu_core.types import CATEGORIES
+from mmhallu_core.edit.world import without_truth
+from mmhallu_core.types import CATEGORIES, EditSample
 
 CALM = Patience(connect=30.0, read=30.0, total=60.0, attempts=2)
+
+
+def finish(draft: Draft) -> EditSample:
+    """The sample that a Diorama draft has become; its pictures no longer carry their truth."""
+    plain = without_truth(draft)
+    return EditSample(**{entry.name: getattr(plain, entry.name) for entry in fields(plain) if entry.name != "mask"})
 
 
 class Plain:

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from edit_pipeline import finish
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from mmhallu_core.clients.client import Request
-from mmhallu_core.edit import pipeline, truth
+from mmhallu_core.edit import truth
 from mmhallu_core.edit.draft import Draft, Rejected
 from mmhallu_core.edit.engine import jobs
 from mmhallu_core.edit.engine.replies import Malformed, asked_in
@@ -121,7 +122,7 @@ def test_training_gets_the_questions_that_the_edit_turns_round(finished):
     """What the pipeline writes of an edit teaches the same questions as the edit itself."""
     routed = Counter()
     for i, draft in enumerate(finished):
-        sample = EditSample.from_dict(json.loads(json.dumps(pipeline.finish(draft).to_dict())))
+        sample = EditSample.from_dict(json.loads(json.dumps(finish(draft).to_dict())))
         facts = facts_of_sample(sample)
         assert facts.turned == facts_of_edit(SOURCE.edit(i)).turned
         for which, turns in shown_of(facts, random.Random(i), same=0.0):

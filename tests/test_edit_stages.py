@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from edit_pipeline import finish
 
 from mmhallu_core.clients.client import REFUSED, TIMEOUT, CallFailed, Reply, Stopped
 from mmhallu_core.clients.journaled import JournaledClient
@@ -230,9 +231,9 @@ def test_the_pipeline_makes_samples_and_every_draft_has_one_end():
     assert Counter(one.id for one in (*done, *ended)) == {draft.id: 1 for draft in drafts}
     assert sum(pipeline.counts(ended).values()) + len(done) == 33 and len(done) > 3
     assert source.about == again.about and source.about["seed"] == 3
-    samples = [pipeline.finish(draft) for draft in done]
+    samples = [finish(draft) for draft in done]
     reversed_ends = pipeline.through(drafts[::-1], other)
-    assert sorted(map(pipeline.finish, reversed_ends[0]), key=lambda one: one.id) == samples
+    assert sorted(map(finish, reversed_ends[0]), key=lambda one: one.id) == samples
     for sample in samples:
         assert EditSample.from_dict(sample.to_dict()).to_dict() == sample.to_dict()
         assert sample.question in DIFFERENCE_PROMPTS and 0.7 <= sample.similarity <= 1

@@ -83,7 +83,9 @@ def evaluate(
     ] = "greedy",
     strength: Annotated[
         float | None,
-        typer.Option(help="The main number of --decode, such as VCD's alpha; the released one if not given."),
+        typer.Option(
+            min=-100, max=100, help="The main number of --decode, such as VCD's alpha; else the released one."
+        ),
     ] = None,
     fit: Fit = "processor",
     as_json: AsJson = False,
