@@ -376,7 +376,7 @@ def test_wrong_edits_are_refused(vlm, sets):
     with torch.no_grad(), pytest.raises(ValueError, match="layer 0 gives out"):
         with edit(vlm.model, lambda value, layer: value[..., :1], layers=(0,)):
             vlm.model(**inputs)
-    with pytest.raises(ValueError, match="decoder, vision or connector"), edit(vlm.model, abs, where="head"):
+    with pytest.raises(ValueError, match="decoder, vision, connector"), edit(vlm.model, abs, where="head"):
         pass
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from maintenance.tour import LONG
 from mmhallu_core.evaluate.paired import METRICS, EvalAnswers, Exam, compare, score_answers
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
@@ -303,7 +304,7 @@ def test_a_terminal_gets_wrapped_lines_and_a_screen_reader_whole_ones():
 def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_tours_recipe():
     assert Vlm.load("tour-adapter", "cpu").name == "tour-adapter"
     record = json.loads((tour_run.ADAPTER / "run.json").read_text(encoding="utf-8"))
-    spec, long = record["spec"], tour_run.LONG
+    spec, long = record["spec"], LONG
     assert (spec["steps"], spec["batch"], spec["lr"], spec["seed"]) == (record["steps"], 15, long.lr, long.seed)
     assert (spec["rank"], spec["alpha"]) == (long.adapt.rank, long.adapt.alpha) and spec["steps"] == long.steps
 
