@@ -245,7 +245,7 @@ class OpenAiClient:
         """The names of the server's models; the status, if it is in the same trouble there; None without a list."""
         import openai
 
-        for _ in range(2):  # after a status 500 the connection may be closing when it is used again
+        for _ in range(4):  # after a status 500 connections may be closing when they are used again
             try:
                 async with asyncio.timeout(self.patience.read):
                     return read_models((await self._openai.models.with_raw_response.list()).http_response.content)
