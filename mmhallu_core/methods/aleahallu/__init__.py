@@ -9,5 +9,5 @@
 - `recipe.py`: all of it as one call.
 - `planted.py`: habits planted in a known place: which mode finds them, and does an edit there remove them?
 
-Facts about the released code are from its commit 5f106197558c01355132f64f3a7f90c117b3951a.
+Facts about the released code are from its commit 5f10619.
 """
