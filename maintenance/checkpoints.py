@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maintenance.exam import differences, evaluate, short_answers
+from maintenance.checkpoint_scores import differences, evaluate, short_answers
 from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from maintenance.exam import clip_order
+from maintenance.checkpoint_scores import clip_order
 from mmhallu_core.models.tiny_clip import TinyClip
 from mmhallu_core.recorded import write
 from mmhallu_core.store import PACKAGE, sha256

@@ -11,8 +11,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from mmhallu_core.cli import app
+from mmhallu_core.data.decode import decode
+from mmhallu_core.explain.attention import image_attention
+from mmhallu_core.explain.reading import read
 from mmhallu_core.methods.aleahallu import planted, recipe
-from mmhallu_core.methods.aleahallu.batch import collated, log_likelihoods
+from mmhallu_core.methods.aleahallu.batch import collated, log_likelihoods, without_labels
 from mmhallu_core.methods.aleahallu.edit import Editable, Learning, edit_loss, in_order, kl, prefix_loss
 from mmhallu_core.methods.aleahallu.pairs import world_pairs
 from mmhallu_core.methods.aleahallu.places import places_of
@@ -123,6 +126,17 @@ def test_the_share_is_a_loop_over_maps_and_the_attack_lowers_it(vlm, tmp_path):
     before, make = attacked(), in_order(PAIRS[:2], "hallucinated", tmp_path, "0")
     learn(model, "prefix", prefix_loss("attention"), Learning(15, batch=2, lr=0.05), make, 2, 0, tmp_path / "c")
     assert attacked() < 0.98 * before
+
+
+def test_the_image_share_is_that_of_the_maps_of_attention(vlm):
+    """Two ways to one number: here in batches and with gradients, in `explain` token by token."""
+    pair = PAIRS[0]
+    batch = collated(vlm, [pair], ("grounded",))
+    shares = image_attention(read(vlm, decode(pair.image).image, pair.prompt, pair.grounded)).share
+    end = (batch["labels"][0] != -100).nonzero()[-1]  # the token that ends a response is no part of a map's answer
+    batch["labels"][0, end] = -100
+    share = image_share(vlm, batch, lambda: vlm.model(**without_labels(batch), use_cache=False))
+    torch.testing.assert_close(share, shares.mean())
 
 
 # ---------------------------------------------------------------- the edit

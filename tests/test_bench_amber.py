@@ -192,6 +192,13 @@ def test_one_query_file_is_read_alone(tmp_path):
     assert found["existence_f1"] == 1 and "relation_f1" not in found and found["amber_score"] is None
 
 
+def test_captions_alone_have_no_score_of_yes_and_no(tmp_path):
+    bench = benchmark("amber")
+    questions = bench.read(files(tmp_path, captions=2, questions=0))
+    found = score(bench, questions, answered(questions, lambda one: "A tree."), draws=2)
+    assert found["n"] == 2 and found["blind"] == {"always_yes": None, "always_no": None}
+
+
 @pytest.mark.long
 def test_where_the_labels_contradict_themselves_is_said(tmp_path):
     """By hand: the first photo has a tree in both lists, and an existence question asks for it."""

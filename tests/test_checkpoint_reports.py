@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maintenance.exam import evaluate, place_share
+from maintenance.checkpoint_scores import evaluate, place_share
 from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.types import Answer

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from maintenance.checkpoint_scores import clip_order
 from maintenance.checkpoints import ROLES, SEEDS, bars_of, in_range, ranges, section, spread_in
 from maintenance.clip_checkpoint import BAR, JUDGED, card
-from maintenance.exam import clip_order
 from mmhallu_core.evaluate.chair import score_chair
 from mmhallu_core.evaluate.diorama.exam import caption, held_out, world_vocabulary
 from mmhallu_core.models.tiny_clip import TinyClip

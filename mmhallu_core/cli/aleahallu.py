@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mmhallu_core.cli.base import MOST, SEEDS, AsJson, app, command, emit, only
+from mmhallu_core.cli.base import MOST, SEEDS, AsJson, RunFolder, app, command, emit, only
 from mmhallu_core.cli.train import train
 from mmhallu_core.types import CannotRun
 
@@ -115,7 +115,7 @@ def locate(
 
 @command(train, "aleahallu")
 def train_aleahallu(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
+    out: RunFolder = None,
     model: Annotated[str, typer.Option(help="tiny-llava, a folder, or a hub id; the profile's if not given.")] = "",
     data: Pairs = None,
     preset: Annotated[Literal["ours", "code"], typer.Option(help="code: as released, its faults too.")] = "ours",

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +29,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 # Every number of every command has bounds. MOST is for counts that only have to make sense.
 MOST, MOST_WORKERS = 10**9, 1024
 SEEDS = {"min": 0, "max": 2**32 - 1}  # what every library here takes as a seed
+
+# What every kind of training asks in the same words.
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")]
+Lr = Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")]
+MicroBatch = Annotated[
+    int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size per process.")
+]
+Accumulation = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="Gradient accumulation: micro-batches per optimizer step.")
+]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights.")]
+Checkpointing = Annotated[bool | None, typer.Option(help="Gradient checkpointing: less memory, slower.")]
+TrainSeed = Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")]
+SaveEvery = Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every N optimizer steps.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")]
 
 
 def command(group: typer.Typer, name: str) -> Callable:

@@ -6,7 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from mmhallu_core.cli.base import MOST, SEEDS, AsJson, app, command, emit
+from mmhallu_core.cli.base import (
+    MOST,
+    SEEDS,
+    Accumulation,
+    AsJson,
+    Checkpointing,
+    Dtype,
+    Lr,
+    MicroBatch,
+    Plan,
+    RunFolder,
+    SaveEvery,
+    TrainSeed,
+    app,
+    command,
+    emit,
+)
 from mmhallu_core.cli.train import How, planned, train, words
 from mmhallu_core.types import CannotRun
 
@@ -48,7 +64,7 @@ def _add(method: str) -> None:
     """Adds `mmhallu train METHOD`; all six take the same options, and refuse what they have no use for."""
 
     def run(
-        out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
+        out: RunFolder = None,
         model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the reference.")] = None,
         data: Annotated[Path | None, typer.Option(help="JSON Lines of preferences.")] = None,
         preset: Annotated[Literal["paper"] | None, typer.Option(help="paper: the authors' numbers.")] = None,
@@ -56,19 +72,15 @@ def _add(method: str) -> None:
             Path | None, typer.Option(help="Folder of the reference's log-probabilities; in --out if not given.")
         ] = None,
         steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Optimizer steps; else by epochs.")] = None,
-        lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
-        micro_batch: Annotated[
-            int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size per process.")
-        ] = None,
-        accumulation: Annotated[
-            int | None, typer.Option(min=1, max=MOST, help="Gradient accumulation: micro-batches per optimizer step.")
-        ] = None,
+        lr: Lr = None,
+        micro_batch: MicroBatch = None,
+        accumulation: Accumulation = None,
         vision_tower: Annotated[How | None, typer.Option(help="How it is trained; frozen if not given.")] = None,
         decoder: Annotated[
             How | None, typer.Option(help="How the language model is trained; lora if not given.")
         ] = None,
-        dtype: Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights.")] = None,
-        checkpointing: Annotated[bool | None, typer.Option(help="Gradient checkpointing: less memory, slower.")] = None,
+        dtype: Dtype = None,
+        checkpointing: Checkpointing = None,
         beta: Annotated[float, typer.Option(min=1e-6, max=1e3, help="Of every comparison.")] = 0.1,
         mode: Annotated[
             Literal["paper", "as_shipped"], typer.Option(help="ic-vco: as_shipped counts anchors twice, as its code.")
@@ -78,9 +90,9 @@ def _add(method: str) -> None:
         mask: Annotated[bool, typer.Option(help="ic-vco: with one picture, only words that differ count.")] = True,
         anchors: Annotated[bool, typer.Option(help="ic-vco: the chosen answer must not become less likely.")] = True,
         gamma: Annotated[float, typer.Option(min=0, max=100, help="vdpo: of the guidance; 1 is none.")] = 1.0,
-        seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
-        save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every N optimizer steps.")] = 100,
-        plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
+        seed: TrainSeed = 0,
+        save_every: SaveEvery = 100,
+        plan: Plan = False,
         as_json: AsJson = False,
     ) -> None:
         from mmhallu_core.methods.ic_vco.fit import Fit, fit, plan_fit

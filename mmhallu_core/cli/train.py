@@ -8,7 +8,24 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mmhallu_core.cli.base import MOST, SEEDS, AsJson, app, command, emit, only
+from mmhallu_core.cli.base import (
+    MOST,
+    SEEDS,
+    Accumulation,
+    AsJson,
+    Checkpointing,
+    Dtype,
+    Lr,
+    MicroBatch,
+    Plan,
+    RunFolder,
+    SaveEvery,
+    TrainSeed,
+    app,
+    command,
+    emit,
+    only,
+)
 from mmhallu_core.cli.data import data
 from mmhallu_core.types import CannotRun
 
@@ -62,7 +79,7 @@ def data_export(
 
 @command(train, "sft")
 def train_sft(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; call again to go on after a kill.")] = None,
+    out: RunFolder = None,
     model: Annotated[str | None, typer.Option(help="tiny-llava, a folder, or a hub id; the preset's if none.")] = None,
     file: Annotated[Path | None, typer.Option("--data", help="JSON Lines: edit samples, or conversations.")] = None,
     preset: Annotated[
@@ -72,13 +89,9 @@ def train_sft(
         int | None, typer.Option(min=40, max=80, help="With a preset: the GPU's memory, 40 or 80 GB; 80 if not given.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Optimizer steps; one epoch if not given.")] = None,
-    lr: Annotated[float | None, typer.Option(min=1e-12, max=10, help="The highest learning rate.")] = None,
-    micro_batch: Annotated[
-        int | None, typer.Option("--micro-batch", "--batch", min=1, max=MOST, help="Micro-batch size per process.")
-    ] = None,
-    accumulation: Annotated[
-        int | None, typer.Option(min=1, max=MOST, help="Gradient accumulation: micro-batches per optimizer step.")
-    ] = None,
+    lr: Lr = None,
+    micro_batch: MicroBatch = None,
+    accumulation: Accumulation = None,
     vision_tower: Annotated[How | None, typer.Option(help="How it is trained; the preset says, if not given.")] = None,
     decoder: Annotated[How, typer.Option(help="How the language model is trained.")] = "lora",
     consistency: Annotated[
@@ -90,14 +103,14 @@ def train_sft(
     same: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of pairs with no difference; 0.25 if not given.")
     ] = None,
-    dtype: Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights.")] = None,
-    checkpointing: Annotated[bool | None, typer.Option(help="Gradient checkpointing: less memory, slower.")] = None,
+    dtype: Dtype = None,
+    checkpointing: Checkpointing = None,
     packing: Annotated[
         bool | None, typer.Option(help="All questions about the same pictures in one sequence: faster; tiny-llava.")
     ] = None,
-    seed: Annotated[int, typer.Option(**SEEDS, help="Of the order, adapter and dropout.")] = 0,
-    save_every: Annotated[int, typer.Option(min=1, max=MOST, help="Checkpoint every N optimizer steps.")] = 100,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
+    seed: TrainSeed = 0,
+    save_every: SaveEvery = 100,
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune on image pairs or on your own conversations.
@@ -161,7 +174,7 @@ def pretrain(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; the cache when not given.")] = None,
     seed: Annotated[int, typer.Option(**SEEDS, help="The shipped base is seed 0.")] = 0,
     control: Annotated[bool, typer.Option("--control", help="tiny-llava with prior and noise off.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained, and stop.")] = False,
+    plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a shipped checkpoint from nothing but its seed. Call it again to resume a run that was stopped."""

@@ -198,7 +198,8 @@ def own_readings(benchmark: Benchmark, questions: Sequence[Question], texts: Seq
 
 
 def blind(benchmark: Benchmark, questions: Sequence[Question]) -> dict[str, float | None]:
-    """What always giving the same answer scores by the headline metric, strictly read: `always_yes`, `always_a`, ..."""
+    """What always giving the same answer scores by the headline metric, strictly read: `always_yes`, `always_a`, ...;
+    None where no question is one that the metric counts."""
     if benchmark.form == "yes_no":
         said = {"always_yes": "Yes", "always_no": "No"}
     elif benchmark.form == "letter":
@@ -207,4 +208,5 @@ def blind(benchmark: Benchmark, questions: Sequence[Question]) -> dict[str, floa
     else:
         return {}
     scores = {name: benchmark.strict(questions, [text] * len(questions)) for name, text in said.items()}
-    return {name: metrics[benchmark.headline].value for name, metrics in scores.items()}
+    headline = benchmark.headline
+    return {name: found[headline].value if headline in found else None for name, found in scores.items()}

@@ -9,27 +9,20 @@ needs no letter was learned less well.
 
 import random
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from mmhallu_core.models.tiny_llava import IMAGE_SIZE
 from mmhallu_core.train.packed import Packed, pack
-from mmhallu_core.train.pretrain.pool import cells_of
+from mmhallu_core.train.pretrain.pool import draw
 from mmhallu_core.train.pretrain.see import cell_labels
 from mmhallu_core.train.pretrain.speak import COMPARE, SHORT, WHICH, one_image_turns
 from mmhallu_core.train.records import Turn
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, edit_between, sample_edit
-from mmhallu_core.world.language import (
-    DIFFERENCE_PROMPTS,
-    difference,
-    no_difference,
-)
+from mmhallu_core.world.language import DIFFERENCE_PROMPTS, difference, no_difference
 from mmhallu_core.world.language.mixture import turned_round
 from mmhallu_core.world.prior import sample_scene
-from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
 SAME = 0.35  # share of pairs that show one picture twice; with 0.25, at half the weight, a difference was always found
@@ -53,11 +46,10 @@ class PairsDataset(torch.utils.data.Dataset):
         else:
             scenes = [sample_scene(f"{name}/{i}/alone", recipe.prior)]
             turns = one_image_turns(scenes[0], rng, recipe.eta)
-        drawn = [render(scene, IMAGE_SIZE) for scene in scenes]
-        images = [torch.from_numpy(np.array(one.image)) for one in drawn]
-        cells = [cell_labels(scene, cells_of(one.masks)) for scene, one in zip(scenes, drawn, strict=True)]
-        packed = pack([(turn,) for turn in turns], len(images), self.tokenizer)
-        return images, [torch.from_numpy(labels) for labels in cells], packed
+        drawn = [draw(scene) for scene in scenes]
+        images = [torch.from_numpy(image) for image, _ in drawn]
+        cells = [torch.from_numpy(cell_labels(scene, one)) for scene, (_, one) in zip(scenes, drawn, strict=True)]
+        return images, cells, pack([(turn,) for turn in turns], len(images), self.tokenizer)
 
 
 def pair_shown(edit: Edit, rng: random.Random) -> tuple[list[Scene], list[Turn]]:

@@ -64,9 +64,10 @@ def cells_of(masks: np.ndarray) -> Int8[np.ndarray, "cells"]:
     return cells
 
 
-def _draw(scene: Scene) -> tuple[UInt8[np.ndarray, "h w 3"], Int8[np.ndarray, "cells"]]:
+def draw(scene: Scene) -> tuple[UInt8[np.ndarray, "h w 3"], Int8[np.ndarray, "cells"]]:
+    """A scene's picture, and what each of its cells shows, see `cells_of`."""
     drawn = render(scene, IMAGE_SIZE)
-    return np.asarray(drawn.image), cells_of(drawn.masks)
+    return np.array(drawn.image), cells_of(drawn.masks)
 
 
 def _draw_chunk(spec: PoolSpec, start: int) -> tuple[int, np.ndarray, np.ndarray]:
@@ -75,11 +76,11 @@ def _draw_chunk(spec: PoolSpec, start: int) -> tuple[int, np.ndarray, np.ndarray
     drawn = []
     for index in range(start, min(start + CHUNK, total)):
         if index < spec.scenes:
-            drawn.append(_draw(sample_scene(scene_seed(spec, index), spec.prior)))
+            drawn.append(draw(sample_scene(scene_seed(spec, index), spec.prior)))
         else:
             pair, second = divmod(index - spec.scenes, 2)
             edit = pair_of(spec, pair)
-            drawn.append(_draw(edit.after if second else edit.before))
+            drawn.append(draw(edit.after if second else edit.before))
     return start, np.stack([image for image, _ in drawn]), np.stack([cells for _, cells in drawn])
 
 
