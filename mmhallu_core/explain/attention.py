@@ -54,11 +54,11 @@ class ImageAttention:
         return self.weights.sum(-1)
 
 
-def columns(reading: Reading) -> tuple[Int[Tensor, " image_tokens"], list[Cells]]:
+def image_columns(reading: Reading) -> tuple[Int[Tensor, " image_tokens"], list[Cells]]:
     """Which columns of an attention map are the pictures, and which of these is which cell."""
     boxes = tower_boxes(reading)
     if reading.vlm.family.image_positions is None:
-        count = keys_of(reading)
+        count = cross_attention_keys(reading)
         grids = crossing_layout(reading, torch.arange(count, dtype=torch.float64).view(1, -1, 1))
         views = [Cells(*where, grid[..., 0].long()) for where, grid in zip(boxes, grids, strict=True) if where]
         return torch.arange(count), views
@@ -71,18 +71,18 @@ def columns(reading: Reading) -> tuple[Int[Tensor, " image_tokens"], list[Cells]
     ]
 
 
-def keys_of(reading: Reading) -> int:
+def cross_attention_keys(reading: Reading) -> int:
     """How many vectors cross-attention looks at: the patches of all tiles of all pictures, a class token in each."""
     pixels, size = reading.inputs["pixel_values"], plain(reading.vlm.model).config.vision_config.patch_size
     tiles, rows, cols = pixels.shape[:-3].numel(), pixels.shape[-2] // size, pixels.shape[-1] // size
     return tiles * (rows * cols + 1)
 
 
-def looking(reading: Reading, layers: Sequence[int] | None = None) -> list[int]:
+def attending_layers(reading: Reading, layers: Sequence[int] | None = None) -> list[int]:
     """The decoder layers that can attend to a picture, or those of them that are asked for, in order.
 
     Raises:
-        CannotRun: when one is asked for that there is not, or that does not look at pictures.
+        CannotRun: when a layer is asked for that does not exist, or that does not attend to pictures.
     """
     model, family = reading.vlm.model, reading.vlm.family
     count, crossing = len(family.layers(model)), family.cross_attention_layers(model)
@@ -106,7 +106,7 @@ def image_attention(reading: Reading, layers: Sequence[int] | None = None) -> Im
     Raises:
         CannotRun: when a layer is asked for that does not attend to the picture.
     """
-    chosen, (keys, cells) = looking(reading, layers), columns(reading)
+    chosen, (keys, cells) = attending_layers(reading, layers), image_columns(reading)
     kept: dict[int, Tensor] = {}
 
     def keep(layer: int, weights: Float[Tensor, "batch heads queries keys"]) -> None:
@@ -155,7 +155,7 @@ def rollout(reading: Reading, targets: Sequence[Target]) -> list[Stack]:
     """
     if reading.vlm.family.image_positions is None:
         raise CannotRun("rollout needs image tokens in the decoder; this family looks at pictures by cross-attention")
-    keys, cells = columns(reading)
+    keys, cells = image_columns(reading)
     through: list[Tensor] = []
 
     def multiply(layer: int, weights: Float[Tensor, "batch heads tokens tokens"]) -> None:
@@ -163,7 +163,7 @@ def rollout(reading: Reading, targets: Sequence[Target]) -> list[Stack]:
         step = (mean + torch.eye(len(mean), dtype=mean.dtype, device=mean.device)) / 2
         through[:] = [step @ through[0].to(step.device) if through else step]
 
-    with watched(reading, looking(reading), multiply):
+    with watched(reading, attending_layers(reading), multiply):
         reading.vlm.model(**reading.inputs, use_cache=False, logits_to_keep=1)
     rows = through[0].cpu()[reading.rows.cpu()][:, keys]
     return _stacks(torch.stack([rows[list(target.tokens)].mean(0) for target in targets]), cells)
@@ -182,7 +182,7 @@ def gradient_attention(
         CannotRun: when a layer is asked for that does not attend to the picture, or the model gives no gradients.
     """
     model, family = reading.vlm.model, reading.vlm.family
-    chosen, (keys, cells) = looking(reading, layers), columns(reading)
+    chosen, (keys, cells) = attending_layers(reading, layers), image_columns(reading)
     modules = [family.attention_module(model, layer) for layer in chosen]
     total = []
     with frozen(model), eager_attention(model), _rooted(family.layers(model)[chosen[0]]):
