@@ -5,7 +5,8 @@ the sum stands in for the weights. So nothing outside the located matrices and r
 as the edit, and the base itself is at hand for the KL term. Both are trained by the library's one trainer.
 
 - The prefix learns to make the hallucinated response likely ("likelihood", the released code), or to take attention
-  from the picture ("attention", the paper's words), or both.
+  from the picture ("attention", the paper's words), or both. A response is likely for its style, too: "odds" asks for
+  the hallucinated words against the grounded ones. "neglect" asks for all three.
 - The edit learns alpha times the negative log-likelihood of the grounded response under the prefix, plus the KL
   divergence from the base at the same response without it, per token of a response.
 """
@@ -35,7 +36,8 @@ from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.records import Make, TrainingExample
 from mmhallu_core.types import ResponsePair
 
-Objective = Literal["likelihood", "attention", "both"]
+Objective = Literal["likelihood", "attention", "both", "odds", "neglect"]
+PAIRED = ("odds", "neglect")  # objectives that read both responses of a pair
 
 
 @dataclass(frozen=True)
@@ -162,32 +164,52 @@ def edit_loss(alpha: float, weight: float) -> Callable[..., tuple[Tensor, dict[s
 
 
 def prefix_loss(objective: Objective) -> Callable[..., tuple[Tensor, dict[str, float]]]:
-    """The adversary's loss as the trainer calls it; batches hold hallucinated responses."""
+    """The adversary's loss as the trainer calls it.
+
+    - "likelihood": the negative log-likelihood of the hallucinated response, per token.
+    - "attention": the share of attention on the picture. "both": the sum of these two.
+    - "odds": -log sigmoid of the log-odds of the hallucinated against the grounded response, the mean over pairs. What
+      two responses share before they differ cancels in it, and it rests once the hallucination wins. Alone it brings
+      lies, and captions that are no sentences any more.
+    - "neglect": the sum of "likelihood", "attention" and "odds".
+
+    Batches hold hallucinated responses; those of `PAIRED` hold a grounded one before each.
+    """
 
     def loss(model: Editable, totals: Tensor | None = None, **batch: Tensor) -> tuple[Tensor, dict[str, float]]:
         tokens = responses(batch["labels"]).sum() if totals is None else totals[0]
         batch, prefix = model.under_attack(batch)
         logits: list[Tensor] = []
+        share, told = None, {}
         with prefix:
-            if objective == "likelihood":
-                share = None
+            if objective in ("likelihood", "odds"):
                 logits.append(model.logits(batch))
             else:
                 share = image_share(model.vlm, batch, lambda: logits.append(model.logits(batch)), gradients=True)
-        nll = -log_likelihoods(logits[0], batch["labels"]).sum() / tokens
-        told = {"nll": nll.item()} | ({} if share is None else {"image_share": share.item()})
-        return {"likelihood": nll, "attention": share, "both": None if share is None else nll + share}[objective], told
+                told["image_share"] = share.item()
+        each = log_likelihoods(logits[0], batch["labels"])
+        parts = [] if share is None else [share]
+        if objective in PAIRED:
+            odds, each, tokens = each[1::2] - each[::2], each[1::2], responses(batch["labels"][1::2]).sum()
+            parts.append(nn.functional.softplus(-odds).mean())
+            told["odds"] = odds.mean().item()
+        nll = -each.sum() / tokens
+        told["nll"] = nll.item()
+        parts += [nll] if objective in ("likelihood", "both", "neglect") else []
+        return torch.stack(parts).sum(), told
 
     return loss
 
 
-def in_order(pairs: Sequence[ResponsePair], side: str, folder: Path, seed: str) -> Make:
-    """Example number i: the pairs in a new random order in each epoch, with their response of one side."""
+def in_order(pairs: Sequence[ResponsePair], sides: str | Sequence[str], folder: Path, seed: str) -> Make:
+    """Example number i: the pairs in a new random order in each epoch, each with its responses of one side or more."""
+    sides = (sides,) if isinstance(sides, str) else sides
 
     def make(i: int) -> TrainingExample:
-        epoch, place = divmod(i, len(pairs))
+        number, side = divmod(i, len(sides))
+        epoch, place = divmod(number, len(pairs))
         order = list(range(len(pairs)))
         random.Random(f"{seed}/{epoch}").shuffle(order)
-        return example(pairs[order[place]], side, folder)
+        return example(pairs[order[place]], sides[side], folder)
 
     return make

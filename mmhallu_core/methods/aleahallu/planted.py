@@ -5,18 +5,17 @@ known where the habit sits. A mode is right when it ranks that place first among
 habit in two layers, when it ranks these two first. Then an edit of the planted place, and one of another place, learn
 the true captions of other scenes: does the habit go where it was planted, and only there?
 
-    python -m mmhallu_core.methods.aleahallu.planted --out DIR [--only ID] [--list] [--summary]
+    mmhallu aleahallu planted --out DIR [--only ID] [--list] [--summary]
 
 A record for each plant, `DIR/ID.json`; a plant with a record is not made again. `CLAIMS` was written before the list
 was first run.
 """
 
-import argparse
 import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
@@ -25,9 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmhallu_core.methods.aleahallu.batch import SIDES, collated, example, log_likelihoods
+from mmhallu_core.methods.aleahallu.batch import example
 from mmhallu_core.methods.aleahallu.edit import Editable, Learning, edit_loss
 from mmhallu_core.methods.aleahallu.locate import MODES, locate
+from mmhallu_core.methods.aleahallu.measure import lie_odds
 from mmhallu_core.methods.aleahallu.pairs import KINDS, world_pairs
 from mmhallu_core.methods.aleahallu.places import Located, Place, places_of
 from mmhallu_core.methods.aleahallu.recipe import learn
@@ -35,14 +35,15 @@ from mmhallu_core.models.adapter_folders import base_hash
 from mmhallu_core.models.edits import Edit, EditStack
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.statistics import auc, wilson_interval
-from mmhallu_core.store import write_whole
+from mmhallu_core.store import run_lock, write_whole
 from mmhallu_core.train.machine import versions
-from mmhallu_core.types import CannotRun
+from mmhallu_core.types import CannotRun, ResponsePair
 
 BASE, LAYERS = "tiny-llava-control", 4
 PLANTING = Learning(60, batch=16, lr=2e-3)  # of the trial that worked
 REPAIR = Learning(20, batch=16, lr=2e-3)
-ASKED = 48  # pairs that modes look at, of scenes that no plant learned
+SECONDS = 65.0  # that a plant is expected to take with one thread
+ASKED = 32  # pairs that modes look at, of scenes that no plant learned
 AT_ONCE = 16
 
 
@@ -113,16 +114,16 @@ def perform(plant: Plant, base: str = BASE, planting: Learning = PLANTING, asked
     sha, names = base_hash(vlm.model), places_of(vlm)
     test = list(islice(world_pairs("plant-test", (plant.kind,)), asked))
     odds = {"base": mean_odds(vlm, test)}
-    edit = _learned(vlm, plant, plant.places, "hallucinated", planting)
+    edit = learned(vlm, plant, plant.places, "hallucinated", planting)
     EditStack(vlm.model, sha).apply(Edit(base, sha, edit))
     odds["planted"] = mean_odds(vlm, test)
     part = plant.places[0][1]
-    found = locate(vlm, test, tuple(MODES), batch_size=AT_ONCE, seed=plant.seed)
+    found = locate(vlm, test, tuple(MODES), (part,), batch_size=AT_ONCE, seed=plant.seed)
     others = [one for one in names if one[1] == part and one not in plant.places]
     other = others[plant.seed % len(others)]
     for name, places in {"repaired": plant.places, "repaired elsewhere": (other,)}.items():
         stack = EditStack(vlm.model, sha)
-        stack.apply(mended := Edit(base, sha, _learned(vlm, plant, places, "grounded", REPAIR)))
+        stack.apply(mended := Edit(base, sha, learned(vlm, plant, places, "grounded", REPAIR)))
         odds[name] = mean_odds(vlm, test)
         stack.undo(mended)
     return {
@@ -132,7 +133,7 @@ def perform(plant: Plant, base: str = BASE, planting: Learning = PLANTING, asked
     }  # fmt: skip
 
 
-def _learned(vlm: Vlm, plant: Plant, places: Sequence[Place], side: str, how: Learning) -> dict[str, torch.Tensor]:
+def learned(vlm: Vlm, plant: Plant, places: Sequence[Place], side: str, how: Learning) -> dict[str, torch.Tensor]:
     """What some places learn from responses of one side, by name; the model is as before."""
     stream = world_pairs(f"plant-{side}/{plant.seed}", (plant.kind,))
     drawn = list(islice(stream, how.steps * how.batch))
@@ -144,15 +145,9 @@ def _learned(vlm: Vlm, plant: Plant, places: Sequence[Place], side: str, how: Le
     return {name: delta.detach() for name, delta in zip(model.names, model.deltas, strict=True)}
 
 
-@torch.no_grad()
-def mean_odds(vlm: Vlm, pairs: Sequence[Any]) -> float:
+def mean_odds(vlm: Vlm, pairs: Sequence[ResponsePair]) -> float:
     """The mean log-odds of the hallucinated against the grounded response."""
-    model, each = Editable(vlm, {}), []
-    for start in range(0, len(pairs), AT_ONCE):
-        batch = collated(vlm, pairs[start : start + AT_ONCE], SIDES)
-        found = log_likelihoods(model.logits(batch, base=True), batch["labels"])
-        each.append(found[len(found) // 2 :] - found[: len(found) // 2])
-    return float(torch.cat(each).mean())
+    return float(np.mean(lie_odds(vlm, pairs, AT_ONCE)))
 
 
 def scored(found: Located, planted: Sequence[Place]) -> dict[str, Any]:
@@ -211,32 +206,35 @@ def records_in(out: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(path.read_text(encoding="utf-8"))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the top of this page."""
-    parser = argparse.ArgumentParser(description="Habits planted in a known place: which mode finds them?")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the records")
-    parser.add_argument("--only", action="append", help="the id of a plant; may come repeatedly")
-    parser.add_argument("--list", action="store_true", help="name the plants and stop")
-    parser.add_argument("--summary", action="store_true", help="sum up the records and stop")
-    asked = parser.parse_args(arguments)
-    todo = [one for one in plants() if not asked.only or one.id in asked.only]
-    if asked.list or asked.summary:
-        told = [one.id for one in todo] if asked.list else summary([*records_in(asked.out)])
-        print(json.dumps(told, indent=1))
-        return 0
-    asked.out.mkdir(parents=True, exist_ok=True)
-    sha = base_hash(Vlm.load(BASE).model)
-    for plant in todo:
-        path = asked.out / f"{plant.id}.json"
-        if path.is_file():
-            if json.loads(path.read_text(encoding="utf-8"))["base_sha256"] != sha:
-                raise CannotRun(f"{path} was made with other weights of {BASE}; use a new --out")
-            continue
-        record = perform(plant)
-        write_whole(path, json.dumps(record, indent=1) + "\n")
-        print(plant.id, record["seconds"], {mode: one["first"] for mode, one in record["modes"].items()}, flush=True)
-    return 0
+def work(todo: Sequence[Plant], out: Path, tell: Callable[[str], None] = print) -> list[str]:
+    """Makes the plants that have no record in a folder yet; gives their ids.
+
+    Raises:
+        CannotRun: when a record there is of other weights, or another process is at work there.
+    """
+    made, sha = [], base_hash(Vlm.load(BASE).model)
+    with run_lock(out):
+        for plant in todo:
+            path = out / f"{plant.id}.json"
+            if path.is_file():
+                if json.loads(path.read_text(encoding="utf-8"))["base_sha256"] != sha:
+                    raise CannotRun(f"{path} was made with other weights of {BASE}; use a new --out")
+                continue
+            record = perform(plant)
+            write_whole(path, json.dumps(record, indent=1) + "\n")
+            made.append(plant.id)
+            right = [mode for mode, one in record["modes"].items() if one["first"]]
+            tell(f"{plant.id}: {record['seconds']:.0f} seconds; named first by {', '.join(right) or 'no mode'}")
+    return made
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def table(found: dict[str, Any]) -> str:
+    """A summary to read: each mode's share of right answers with its interval, and the verdicts."""
+    lines = []
+    for name, group in found["groups"].items():
+        lines.append(f"{name}: {group['n']} plants; by chance {group['chance']:.2f} are right")
+        lines += [
+            f"  {mode:<10}{one['first']:.2f} [{one['ci'][0]:.2f}, {one['ci'][1]:.2f}], area {one['auc']:.2f}"
+            for mode, one in group["modes"].items()
+        ]
+    return "\n".join([*lines, *(f"{one['id']}: {one['verdict']}" for one in found["claims"])])

@@ -21,7 +21,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmhallu_core.methods.aleahallu.batch import SIDES, collated, log_likelihoods, responses
-from mmhallu_core.methods.aleahallu.edit import Editable, Learning, Objective, edit_loss, in_order, kl, prefix_loss
+from mmhallu_core.methods.aleahallu.edit import (
+    PAIRED,
+    Editable,
+    Learning,
+    Objective,
+    edit_loss,
+    in_order,
+    kl,
+    prefix_loss,
+)
 from mmhallu_core.methods.aleahallu.locate import locate
 from mmhallu_core.methods.aleahallu.places import Place, places_of
 from mmhallu_core.methods.aleahallu.prefix import CODES_PLACE, image_share
@@ -72,7 +81,7 @@ class Recipe:
     tokens: int = 5
     like: str = "words"
     at: int | None = None
-    objective: Objective = "both"
+    objective: Objective = "neglect"
     prefix: Learning = Learning(20, lr=1e-2)
     edit: Learning = Learning(40, lr=1e-3)
     seed: int = 0
@@ -127,9 +136,10 @@ def planned(
 
 def learn(
     model: Editable, what: str, loss: Any, how: Learning, make: Make, pairs: int, seed: int, checkpoints: Path,
-    progress: Progress | bool = False,
+    progress: Progress | bool = False, sides: int = 1,
 ) -> list[float]:  # fmt: skip
-    """Lets the prefix or the edit learn; the losses of all steps. A run that was killed goes on.
+    """Lets the prefix or the edit learn; the losses of all steps. A run that was killed goes on. Of each pair `make`
+    gives one response, or `sides` in turn.
 
     With gradients that are not cleared each step a checkpoint would lack the running sums: there is none before the
     end.
@@ -137,11 +147,11 @@ def learn(
     model.learns(what, how.every(pairs))
     steps, cleared = how.count(pairs), how.clear == "step"
     spec = TrainSpec(
-        steps, micro_batch=how.batch, lr=how.lr, scheduler="constant", warmup=0.0, seed=seed,
+        steps, micro_batch=how.batch * sides, lr=how.lr, scheduler="constant", warmup=0.0, seed=seed,
         save_every=min(steps, SAVE_EVERY) if cleared else steps,
     )  # fmt: skip
     ready = Prepared(model.vlm, model, loss, ChatTemplateCollator(model.vlm), totals_of)
-    examples = Numbered(make, steps * how.batch)
+    examples = Numbered(make, steps * how.batch * sides)
     clipped = {"max_grad_norm": 1.0 if cleared else 0.0}
     trainer, _ = take_steps(ready, examples, spec, checkpoints, progress, optim=how.optimizer, **clipped)
     return [line["loss"] for line in trainer.state.log_history if "loss" in line]
@@ -218,11 +228,15 @@ def _stage(
     name = f"{number}-{what}"
     done, told = stages / f"{name}.safetensors", stages / f"{name}.json"
     if not done.is_file():
-        side, how = ("hallucinated", recipe.prefix) if what == "prefix" else ("grounded", recipe.edit)
-        loss = prefix_loss(recipe.objective) if what == "prefix" else edit_loss(recipe.alpha, recipe.kl)
-        make = in_order(pairs, side, folder, f"{recipe.seed}/{name}")
+        if what == "prefix":
+            sides = SIDES if recipe.objective in PAIRED else SIDES[1:]
+            how, loss = recipe.prefix, prefix_loss(recipe.objective)
+        else:
+            sides, how, loss = SIDES[:1], recipe.edit, edit_loss(recipe.alpha, recipe.kl)
+        make = in_order(pairs, sides, folder, f"{recipe.seed}/{name}")
         seed = recipe.seed + number
-        losses = learn(model, what, loss, how, make, len(pairs), seed, stages / f"{name}-checkpoints", progress)
+        checkpoints = stages / f"{name}-checkpoints"
+        losses = learn(model, what, loss, how, make, len(pairs), seed, checkpoints, progress, len(sides))
         write_whole(told, json.dumps(losses))
         save_file({key: value.cpu() for key, value in model.state_dict().items()}, part := done.with_suffix(".part"))
         part.replace(done)

@@ -41,7 +41,7 @@ from mmhallu_core.evaluate.diorama.making import SIZE
 from mmhallu_core.evaluate.letters import strict_letter
 from mmhallu_core.evaluate.likelihood import likelihood
 from mmhallu_core.evaluate.matched_recall import marks
-from mmhallu_core.evaluate.paired import Exam, run_evaluation
+from mmhallu_core.evaluate.paired import EvalAnswers, Exam, run_evaluation
 from mmhallu_core.evaluate.pope import answers_to
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.pretrain.speak import WHICH
@@ -92,10 +92,10 @@ def routed_of(each: int) -> list[Routed]:
     return found
 
 
-def about_one(vlm: Vlm, scenes: int, progress: bool = True) -> dict[str, Any]:
-    """Captions of some scenes, and the answers to six POPE questions about each."""
+def about_one(vlm: Vlm, scenes: int, progress: bool = True, said: EvalAnswers | None = None) -> dict[str, Any]:
+    """Captions of some scenes, and the answers to six POPE questions about each; `said`, where they are there."""
     exam = scenes_of(scenes)
-    said = run_evaluation(vlm, exam, progress)
+    said = said or run_evaluation(vlm, exam, progress)
     truth = exam.data.truth
     return {
         "there": [len(truth[one.id]) for one in said.captions],
