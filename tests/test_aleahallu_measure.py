@@ -68,7 +68,7 @@ def test_the_adversary_weighs_hallucinated_words_against_grounded_ones(vlm, tmp_
     every, told = prefix_loss("neglect")(model, **batch)
     alone = {name: value[1::2] for name, value in batch.items()}  # the hallucinated responses
     likelihood = prefix_loss("likelihood")(model, **alone)[0]
-    assert float(every) == pytest.approx(float(loss + likelihood) + told["image_share"], abs=1e-4)
+    assert every.item() == pytest.approx((loss + likelihood).item() + told["image_share"], abs=1e-4)
     assert 0 < told["image_share"] < 1
 
 
