@@ -13,7 +13,7 @@ from mmhallu_core.types import CannotRun
 
 @command(app, "study")
 def study(
-    name: Annotated[str, typer.Argument(help="Which study: med, ic-vco, aleahallu or baselines.")],
+    name: Annotated[str, typer.Argument(help="Which study: med, ic-vco, aleahallu, baselines, maps or looking.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; call again to go on after a stop.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="The id of a run; may be given several times.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the plan with its minutes, and stop.")] = False,

@@ -8,6 +8,10 @@
 | `attention.py` | what words attend to: averaged, by head, rolled out, times its gradient; the image attention share |
 | `pixels.py` | integrated gradients, gradient times input |
 | `perturb.py` | occlusion and RISE, which only ask the model again |
+| `controls.py` | maps that know nothing: a blob in the centre, an edge detector, the same everywhere |
+
+Whether a map is true: `truth.py` (on the thing, and what covering does), `randomize.py` (shuffled weights). What else
+is asked of a model's words: `mentions.py` (did it look?), `heads.py` (which heads carry them?).
 
 Below them: `reading.py` (which tokens), `places.py` (which token is which part of which picture), `maps.py` and
 `draw.py` (the result). captum computes whatever it knows.

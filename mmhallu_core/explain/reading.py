@@ -72,7 +72,7 @@ class Reading:
 
     def words(self) -> list[Target]:
         """Every word of the answer."""
-        return [self._at(match.span()) for match in WORD.finditer(self.answer)]
+        return [self.at(match.span()) for match in WORD.finditer(self.answer)]
 
     def find(self, target: str | int | None, nth: int | None = None) -> Target:
         """The tokens of a word or phrase.
@@ -100,10 +100,10 @@ class Reading:
             )
         if not 1 <= (nth or 1) <= len(found):
             raise CannotRun(f"{target!r} comes {len(found)} times in the answer; there is no number {nth}")
-        return self._at(found[(nth or 1) - 1].span())
+        return self.at(found[(nth or 1) - 1].span())
 
-    def _at(self, span: Span) -> Target:
-        """The tokens that have a letter of a span."""
+    def at(self, span: Span) -> Target:
+        """The tokens that have a letter of the answer's [start, end)."""
         tokens = [i for i, (begin, end) in enumerate(self.spans) if begin < span[1] and end > span[0]]
         return Target(self.answer[slice(*span)], tuple(tokens))
 

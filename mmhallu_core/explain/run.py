@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmhallu_core.explain import attention, perturb, pixels
+from mmhallu_core.explain.controls import CONTROLS
 from mmhallu_core.explain.gradcam import grad_cam
 from mmhallu_core.explain.maps import Map, PictureMap, Stack, ViewMap
 from mmhallu_core.explain.places import place
@@ -95,6 +96,7 @@ METHODS: dict[str, Callable[..., _Found]] = {
     "input-x-gradient": _looks_at_pictures(pixels.input_x_gradient),
     "occlusion": _looks_at_pictures(perturb.occlusion),
     "rise": _looks_at_pictures(perturb.rise),
+    **{name: _looks_at_pictures(method) for name, method in CONTROLS.items()},
 }
 WITH_LAYER = ("gradcam", "attention")
 
@@ -119,7 +121,7 @@ def explain(
         question: plain text.
         answer: plain text; what the model answers when None.
         target: a word or phrase of the answer, or the number of one of its tokens; the whole answer when None.
-        method: one of METHODS.
+        method: one of METHODS; three of them are controls that do not ask the model, see `controls.py`.
         layer: for Grad-CAM see `places.place`; for attention "decoder:N", or all layers when None.
         nth: which of several places where the word comes, from 1.
         options: of the method: `how` and `head` for attention ("mean", "rollout", "gradient"), `steps` for ig, `window`

@@ -8,7 +8,7 @@ from importlib import import_module
 from mmhallu_core.studies.engine.study import Study
 from mmhallu_core.types import CannotRun
 
-STUDIES = ("med", "ic-vco", "aleahallu", "baselines")
+STUDIES = ("med", "ic-vco", "aleahallu", "baselines", "maps", "looking")
 
 
 def study_of(name: str) -> Study:

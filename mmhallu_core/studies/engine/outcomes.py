@@ -22,7 +22,7 @@ from mmhallu_core.evaluate.matched_recall import Cuts, matched, percentiles, sce
 from mmhallu_core.types import CATEGORIES
 
 Answers = Mapping[str, Any]
-Pair = tuple[np.ndarray, np.ndarray]  # numerators and denominators, one of each per picture
+Pair = tuple[np.ndarray, np.ndarray]  # numerators and denominators, one of each per picture, or per two pictures
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Outcome:
     Attributes:
         label: what figures and tables call it.
         needs: the letters that it reads, by their names in `exam.py`.
-        parts: letters to numerators and denominators; None for CHAIR_i at matched recall, which takes two runs.
+        parts: letters to numerators and denominators, [pictures], or [pictures, pictures] where an answer about one is
+            held against an answer about another; None for CHAIR_i at matched recall, which takes two runs.
         less: whether less is better.
         small: a difference that nobody would miss, as a share; None where no verdict rests on the outcome.
     """
@@ -117,13 +118,14 @@ def by_category(answers: Answers) -> dict[str, float]:
 
 
 def contrast(
-    first: Mapping[int, Answers], second: Mapping[int, Answers], name: str,
+    first: Mapping[int, Answers | None], second: Mapping[int, Answers], name: str,
     outcomes: Mapping[str, Outcome] = OUTCOMES, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """What two groups of runs differ in, second minus first.
 
     Args:
-        first: seed to the answers of the run with that seed; a base, which has no seeds, stands under each.
+        first: seed to the answers of the run with that seed; a base, which has no seeds, stands under each. None in
+            place of answers stands for zero: then the difference is the second's outcome.
         second: the same for the others.
         name: of the outcome.
         outcomes: where it stands.
@@ -170,7 +172,7 @@ def over_seeds(each: Sequence[float], bar: float = 0.0) -> dict[str, Any]:
 
 
 def _pair(
-    first: Answers, second: Answers, name: str, parts: Callable[[Answers], Pair] | None, seed: int
+    first: Answers | None, second: Answers, name: str, parts: Callable[[Answers], Pair] | None, seed: int
 ) -> dict[str, np.ndarray]:
     """Both scores of one seed's two runs, and their difference in every draw of pictures."""
     if parts is None:
@@ -180,13 +182,21 @@ def _pair(
             "point": np.array([found[key][0] for key in ("first", "second", "recall")]),
             "draws": drawn["difference"],
         }
-    (a, b), (c, d) = parts(first), parts(second)
+    c, d = parts(second)
+    a, b = (np.zeros_like(c), d) if first is None else parts(first)
     if len(a) != len(c):
         raise ValueError(f"{name}: the two runs were asked {len(a)} and {len(c)} times")
     weights = _drawn(len(a), seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         point = np.array([a.sum() / b.sum(), c.sum() / d.sum(), 0.0])
-        return {"point": point, "draws": (weights @ c) / (weights @ d) - (weights @ a) / (weights @ b)}
+        a, b, c, d = (_sums(weights, values) for values in (a, b, c, d))
+        return {"point": point, "draws": c / d - a / b}
+
+
+def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What each draw of pictures adds up to; two pictures count as often as both are drawn together."""
+    sums = weights @ values
+    return sums if values.ndim == 1 else (sums * weights).sum(1)
 
 
 @functools.lru_cache(maxsize=8)

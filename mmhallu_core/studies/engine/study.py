@@ -105,7 +105,8 @@ class Study:
         ask: asks a model everything; gets model, run, numbers and whether to show bars. Returns the letters by name.
         outcomes: what is read from the letters.
         headline: the outcomes that tables and figures show first.
-        contrasts: name to two groups of runs, first and second; the effect is second minus first.
+        contrasts: name to two groups of runs, first and second; the effect is second minus first. With None for the
+            first it is the second's outcome itself.
         claims: see `Claim`.
     """
 
@@ -118,7 +119,7 @@ class Study:
     ask: Callable[[Vlm, Run, Any, bool], dict[str, Any]]
     outcomes: Mapping[str, Outcome]
     headline: tuple[str, ...]
-    contrasts: Mapping[str, tuple[str, str]]
+    contrasts: Mapping[str, tuple[str | None, str]]
     claims: tuple[Claim, ...]
 
     def chosen(self, only: Sequence[str] = ()) -> list[Run]:

@@ -50,19 +50,22 @@ def group(records: Records, name: str, seeds: Sequence[int] | None = None) -> di
 
 
 def compared(
-    study: Study, records: Records, first: str, second: str, outcomes: Sequence[str] | None = None
+    study: Study, records: Records, first: str | None, second: str, outcomes: Sequence[str] | None = None
 ) -> dict[str, Any] | str:
     """Contrasts of two groups over the seeds that both have, in the outcomes whose letters both have.
 
-    A base stands under every seed of the other group.
+    A base stands under every seed of the other group. Without a first group, the second's outcomes are held against 0.
     """
     b = group(records, second)
-    a = group(records, first, sorted(b))
+    a = dict.fromkeys(b) if first is None else group(records, first, sorted(b))
     b = {seed: answers for seed, answers in b.items() if seed in a}
     if not b:
         return NOT_RUN
-    asked = set.intersection(*(set(answers) for answers in (*a.values(), *b.values())))
-    able = [name for name in outcomes or study.outcomes if asked >= set(study.outcomes[name].needs)]
+    asked = set.intersection(*(set(answers) for answers in (*a.values(), *b.values()) if answers is not None))
+    able = [
+        name for name in outcomes or study.outcomes
+        if asked >= set(study.outcomes[name].needs) and (first or study.outcomes[name].parts)
+    ]  # fmt: skip
     return {name: contrast(a, b, name, study.outcomes) for name in able}
 
 
