@@ -35,13 +35,14 @@ def test_auroc_is_that_of_the_ranks():
     wrong, share, sure = (np.array(found[name]) for name in ("wrong", "share", "sure"))
     top, bottom = auroc(found, SCENES, "share")
     expected = auc(-share[wrong == 1], -share[wrong == 0])
-    assert top.shape == (SCENES, SCENES) and top.sum() / bottom.sum() == pytest.approx(expected) and expected > 0.6
+    assert top.shape == (SCENES, SCENES) and top.sum() / bottom.sum() == pytest.approx(expected) and expected > 0.55
     top, bottom = auroc(found, SCENES, "share", "sure")
     assert top.sum() / bottom.sum() == pytest.approx(expected - auc(-sure[wrong == 1], -sure[wrong == 0]))
 
 
 def test_matching_compares_each_wrong_mention_with_those_like_it():
     found = columns(1)
+    found["word"][found["wrong"].index(1)] = 99  # far behind all others, so it has no match
     often = {kind: found["kind"].count(kind) for kind in found["kind"]}
     differences = []
     for i in [i for i, wrong in enumerate(found["wrong"]) if wrong]:
@@ -52,7 +53,7 @@ def test_matching_compares_each_wrong_mention_with_those_like_it():
         ]  # fmt: skip
         differences += [found["share"][i] - np.mean(like)] if like else []
     top, bottom = matched(found, SCENES, "share")
-    assert 3 < len(differences) < sum(found["wrong"]) and bottom.sum() == pytest.approx(len(differences))
+    assert 3 < len(differences) == sum(found["wrong"]) - 1 and bottom.sum() == pytest.approx(len(differences))
     assert top.sum() / bottom.sum() == pytest.approx(np.mean(differences) / np.std(found["share"]))
 
 

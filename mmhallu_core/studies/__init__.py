@@ -1,4 +1,4 @@
-"""Studies: one engine, and one plan a paper.
+"""Studies: one engine, and one plan a paper, or a question that papers raise.
 
 `STUDIES` is the registry behind `mmhallu study NAME`. A plan is a module with a `STUDY` (see `engine/study.py`).
 """
@@ -12,7 +12,7 @@ STUDIES = ("med", "ic-vco", "aleahallu", "baselines", "maps", "looking")
 
 
 def study_of(name: str) -> Study:
-    """The plan of a paper.
+    """The plan of a study.
 
     Raises:
         CannotRun: names the studies that there are.

@@ -36,6 +36,7 @@ from mmhallu_core.explain.truth import energy
 from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import sha256
+from mmhallu_core.studies.baselines import BASES
 from mmhallu_core.studies.engine import study as engine
 from mmhallu_core.studies.engine.outcomes import ABOUT_ONE, Answers, Outcome, Pair
 from mmhallu_core.studies.engine.run import Skipped
@@ -44,7 +45,6 @@ from mmhallu_core.world.edits import edit_mask, sample_edit
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, difference
 from mmhallu_core.world.render import render
 
-BASES = ("tiny-llava", "tiny-llava-seed1", "tiny-llava-seed2")
 SCENES, PICKING, PAIRS = "looking/words", "looking/picking", "looking/pairs"  # name scenes that nothing else has
 EDITED = ("Counting", "Spatial Relation")
 ARMS = {"med": 5, "clean": 5, "decoder": 3}  # of the study of MED, and how many seeds it has of each
@@ -212,6 +212,7 @@ OUTCOMES = {
     **{name: ABOUT_ONE[name] for name in ("chair_matched", "chair_i", "recall")},
     **{f"edited_{method}": Outcome(f"{method}: energy where the pictures differ", SEEN, _where(method), small=0.02)
        for method in MAPS},
+    "edited_area": Outcome("area where the pictures differ", ("area",), lambda a: (np.asarray(a["area"]), np.ones(len(a["area"])))),
     **{f"edited_{category.split()[0].lower()}": Outcome(f"gradcam: energy where {category} differs", SEEN,
                                                         _where("gradcam", category)) for category in EDITED},
 }  # fmt: skip
@@ -226,8 +227,8 @@ CONTRASTS: dict[str, tuple[str | None, str]] = {
 }
 
 
-def _claim(id: str, source: str, claim: str, holds_if: str, *checks: Check, seeds: int = len(BASES)) -> Claim:
-    return Claim(id, source, claim, "control", "no number known to us", holds_if, checks, seeds)
+def _claim(id: str, source: str, claim: str, holds_if: str, *checks: Check) -> Claim:
+    return Claim(id, source, claim, "control", "no number known to us", holds_if, checks, len(BASES))
 
 
 MED, AROUND = "our question about MED (arXiv 2506.07227)", "our question about attention in captions"
@@ -250,7 +251,7 @@ CLAIMS = (
     _claim("looking-med-tower", MED, "Fine-tuning with the tower unfrozen moves the map onto the edited region.",
            "Grad-CAM's energy there, for counting and spatial edits, med minus base, med minus clean and med minus "
            "decoder only, each exceeds 2 points", Check("med - base", "edited_gradcam"),
-           Check("med - clean", "edited_gradcam"), Check("med - decoder", "edited_gradcam"), seeds=5),
+           Check("med - clean", "edited_gradcam"), Check("med - decoder", "edited_gradcam")),
 )  # fmt: skip
 
 STUDY = Study(

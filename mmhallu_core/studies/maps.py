@@ -18,12 +18,10 @@ The words are true and the captions are not the model's own. So nothing here spe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
 
 from mmhallu_core.evaluate.diorama.exam import DESCRIBE, scenes_alone
 from mmhallu_core.explain.maps import Map
@@ -32,15 +30,14 @@ from mmhallu_core.explain.reading import Reading, Target, read
 from mmhallu_core.explain.run import explain_all
 from mmhallu_core.explain.truth import area, curves, energy, pointing
 from mmhallu_core.models.vlm import Vlm
+from mmhallu_core.studies.baselines import BASES, train
 from mmhallu_core.studies.engine import study as engine
 from mmhallu_core.studies.engine.outcomes import Answers, Outcome, Pair
-from mmhallu_core.studies.engine.study import Check, Claim, Study, Tell
-from mmhallu_core.types import CannotRun
+from mmhallu_core.studies.engine.study import Check, Claim, Study
 from mmhallu_core.world.language import describe
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
-BASES = ("tiny-llava", "tiny-llava-seed1", "tiny-llava-seed2")
 SCENES = "explain/maps"  # names the scenes
 METHODS: dict[str, dict[str, Any]] = {
     "gradcam": {"method": "gradcam"},
@@ -121,34 +118,13 @@ def seconds(run: Run, numbers: Numbers) -> float:
     return numbers.seconds_many if run.method in ("rise", "ig") else numbers.seconds
 
 
-def train(run: Run, vlm: Vlm, folder: Path, numbers: Numbers, tell: Tell) -> tuple[Vlm, dict[str, Any]]:
-    """Raises CannotRun: there is nothing to train."""
-    raise CannotRun(f"{run.id} is asked as it is: this study trains nothing")
-
-
-@dataclass(frozen=True)
-class Words:
-    """A scene's true caption, as a model reads it, with the words that name one thing, and each thing's pixels."""
-
-    reading: Reading
-    targets: list[Target]
-    masks: list[Bool[np.ndarray, "height width"]]
-
-
-def words_of(vlm: Vlm, scene: Scene, picture: Image.Image | None = None) -> Words:
-    """The words of a scene's caption that mean exactly one thing, of which something can be seen.
-
-    Args:
-        vlm: the model that reads.
-        scene: what is described.
-        picture: shown instead of the scene's own.
-    """
+def words_of(vlm: Vlm, scene: Scene) -> tuple[Reading, list[Target], list[Bool[np.ndarray, "height width"]]]:
+    """A scene's true caption as a model reads it, the words that mean exactly one visible thing, and its pixels."""
     drawn, said = render(scene), describe(scene)
-    reading = read(vlm, picture or drawn.image, DESCRIBE, said.text)
+    reading = read(vlm, drawn.image, DESCRIBE, said.text)
     masks = {thing.id: mask for thing, mask in zip(scene.things, drawn.masks, strict=True) if mask.any()}
     some = [one for one in said.mentions if len(one.thing_ids) == 1 and one.thing_ids[0] in masks]
-    targets = [reading.at((one.start, one.end)) for one in some]
-    return Words(reading, targets, [masks[one.thing_ids[0]] for one in some])
+    return reading, [reading.at((one.start, one.end)) for one in some], [masks[one.thing_ids[0]] for one in some]
 
 
 def ask(vlm: Vlm, run: Run, numbers: Numbers, progress: bool) -> dict[str, Any]:
@@ -167,25 +143,26 @@ def ask(vlm: Vlm, run: Run, numbers: Numbers, progress: bool) -> dict[str, Any]:
     names = ("hits", "energy", "area", *(f"{kind}_{fill}" for fill in FILLS for kind in ("insertion", "deletion")))
     found: dict[str, Any] = {name: [] for name in ("words", *names, "agreement")} | {"kept": [], "stages": []}
     other = Vlm.load(run.beside)
-    some = [scene for scene in scenes_alone(2 * numbers.scenes, SCENES).values() if words_of(vlm, scene).targets]
-    for number, scene in enumerate(some[: numbers.scenes]):
-        words = words_of(vlm, scene)
-        reading, targets = words.reading, words.targets
+    for scene in scenes_alone(2 * numbers.scenes, SCENES).values():
+        if (number := len(found["words"])) == numbers.scenes:
+            break
+        reading, targets, masks = words_of(vlm, scene)
+        if not targets:
+            continue
         own = maps(reading, targets)
-        asked = list(zip(own, words.masks, strict=True))
+        asked = list(zip(own, masks, strict=True))
         sums = {
             "words": len(own),
             "hits": sum(pointing(one, [mask], numbers.near) for one, mask in asked),
             "energy": sum(energy(one, [mask]) for one, mask in asked),
-            "area": sum(float(mask.mean()) for mask in words.masks),
+            "area": sum(float(mask.mean()) for mask in masks),
         }
         for fill in FILLS:
             inserted, deleted = area(curves(reading, targets, own, fill, numbers.steps)).sum(0).tolist()
             sums |= {f"insertion_{fill}": inserted, f"deletion_{fill}": deleted}
         if number < numbers.agreed:
-            theirs = words_of(other, scene)
-            pairs = zip(own, maps(theirs.reading, theirs.targets), strict=True)
-            sums["agreement"] = sum(alike(*pair) for pair in pairs)
+            theirs = maps(*words_of(other, scene)[:2])
+            sums["agreement"] = sum(alike(*pair) for pair in zip(own, theirs, strict=True))
         if number < numbers.shuffled:
             found["stages"], kept = randomization(reading, targets, maps, seed=number)
             found["kept"].append([round(float(one), 4) for one in kept.sum(1)])
