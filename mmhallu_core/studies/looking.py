@@ -212,7 +212,8 @@ OUTCOMES = {
     **{name: ABOUT_ONE[name] for name in ("chair_matched", "chair_i", "recall")},
     **{f"edited_{method}": Outcome(f"{method}: energy where the pictures differ", SEEN, _where(method), small=0.02)
        for method in MAPS},
-    "edited_area": Outcome("area where the pictures differ", ("area",), lambda a: (np.asarray(a["area"]), np.ones(len(a["area"])))),
+    "edited_area": Outcome("area where the pictures differ", ("area",),
+                           lambda a: (np.asarray(a["area"], float), np.ones(len(a["area"])))),
     **{f"edited_{category.split()[0].lower()}": Outcome(f"gradcam: energy where {category} differs", SEEN,
                                                         _where("gradcam", category)) for category in EDITED},
 }  # fmt: skip
