@@ -46,13 +46,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "rollout": {"method": "attention", "how": "rollout"},
     "attention-gradient": {"method": "attention", "how": "gradient"},
     "input-x-gradient": {"method": "input-x-gradient"},
-    "ig": {"method": "ig", "most": 32},
+    "ig": {"method": "ig", "steps": 16, "most": 16},
     "occlusion": {"method": "occlusion"},
-    "rise": {"method": "rise", "masks": 200},
+    "rise": {"method": "rise", "masks": 150},
     "centre": {"method": "centre"},
     "edges": {"method": "edges"},
     "constant": {"method": "constant"},
 }
+MANY = ("ig", "occlusion", "rise")  # ask the model again and again
 CONTROLS = ("centre", "edges")
 FILLS = ("grey", "blur")
 PARTS = ("decoder", "connector", "vision")  # shuffled one after the other; the last layer of each is what is read
@@ -68,17 +69,17 @@ class Numbers:
         agreed: of these, how many the next base reads, too.
         near: pixels beside the thing that still count as on it; half the side of tiny-llava's cells.
         steps: of insertion and deletion.
-        seconds: what a run is expected to take with one thread.
-        seconds_many: of RISE and integrated gradients.
+        seconds: what a run is expected to take with one thread, by a trial of four scenes.
+        seconds_many: of the methods in MANY.
     """
 
-    scenes: int = 60
-    shuffled: int = 10
-    agreed: int = 30
+    scenes: int = 40
+    shuffled: int = 5
+    agreed: int = 20
     near: float = 6.0
     steps: int = 8
-    seconds: float = 30.0
-    seconds_many: float = 80.0
+    seconds: float = 32.0
+    seconds_many: float = 125.0
 
 
 NUMBERS = Numbers()
@@ -115,7 +116,7 @@ def runs() -> list[Run]:
 
 def seconds(run: Run, numbers: Numbers) -> float:
     """How long a run is expected to take with one thread."""
-    return numbers.seconds_many if run.method in ("rise", "ig") else numbers.seconds
+    return numbers.seconds_many if run.method in MANY else numbers.seconds
 
 
 def words_of(vlm: Vlm, scene: Scene) -> tuple[Reading, list[Target], list[Bool[np.ndarray, "height width"]]]:
