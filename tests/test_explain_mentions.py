@@ -113,6 +113,7 @@ def test_a_head_that_is_knocked_out_is_one_whose_columns_are_zero():
         pass
 
 
+@pytest.mark.long
 def test_the_table_of_heads_and_which_one_is_picked():
     whole, there = ["hhx", "hhx"] * 10, [2] * 20
     without = {"0.0": whole, "0.1": ["hh"] * 20, "1.0": ["h"] * 20, "1.1": ["hhxx"] * 20, "2.0": [""] * 20}
