@@ -1,16 +1,13 @@
 """Widgets where people meet them: in a browser without a kernel, in a real kernel, and in JupyterLab in a browser."""
 
 import html
-import json
-import os
-import socket
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from lab import notebook_in_lab
 
 from mmhallu_core.viz.frames import Frames
 from mmhallu_core.viz.marked import explained
@@ -225,44 +222,12 @@ def test_a_kernel_moves_the_live_widget():
         manager.shutdown_kernel(now=True)
 
 
-NOTEBOOK = {
-    "nbformat": 4, "nbformat_minor": 5,
-    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    "cells": [{"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": CELL}],
-}  # fmt: skip
-
-
 @needs_browser
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("jupyterlab") is None, reason="needs JupyterLab: `python tasks.py lab` installs it")
 def test_jupyterlab_shows_the_live_widget(chromium, tmp_path):
     """JupyterLab in a browser: run the notebook's cell, choose a sentence by keyboard, type another."""
-    (tmp_path / "try.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = [
-        f"--port={port}",
-        "--no-browser",
-        "--allow-root",
-        "--expose-app-in-browser",
-        "--ServerApp.token=",
-        "--ServerApp.password=",
-    ]
-    variables = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "PYTHONUTF8": "1"}
-    lab = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *options, f"--ServerApp.root_dir={tmp_path}"], env=variables,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        browser.wait(lambda: answers(port), "JupyterLab to start", 300)
-        page = chromium.open(f"http://127.0.0.1:{port}/lab/tree/try.ipynb?reset")
-        page.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", 300)
-        page.wait("!!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')", 300)
-        prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent"
-        time.sleep(10)  # the command is lost before JupyterLab has put everything in its place, and nothing says when
-        page.run("void jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.wait(f"!!document.querySelector('.jp-OutputArea .mm-said') && {prompt} === '[1]:'", 300)
+    with notebook_in_lab(chromium, tmp_path, CELL) as page:
         names = {(node["role"], node["name"]) for node in page.found()}
         assert {
             ("combobox", "A ready sentence"),
@@ -282,16 +247,3 @@ def test_jupyterlab_shows_the_live_widget(chromium, tmp_path):
         page.write("There is a blue ball.")
         page.press("Tab")
         page.wait("document.querySelector('.mm-said').textContent.includes('the ball is red, not blue')", 60)
-        own = f"http://127.0.0.1:{port}"
-        outside = [one for one in page.requests() if not one.startswith((own, "data:", "blob:", "about:"))]
-        assert not [one for one in outside if "jsdelivr" in one or "unpkg" in one], outside
-        page.close()
-    finally:
-        lab.terminate()
-        lab.wait(60)
-
-
-def answers(port):
-    """Whether a server takes connections."""
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0

@@ -27,12 +27,19 @@ from mmhallu_core.explain.maps import Stack
 from mmhallu_core.explain.places import Cells, Place
 from mmhallu_core.types import CannotRun
 
+AT_ONCE = 4  # words whose gradients go back together; more of them do not fit a processor's cache
+
 
 class Tap(nn.Module):
-    """Hands its inputs on: a module of its own, so that captum can hook it."""
+    """Hands its inputs on: a module of its own, so that captum can hook it.
+
+    Attributes:
+        grids: what it was given last.
+    """
 
     def forward(self, *grids: Float[Tensor, "*one width _rows _cols"]) -> tuple[Tensor, ...]:
         """The same tensors."""
+        self.grids = grids
         return grids
 
 
@@ -82,7 +89,9 @@ def tapped(place: Place, alone: bool) -> Iterator[tuple[Tap, list[Cells]]]:
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Lets no parameter ask for a gradient while the block runs, and no layer drop anything out."""
-    asking, training = [p for p in model.parameters() if p.requires_grad], [m for m in model.modules() if m.training]
+    modules = list(model.modules())  # one walk: `parameters` would walk once more
+    asking = {p for module in modules for p in module._parameters.values() if p is not None and p.requires_grad}
+    training = [module for module in modules if module.training]
     for parameter in asking:
         parameter.requires_grad_(False)
     for module in training:
@@ -114,24 +123,30 @@ def grad_cam(
         CannotRun: when the model gives no gradients.
         ValueError: when the numbers are more or fewer than `words`.
     """
-    numbers: list[Tensor] = []
-    how: dict[str, Any] = {} if words == 1 else {"is_grads_batched": True}
+    ran: list[Tensor] = []
+    how: dict[str, Any] = {} if words == 1 else {"is_grads_batched": True, "retain_graph": True}
 
-    def forward(_: Tensor) -> Tensor:
-        found = with_gradient(scores())
-        if len(found) != words:
-            raise ValueError(f"{words} words, and the model gave {len(found)} numbers")
-        numbers.append(found.detach().cpu())
+    def forward(first: Tensor) -> Tensor:
+        if ran:  # captum comes back for more words: it shall see the same grids, and the model need not run again
+            tap(*tap.grids)
+        else:
+            ran.append(with_gradient(scores()))
+            if len(ran[0]) != words:
+                raise ValueError(f"{words} words, and the model gave {len(ran[0])} numbers")
+        some = ran[0][int(first) : int(first) + AT_ONCE]
         if words > 1:  # captum reads it behind the forward pass: row w of the identity asks for number w's gradient
-            how["grad_outputs"] = tuple(torch.eye(words, dtype=found.dtype, device=found.device))
-        return found
+            how["grad_outputs"] = tuple(torch.eye(len(some), dtype=some.dtype, device=some.device))
+        return some
 
     with frozen(model), tapped(place, words == 1) as (tap, seen), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*batching rule.*")  # attention then goes word by word
-        found = LayerGradCam(forward, tap).attribute(torch.zeros(1), grad_kwargs=how)
-    found = found if isinstance(found, tuple) else (found,)
-    pairs = zip(seen, found, strict=True)
-    return [Stack(cells.picture, cells.box, values[:, 0].detach().cpu()) for cells, values in pairs], numbers[0]
+        method, parts = LayerGradCam(forward, tap), []
+        for first in range(0, words, AT_ONCE):
+            found = method.attribute(torch.tensor([float(first)]), grad_kwargs=how)
+            parts.append(found if isinstance(found, tuple) else (found,))
+    views = [torch.cat([one[:, 0].detach().cpu() for one in view]) for view in zip(*parts, strict=True)]
+    stacks = [Stack(cells.picture, cells.box, values) for cells, values in zip(seen, views, strict=True)]
+    return stacks, ran[0].detach().cpu()
 
 
 def with_gradient(found: Tensor) -> Tensor:

@@ -6,14 +6,15 @@ the place from which a model is looked at.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BatchFeature
 
 from mmhallu_core.models.fit import Pictures, picture_groups
@@ -112,12 +113,49 @@ class Reading:
         return self.vlm.encode([list(group) for group in groups], [self.text] * len(groups), side="right")
 
     def scores(self, inputs: BatchFeature | dict[str, Any], targets: Sequence[Target]) -> Float[Tensor, "rows targets"]:
-        """The log-probability of each target, for rows that end with this answer."""
-        logits = self.vlm.model(**inputs, use_cache=False, logits_to_keep=self.rows).logits
+        """The log-probability of each target, for rows that end with this answer.
+
+        What no target depends on is left out: the tokens behind the last one, and in the last layer all places but
+        those that predict one.
+        """
+        ids = inputs["input_ids"]
+        used = sorted({token for target in targets for token in target.tokens})
+        rows = self.rows[used]
+        end = ids.shape[1] - len(self.spans) + used[-1]
+        short = {key: value[:, :end] if isinstance(value, Tensor) and value.shape[:2] == ids.shape else value
+                 for key, value in inputs.items()}  # fmt: skip
+        with only_rows(self.vlm.family.row_modules(self.vlm.model), rows):
+            logits = self.vlm.model(**short, use_cache=False, logits_to_keep=rows).logits
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        ids = inputs["input_ids"][:, self.rows + 1]
-        each = logits.gather(-1, ids[..., None])[..., 0] - logits.logsumexp(-1)  # [rows, tokens]
-        return torch.stack([each[:, list(target.tokens)].sum(1) for target in targets], dim=1)
+        each = logits.gather(-1, ids[:, rows + 1, None])[..., 0] - logits.logsumexp(-1)  # [rows, used tokens]
+        places = [[used.index(token) for token in target.tokens] for target in targets]
+        return torch.stack([each[:, place].sum(1) for place in places], dim=1)
+
+
+@contextmanager
+def only_rows(modules: Sequence[nn.Module], rows: Int[Tensor, " rows"]) -> Iterator[None]:
+    """Lets modules compute some rows of [batch, tokens, width] while the block runs, and give zeros for all others."""
+
+    def hang(module: nn.Module) -> None:
+        tokens = 0
+
+        def enter(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            nonlocal tokens
+            tokens = args[0].shape[1]
+            return (args[0].index_select(1, rows.to(args[0].device)), *args[1:])
+
+        def leave(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            whole = output.new_zeros(len(output), tokens, output.shape[-1])
+            return whole.index_copy(1, rows.to(output.device), output)
+
+        stack.callback(module.register_forward_pre_hook(enter).remove)
+        # First of all hooks, so that whoever else hooks the module sees all tokens.
+        stack.callback(module.register_forward_hook(leave, prepend=True).remove)
+
+    with ExitStack() as stack:
+        for module in modules:
+            hang(module)
+        yield
 
 
 def read(vlm: Vlm, images: Pictures, question: str, answer: str | None = None, max_new_tokens: int = 100) -> Reading:

@@ -106,6 +106,12 @@ class Family:
         """The attention (or cross-attention) of one decoder layer; its second output is the attention map."""
         return self.layers(model)[layer].get_submodule(self._attention(model, layer)[0].rpartition(".")[0])
 
+    def row_modules(self, model: nn.Module) -> list[nn.Module]:
+        """Parts of the last decoder layer that treat each token by itself: query and output matrix, and the MLP."""
+        paths = self._attention(model, len(self.layers(model)) - 1)
+        mlp = self.mlp_matrices[0].rpartition(".")[0]
+        return [self.layers(model)[-1].get_submodule(path) for path in (paths[0], paths[-1], mlp)]
+
     def decoder_matrices(self, model: nn.Module) -> dict[str, nn.Module]:
         """All weight matrices of the decoder's layers, by their full names."""
         return {

@@ -10,6 +10,7 @@ import base64
 import io
 from dataclasses import dataclass, field
 
+import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
@@ -17,6 +18,8 @@ from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
 HIGHEST = 16000  # pixels; a WebP picture has at most 16,383 a side
+COLOURS = "inferno"  # grows lighter all the way, so it reads in grey too
+Heat = tuple[tuple[int, ...], ...]  # a level from 0 to 9 for each cell, row by row
 
 
 def png(image: Image.Image) -> bytes:
@@ -29,6 +32,19 @@ def png(image: Image.Image) -> bytes:
 def data_uri(content: bytes, kind: str = "png") -> str:
     """A picture file as an address that carries the file itself."""
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
+
+
+def drawn(scene: Scene, size: int, heat: Heat | None = None) -> Image.Image:
+    """A scene, `size` pixels wide; under a map it is grey, and the map's cells lie over it, level 0 as nothing."""
+    image = render(scene, size).image
+    if heat is None:
+        return image
+    levels = Image.fromarray(np.array(heat, dtype=np.uint8)).resize((size, size), Image.Resampling.NEAREST)
+    share = np.asarray(levels)[..., None] / 9
+    colours = 255 * mpl.colormaps[COLOURS](share[..., 0])[..., :3]
+    grey = np.asarray(image.convert("L"), dtype=np.float64)[..., None]
+    cover = np.where(share > 0, 0.25 + 0.55 * share, 0)
+    return Image.fromarray(np.rint((1 - cover) * grey + cover * colours).astype(np.uint8))
 
 
 @dataclass
@@ -44,26 +60,28 @@ class Frames:
     tiles: list[list[int]] = field(default_factory=list)
     _pictures: list[Image.Image] = field(default_factory=list)
     _numbers: dict[tuple, int] = field(default_factory=dict)
-    _drawn: dict[Scene, np.ndarray] = field(default_factory=dict)
+    _drawn: dict[tuple[Scene, Heat | None], np.ndarray] = field(default_factory=dict)
 
-    def add(self, scene: Scene, base: Scene | None = None) -> list[list[int]]:
+    def add(self, scene: Scene, base: Scene | None = None, heat: Heat | None = None, left: int = 0) -> list[list[int]]:
         """Takes in the picture of a scene.
 
         Args:
             scene: what to draw.
             base: a scene that looks almost the same.
+            heat: a map that lies over it.
+            left: pixels between the left edge of the whole and this picture.
 
         Returns:
             The tiles to draw, one over the other: `[number, left, top]`, with the place in the picture.
         """
-        image, under = self._picture(scene), self._picture(base or scene)
+        image, under = self._picture(scene, heat), self._picture(base or scene, heat)
         changed = (image != under).any(axis=-1)
         if not changed.any():
-            return [[self._tile(image), 0, 0]]
+            return [[self._tile(image), left, 0]]
         rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         patch = image[box] * changed[box][..., None]  # no colour and no opacity where nothing changed
-        return [[self._tile(under), 0, 0], [self._tile(patch), int(columns[0]), int(rows[0])]]
+        return [[self._tile(under), left, 0], [self._tile(patch), left + int(columns[0]), int(rows[0])]]
 
     def sheet(self) -> Image.Image:
         """All tiles in one picture, without loss."""
@@ -79,11 +97,11 @@ class Frames:
         self.sheet().save(file, format="WEBP", lossless=True, quality=80, method=4)
         return data_uri(file.getvalue(), "webp")
 
-    def _picture(self, scene: Scene) -> np.ndarray:
+    def _picture(self, scene: Scene, heat: Heat | None) -> np.ndarray:
         """A scene, drawn: [size, size, red green blue and opacity]."""
-        if scene not in self._drawn:
-            self._drawn[scene] = np.asarray(render(scene, self.size).image.convert("RGBA"))
-        return self._drawn[scene]
+        if (scene, heat) not in self._drawn:
+            self._drawn[scene, heat] = np.asarray(drawn(scene, self.size, heat).convert("RGBA"))
+        return self._drawn[scene, heat]
 
     def _tile(self, pixels: np.ndarray) -> int:
         """The number of a tile; equal ones are kept once."""

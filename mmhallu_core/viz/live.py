@@ -14,14 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import ipywidgets
-from ipywidgets import HTML, Box, Button, Dropdown, HBox, Label, Layout, Textarea, VBox
+from ipywidgets import HTML, Box, Button, Dropdown, HBox, Label, Layout, Textarea, ToggleButtons, VBox
 
 from mmhallu_core.viz.frames import data_uri, png
 from mmhallu_core.viz.states import WORDS, Control, State
 from mmhallu_core.viz.twins import part
 from mmhallu_core.viz.widgets_scene import Field, fields
 from mmhallu_core.world.language import WorldQuestion
-from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
 SHOWN_AT = 288  # pixels; one picture at a time is sent, so it can be larger than on the page
@@ -52,7 +51,7 @@ class Stage:
 
     def show(self, state: State) -> None:
         """Puts a state on the stage."""
-        facts, uri = html.escape(state.facts), data_uri(png(render(state.scene, SHOWN_AT).image))
+        facts, uri = html.escape(state.facts), data_uri(png(state.image(SHOWN_AT)))
         self.state = state
         self.picture.value = (
             f'<div class="mm-player"><figure><div class="mm-frame"><img src="{uri}" alt="Drawn scene. {facts}"></div>'
@@ -65,10 +64,13 @@ class Stage:
 
 
 def chooser(control: Control) -> ipywidgets.Widget:
-    """A dial or a list, as the browser's own drop-down list; words where there is no choice."""
+    """A dial or a list, as the browser's own drop-down list; a sentence's words as buttons; words without a choice."""
     if len(control.options) == 1:
         return Label(f"{control.label} {next(iter(control.options))}")
     options = [(name, number) for number, name in enumerate(control.options)]
+    if control.words:
+        look = {"style": {"button_width": "auto", "description_width": "initial"}, "layout": Layout(max_width="100%")}
+        return ToggleButtons(options=options, value=control.start, description=control.label, **look)
     return Dropdown(
         options=options, value=control.start, description=control.label, style={"description_width": "initial"},
         layout=Layout(width="max-content", max_width="100%"),

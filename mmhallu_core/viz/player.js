@@ -13,6 +13,7 @@
     const sheet = Object.assign(new Image(), { src: play.sheet });
     const loaded = sheet.decode();
     const canvas = Object.assign(document.createElement("canvas"), { width: play.size, height: play.size });
+    canvas.width *= play.wide;
 
     const show = (state) => {
       const [frame, facts, ...said] = play.states[state];
@@ -31,7 +32,34 @@
       root.querySelector(".mm-said").innerHTML = `<dl>${lines.join("")}</dl>`;
     };
 
+    const choose = (node, level, number) => {
+      chosen[level] = number;
+      chosen.length = level + 1; // what comes below starts anew
+      build(level + 1, node.options[number][1]);
+    };
+
+    // The words of a sentence, each of them a button.
+    const sentence = (node, level) => {
+      const group = Object.assign(document.createElement("div"), { className: "mm-words" });
+      group.setAttribute("role", "group");
+      group.setAttribute("aria-label", node.label);
+      group.append(Object.assign(document.createElement("b"), { textContent: node.label }));
+      const buttons = node.options.map(([option], number) => {
+        const button = Object.assign(document.createElement("button"), { type: "button", textContent: option });
+        button.addEventListener("click", () => {
+          choose(node, level, number);
+          mark();
+        });
+        return button;
+      });
+      const mark = () => buttons.forEach((one, number) => one.setAttribute("aria-pressed", number === chosen[level]));
+      mark();
+      group.append(...buttons);
+      return group;
+    };
+
     const field = (node, level) => {
+      if (node.words) return sentence(node, level);
       const label = document.createElement("label");
       const name = document.createElement("span");
       name.textContent = node.label;
@@ -64,9 +92,7 @@
       mark();
       input.addEventListener(node.dial ? "input" : "change", () => {
         mark();
-        chosen[level] = Number(input.value);
-        chosen.length = level + 1; // what comes below starts anew
-        build(level + 1, node.options[input.value][1]);
+        choose(node, level, Number(input.value));
       });
       return label;
     };

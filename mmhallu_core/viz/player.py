@@ -19,7 +19,6 @@ from typing import Any
 from mmhallu_core.viz.frames import Frames, data_uri, png
 from mmhallu_core.viz.states import WORDS, Control, State, wrapped
 from mmhallu_core.viz.twins import part
-from mmhallu_core.world.render import render
 
 
 @dataclass(frozen=True)
@@ -92,28 +91,40 @@ class Player:
 
     def _page(self) -> str:
         frames, states = Frames(self.size), []
+        wide: list[int] = []  # pictures beside each other, state by state
         words: dict[str, int] = {}  # each text once: many states say the same of the same picture
 
         def plain(node: Control | State) -> Any:
             """The tree in JSON: a control becomes an object, a state its number."""
             if isinstance(node, State):
                 texts = [words.setdefault(text, len(words)) for text in (node.facts, *node.pieces)]
-                states.append([frames.add(node.scene, node.base), *texts])
+                panels = enumerate(node.panels)
+                tiles = [tile for i, one in panels for tile in frames.add(one.scene, None, one.heat, i * self.size)]
+                states.append([tiles or frames.add(node.scene, node.base), *texts])
+                wide.append(len(node.panels) or 1)
                 return len(states) - 1
             options = [[name, plain(below)] for name, below in node.options.items()]
-            return {"label": node.label, "dial": node.dial, "start": node.start, "options": options}
+            kind = {"label": node.label, "dial": node.dial, "words": node.words}
+            return {**kind, "start": node.start, "options": options}
 
         tree, start = plain(self.control), self.state()
-        play = {"sheet": frames.uri(), "size": self.size, "tiles": frames.tiles, "words": list(words)}
+        play = {
+            "sheet": frames.uri(),
+            "size": self.size,
+            "wide": max(wide),
+            "tiles": frames.tiles,
+            "words": list(words),
+        }
         play = json.dumps(play | {"states": states, "tree": tree}, ensure_ascii=False, separators=(",", ":"))
         play = play.replace("<", "\\u003c")  # so that no text in it can end the script element
-        whole = data_uri(png(render(start.scene, self.size).image))
+        whole = data_uri(png(start.image(self.size)))
+        figure = f'<figure style="flex-basis:{18 * max(wide)}em">'
         title, facts = html.escape(self.title), html.escape(start.facts)
         note = f'<p class="mm-note">{html.escape(self.note)}</p>' if self.note else ""
         return (
             f'<div class="mm-player" role="group" aria-label="{title}"><style>{part("player.css")}</style>'
             f'<div class="mm-controls"></div><div class="mm-row">'
-            f'<figure><div class="mm-frame"><img src="{whole}" alt="Drawn scene. {facts}"></div>'
+            f'{figure}<div class="mm-frame"><img src="{whole}" alt="Drawn scene. {facts}"></div>'
             f"<details><summary>{WORDS}</summary><span>{facts}</span></details></figure>"
             f'<div class="mm-said" role="status" aria-live="polite" aria-atomic="true">{start.html}</div></div>{note}'
             f'<script type="application/json">{play}</script><script>{part("player.js")}</script></div>'

@@ -5,11 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import fill
 
+from PIL import Image
+
+from mmhallu_core.viz.frames import Heat, drawn
 from mmhallu_core.viz.marked import in_words
 from mmhallu_core.viz.twins import Twin
 from mmhallu_core.world.scene import Scene
 
 WORDS = "The picture in words"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several pictures beside each other, or a picture under a map.
+
+    Attributes:
+        scene: what it shows.
+        heat: the map that lies over it.
+    """
+
+    scene: Scene
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True)
@@ -20,16 +36,28 @@ class State:
         scene: what the picture shows; its words are its facts.
         said: heading to a line, such as {"The model says": ...}; announced when it changes.
         base: a scene that looks almost the same, for a smaller page.
+        panels: what is seen instead of the scene alone, from left to right.
+        told: what is seen, in words, where the scene's facts do not say it.
     """
 
     scene: Scene
     said: Mapping[str, Twin]
     base: Scene | None = None
+    panels: tuple[Panel, ...] = ()
+    told: str = ""
+
+    def image(self, size: int) -> Image.Image:
+        """What is seen; each picture is `size` pixels wide and high."""
+        panels = self.panels or (Panel(self.scene),)
+        whole = Image.new("RGB", (size * len(panels), size))
+        for number, panel in enumerate(panels):
+            whole.paste(drawn(panel.scene, size, panel.heat), (size * number, 0))
+        return whole
 
     @property
     def facts(self) -> str:
         """The picture in words."""
-        return in_words(self.scene)
+        return self.told or in_words(self.scene)
 
     @property
     def text(self) -> str:
@@ -61,12 +89,14 @@ class Control:
         options: name to the state that it leads to, or to the next control.
         start: number of the option that is chosen at first.
         dial: whether the options are settings of a dial, in order; otherwise they are a list.
+        words: whether the options are words of a sentence, each to be clicked.
     """
 
     label: str
     options: Mapping[str, "Control | State"]
     start: int = 0
     dial: bool = False
+    words: bool = False
 
     def number(self, option: int | str) -> int:
         """The number of an option that is given by number or by name.
