@@ -31,7 +31,8 @@ import browser
 
 pytestmark = pytest.mark.long
 
-BEACH = Scene("beach", "beach", (Thing("o1", "ball", "red", x=0.3, y=0.95), Thing("o2", "dog", "white", x=0.7, y=0.95)))
+BALL = Thing("o1", "ball", "red", x=0.3, y=0.95)
+BEACH = Scene("beach", "beach", (BALL, Thing("o2", "dog", "white", x=0.7, y=0.95, pose="standing")))
 TEXT = "There is a red ball. There is a dog and an umbrella."
 
 

@@ -88,15 +88,10 @@ def _names(targets: Sequence[Target]) -> list[str]:
 
 
 def _telling(reading: Reading, scene: Scene, targets: Sequence[Target]) -> int:
-    """Number of the word to begin with: the first name of a thing that is not there, else of a thing, else the first.
-
-    A target is found by where its first token begins.
-    """
-    named = mentions_of(reading.answer, scene)
-    wanted = [one.start for one in sorted(named, key=lambda one: (not one.hallucinated, one.start))]
-    spans = [(reading.spans[one.tokens[0]][0], reading.spans[one.tokens[-1]][1]) for one in targets]
-    found = [i for start in wanted for i, (begin, end) in enumerate(spans) if begin <= start < end]
-    return found[0] if found else 0
+    """The word to begin with: the first name of a thing that is not there, else of a thing, else the first word."""
+    named = sorted(mentions_of(reading.answer, scene), key=lambda one: (not one.hallucinated, one.start))
+    words = [reading.at((one.start, one.end)) for one in named]
+    return next((targets.index(word) for word in words if word in targets), 0)
 
 
 def word_map(scene: Scene | None = None, vlm: Vlm | None = None, text: str | None = None) -> Player:
