@@ -57,10 +57,10 @@ def _norm(self, hidden):
     return self.weight * hidden * scale.rsqrt()
 
 
-def loss_and_gradients(vlm, examples, rows):
+def loss_and_gradients(vlm, examples, rows, together=True):
     """A loss in which every leaf counts otherwise, and what it does to every parameter."""
     vlm.model.zero_grad()
-    batch = PreferenceCollator(vlm, rows=rows)(examples)
+    batch = PreferenceCollator(vlm, rows=rows, together=together)(examples)
     answers = batch.pop("answers")
     values = trie.answer_log_probs(vlm.model, vlm.model, batch, answers)
     sums = leaf_sums(values, answers, 10)
@@ -78,7 +78,7 @@ def test_builds_one_node_for_every_distinct_beginning():
         made = trie.build(sequences)
         beginnings = {tuple(one[:n]) for one in sequences for n in range(1, len(one) + 1)}
         assert len(made.keys) == len(beginnings)
-        allowed = trie.trie_mask(torch.tensor([made.ends]))[0, 0]
+        allowed = trie.may_look(torch.tensor([made.ends]))[0]
         for sequence, path in zip(sequences, made.paths, strict=True):
             assert [made.keys[node] for node in path] == sequence
             for place, node in enumerate(path):
@@ -87,11 +87,25 @@ def test_builds_one_node_for_every_distinct_beginning():
                 )
 
 
+def test_attention_in_parts_is_attention_under_the_mask(monkeypatch):
+    monkeypatch.setattr(trie, "PART", 4)
+    ends = torch.tensor([trie.build([[1, 2, 3, 4, 5, 6], [1, 2, 7, 8], [9, 9, 9, 9]]).ends, [12] * 9 + [10, 11, 12]])
+    mask = trie.trie_mask(ends, torch.float64)
+    query, key, value = (torch.randn(2, 3, 12, 8, dtype=torch.float64) for _ in range(3))
+    whole = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    with trie.InParts(ends, mask) as cut:
+        parts = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        other = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=torch.zeros_like(mask))
+    assert torch.allclose(parts, whole, rtol=0, atol=1e-12) and not torch.allclose(other, whole)
+    assert [keys.tolist() for _, keys, _ in cut.parts][0] == [0, 1, 2, 3] and len(cut.parts) == 3
+
+
 @pytest.mark.parametrize(
     "family, attention",
     [*((family, "sdpa") for family in (*FAMILIES, "tiny-llava")), ("llava", "eager"), ("qwen2_vl", "eager")],
 )
 def test_equals_separate_sequences_in_loss_and_every_gradient(family, attention, tmp_path, monkeypatch):
+    monkeypatch.setattr(trie, "PART", 48)  # so that attention is cut in these short rows, too
     to_float = torch.Tensor.float  # Qwen's vision tower turns its angles in float32, whatever the model is in
     monkeypatch.setattr(torch.Tensor, "float", lambda self: self if self.dtype == torch.float64 else to_float(self))
     name = family if family == "tiny-llava" else build(family, tmp_path / family)
@@ -105,3 +119,13 @@ def test_equals_separate_sequences_in_loss_and_every_gradient(family, attention,
     for one, gradient in plain_found.items():
         assert torch.allclose(found[one], gradient, rtol=0, atol=near), one
     assert inputs["input_ids"].numel() < 0.55 * plain_inputs["input_ids"].numel()
+
+
+def test_a_row_for_each_example_is_filled_up_and_gives_the_same(tmp_path):
+    vlm = in_double(Vlm.load(build("llava", tmp_path / "llava"), "cpu", "float64"))
+    sums, loss, found, inputs = loss_and_gradients(vlm, two("llava"), rows=False)
+    filled_sums, filled_loss, filled, filled_inputs = loss_and_gradients(vlm, two("llava"), False, together=False)
+    assert len(inputs["input_ids"]) == 1 and len(filled_inputs["input_ids"]) == 2
+    assert inputs["input_ids"].numel() < filled_inputs["input_ids"].numel()
+    assert torch.allclose(sums, filled_sums, rtol=0, atol=1e-9) and loss == pytest.approx(filled_loss, abs=1e-9)
+    assert all(torch.allclose(found[one], gradient, rtol=0, atol=1e-9) for one, gradient in filled.items())

@@ -6,6 +6,7 @@ computed before the first step and kept (`references.py`), and each micro-batch'
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class PreferenceRecipe:
         """
         model = put_on(vlm, spec)
         references = References(self.references or out / "references", about(vlm, base_sha256))
-        collate = PreferenceCollator(vlm, references)
+        collate = PreferenceCollator(vlm, references, together=not spec.checkpointing)
 
         def loss(
             wrapped: nn.Module, answers: Mapping[str, Tensor], totals: Tensor | None = None, **inputs: Any
@@ -86,7 +87,7 @@ def refer(
     """Computes the log-probabilities that a run will compare with; each process takes its share of the examples.
 
     Args:
-        model: before its first step, when its adapter still adds nothing.
+        model: before its first step, when its adapter still adds nothing; so it is switched off, which is faster.
         collate: makes its batches.
         references: where they are kept; what is there is not computed again.
         examples: of the run. Where their maker says how many there are, later epochs bring nothing new.
@@ -103,7 +104,7 @@ def refer(
         if all(key in references for key in keys):
             continue
         answers = batch.pop("answers")
-        with mixed:
+        with mixed, model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
             keep(references, keys, answers["leaf"], answer_log_probs(model, model, batch, answers))
     if processes() > 1:
         torch.distributed.barrier()

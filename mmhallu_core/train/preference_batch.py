@@ -19,13 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 from mmhallu_core.models.vlm import Vlm
-from mmhallu_core.train.preference_tokens import Written, answer_places, written_as
+from mmhallu_core.train.preference_tokens import Text, Written, answer_places, written_as
 from mmhallu_core.train.records import PreferenceExample
 from mmhallu_core.train.references import References
 from mmhallu_core.train.trie import Trie, attention_of, build
 from mmhallu_core.types import CannotRun
 
 Batch = dict[str, Any]
+KNOWN = 20_000  # texts that are kept with their tokens, some tens of megabytes
 
 
 class PreferenceCollator:
@@ -40,14 +41,18 @@ class PreferenceCollator:
         vlm: the model.
         references: where the log-probabilities of the model before training are; None leaves them out.
         rows: whether each answer gets a row of its own.
+        together: whether all examples are one trie; worth it where attention is cut into parts, see `trie.InParts`.
 
     Raises:
         CannotRun: when the model's attention takes no mask of our own.
     """
 
-    def __init__(self, vlm: Vlm, references: References | None = None, rows: bool = False) -> None:
-        self.vlm, self.references = vlm, references
+    def __init__(
+        self, vlm: Vlm, references: References | None = None, rows: bool = False, together: bool = True
+    ) -> None:
+        self.vlm, self.references, self.together = vlm, references, together
         self.rows = rows or vlm.family.image_positions is None
+        self.known: dict[Any, Text] = {}  # the reference is asked about the same texts, and so is every later epoch
         self.beside, self.checked = False, self.rows  # whether pictures look otherwise beside others, see above
         if not self.rows:
             attention_of(vlm.model)
@@ -66,7 +71,9 @@ class PreferenceCollator:
 
     def read(self, examples: Sequence[PreferenceExample]) -> tuple[Batch, list[str]]:
         """The batch without references, and the key of each leaf."""
-        written = [[written_as(self.vlm, one, leaf) for leaf in one.leaves] for one in examples]
+        if len(self.known) > KNOWN:
+            self.known.clear()
+        written = [[written_as(self.vlm, one, leaf, self.known) for leaf in one.leaves] for one in examples]
         keys = [leaf.key for some in written for leaf in some]
         names = [one.id for one in examples]
         batch = self._in_rows(written, names) if self.rows else self._in_tries(written, names)
@@ -86,7 +93,7 @@ class PreferenceCollator:
         return {**inputs, "answers": answer_places(leaves, paths, ids)}
 
     def _in_tries(self, written: list[list[Written]], names: list[str]) -> Batch:
-        """Each example as a row."""
+        """All examples as one row, which needs no filling and shares what they share, or each as a row."""
         drawn = self._drawn([leaf for some in written for leaf in some])
         keys = [[self._keys(leaf, drawn) for leaf in some] for some in written]
         if not self.checked:
@@ -96,6 +103,8 @@ class PreferenceCollator:
                 return self._in_tries(written, names)
         for name, some in zip(names, keys, strict=True):
             self._require_room(name, max(map(len, some)))
+        if self.together:
+            keys, written = [sum(keys, [])], [sum(written, [])]
         tries = [build(some) for some in keys]
         sign, filler = self.vlm.processor.image_token_id, self.vlm.processor.tokenizer.pad_token_id
         longest = max(len(trie.keys) for trie in tries)

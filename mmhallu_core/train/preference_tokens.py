@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -44,22 +45,37 @@ class Written:
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-def written_as(vlm: Vlm, example: PreferenceExample, leaf: Leaf) -> Written:
+Text = tuple[str, list[int], int, list[bool]]  # as the first four of `Written`
+
+
+def written_as(vlm: Vlm, example: PreferenceExample, leaf: Leaf, known: dict[Any, Text] | None = None) -> Written:
     """A leaf in the model's chat form and as tokens; which of the answer's tokens count is found by their characters.
 
     The token that ends the turn belongs to the answer. With spans it does not count, as in the code of IC-VCO.
 
+    Args:
+        vlm, example, leaf: the model, and what is written.
+        known: texts that were written before, which are not written again; the new one is added.
+
     Raises:
         CannotRun: when the answer is not found in the chat form, or the texts hold the sign for a picture.
     """
-    images = tuple(example.images[i] for i in leaf.pictures)
-    asked = Turn(IMAGE * len(images) + leaf.question, leaf.answer)
-    text, ((low, high),) = write(vlm, (asked,), example.id)
+    images, key = tuple(example.images[i] for i in leaf.pictures), (len(leaf.pictures), *astuple(leaf)[1:])
+    text = _text(vlm, example.id, leaf) if known is None or key not in known else known[key]
+    if known is not None:
+        known[key] = text
+    return Written(*text, images, tuple(_digest(image) for image in images))
+
+
+def _text(vlm: Vlm, name: str, leaf: Leaf) -> Text:
+    """The leaf without its pictures."""
+    asked = Turn(IMAGE * len(leaf.pictures) + leaf.question, leaf.answer)
+    text, ((low, high),) = write(vlm, (asked,), name)
     at, mark = text.find(leaf.answer, low), vlm.processor.image_token
-    if text.count(mark) != len(images):
-        raise CannotRun(f"sample {example.id}: its texts hold {mark}, which stands for a picture")
+    if text.count(mark) != len(leaf.pictures):
+        raise CannotRun(f"sample {name}: its texts hold {mark}, which stands for a picture")
     if at < 0:
-        raise CannotRun(f"sample {example.id}: the chat template of {vlm.name} changes the answer")
+        raise CannotRun(f"sample {name}: the chat template of {vlm.name} changes the answer")
     found = vlm.processor.tokenizer(text, return_offsets_mapping=True, **vlm.special_tokens([text]))
     offsets = found["offset_mapping"]
     start = next(i for i, (begin, end) in enumerate(offsets) if end > low and begin < high)
@@ -68,7 +84,7 @@ def written_as(vlm: Vlm, example: PreferenceExample, leaf: Leaf) -> Written:
         spans is None or any(max(begin, first) < min(end, last) for first, last in spans)
         for begin, end in offsets[start:]
     ]
-    return Written(text, found["input_ids"], start, kept, images, tuple(_digest(image) for image in images))
+    return text, found["input_ids"], start, kept
 
 
 def _digest(image: Image.Image) -> str:

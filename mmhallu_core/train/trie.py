@@ -14,21 +14,27 @@ A node is a token behind certain other tokens. The nodes stand in one row, every
 so what hangs on node k are the nodes from k up to `ends[k]`, and a token q may look at k where k <= q < ends[k]. The
 position of a node is its depth (or what the model's own rule gives it, for models that count by the rows and columns
 of a picture). Each distinct picture goes through the vision tower once; its features are copied to wherever it stands.
+
+Attention under a mask also computes the pairs that the mask blocks, and in a trie these are most. So the row is cut
+into parts, and each is computed against the tokens alone that any of its own may look at (`InParts`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 from mmhallu_core.models.families import plain
 from mmhallu_core.types import CannotRun
 
 MASKED = ("sdpa", "eager")  # attention that takes a mask of our own
+PART, PARTS = 160, 16  # tokens of a part of attention, at least; and parts, at most: each copies the keys that it needs
 
 
 @dataclass(frozen=True)
@@ -71,21 +77,52 @@ def build(sequences: Sequence[Sequence[int]]) -> Trie:
     return Trie(keys, ends, paths)
 
 
-def trie_mask(
-    ends: Int[Tensor, "batch tokens"], additive: torch.dtype | None = None
-) -> Float[Tensor, "batch 1 tokens tokens"] | Tensor:
-    """What each token may look at.
+def may_look(ends: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens tokens"]:
+    """Which tokens (last) each token may look at; `ends` of one that fills up a row lies right behind itself."""
+    at = torch.arange(ends.shape[1], device=ends.device)
+    return (at <= at[:, None]) & (at[:, None] < ends[:, None, :])
+
+
+def trie_mask(ends: Int[Tensor, "batch tokens"], dtype: torch.dtype) -> Float[Tensor, "batch 1 tokens tokens"]:
+    """What attention adds to its scores: 0 where a token may look, and the dtype's least number elsewhere.
+
+    A mask of truth values would do for one kind of attention, which makes this of it in every layer anew. The other
+    kind, eager, takes it for numbers without a word.
+    """
+    blocked = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=ends.device)
+    return torch.where(may_look(ends)[:, None], torch.zeros_like(blocked), blocked)
+
+
+class InParts(TorchFunctionMode):
+    """While open, attention under one mask is computed part by part of the row. The result is the same.
 
     Args:
-        ends: see `Trie`; a token that only fills a row up ends right behind itself, so that it sees itself alone.
-        additive: None for a mask of truth values; else 0 where a token may look and the dtype's least number elsewhere.
+        ends: see `Trie`.
+        mask: see `trie_mask`; attention that is given another one is left alone.
     """
-    at = torch.arange(ends.shape[1], device=ends.device)
-    allowed = ((at <= at[:, None]) & (at[:, None] < ends[:, None, :]))[:, None]
-    if additive is None:
-        return allowed
-    blocked = torch.full((), torch.finfo(additive).min, dtype=additive, device=ends.device)
-    return torch.where(allowed, torch.zeros_like(blocked), blocked)
+
+    def __init__(self, ends: Int[Tensor, "batch tokens"], mask: Float[Tensor, "batch 1 tokens tokens"]) -> None:
+        super().__init__()
+        self.mask, tokens = mask, ends.shape[1]
+        looks, size = may_look(ends).any(0), max(PART, -(-tokens // PARTS))
+        rows = [slice(low, low + size) for low in range(0, tokens, size)]
+        seen = [looks[some].any(0).nonzero()[:, 0] for some in rows]
+        self.parts = [
+            (some, keys, mask[:, :, some].index_select(3, keys)) for some, keys in zip(rows, seen, strict=True)
+        ]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Every call of torch passes here; those of attention under the mask are cut."""
+        kwargs = kwargs or {}
+        mine = func is scaled_dot_product_attention and kwargs.get("attn_mask") is not None
+        if not mine or kwargs["attn_mask"].data_ptr() != self.mask.data_ptr():
+            return func(*args, **kwargs)
+        query, key, value = args
+        found = []
+        for rows, keys, mask in self.parts:
+            some = (query[:, :, rows], key.index_select(2, keys), value.index_select(2, keys))
+            found.append(func(*some, **{**kwargs, "attn_mask": mask}))
+        return torch.cat(found, 2)
 
 
 def attention_of(model: nn.Module) -> str:
@@ -112,16 +149,19 @@ def answer_log_probs(
         model: of any family.
         inputs, answers: see `preference_batch.PreferenceCollator`.
     """
-    if "ends" in answers:
-        additive = plain(model).dtype if attention_of(model) == "eager" else None
-        inputs = {**inputs, "attention_mask": trie_mask(answers["ends"], additive)}
     row, at = answers["state_row"], answers["state_at"]
-    hook = model.get_output_embeddings().register_forward_pre_hook(lambda module, args: (args[0][row, at],))
-    try:
-        with _copied(plain(model).model, answers.get("places")):
-            logits = wrapped(**inputs, use_cache=False).logits
-    finally:
-        hook.remove()
+    with ExitStack() as open_:
+        if "ends" in answers:
+            attention_of(model)
+            mask = trie_mask(answers["ends"], plain(model).dtype)
+            inputs = {**inputs, "attention_mask": mask}
+            again = any(getattr(one, "gradient_checkpointing", False) for one in plain(model).modules())
+            if not again:  # layers that are computed again would be so when the cut is no longer open
+                open_.enter_context(InParts(answers["ends"], mask))
+        head = model.get_output_embeddings()
+        open_.callback(head.register_forward_pre_hook(lambda module, args: (args[0][row, at],)).remove)
+        open_.enter_context(_copied(plain(model).model, answers.get("places")))
+        logits = wrapped(**inputs, use_cache=False).logits
     logits = logits if logits.dtype == torch.float64 else logits.float()
     found = logits[answers["token_state"], answers["token_id"]] - logits.logsumexp(-1)[answers["token_state"]]
     return found[answers["token"]]
