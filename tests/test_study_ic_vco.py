@@ -15,7 +15,8 @@ from mmhallu_core.studies.engine.run import work
 def test_runs_and_contrasts_belong_together():
     runs = plan.runs()
     names = {run.id for run in runs}
-    assert len(names) == len(runs) and study_of("ic-vco") is plan.STUDY
+    assert len(names) == len(runs) <= 45 and study_of("ic-vco") is plan.STUDY
+    assert sum(plan.seconds(run, plan.NUMBERS) for run in runs) <= 150 * 60
     for run in runs:
         assert run.of in (None, plan.SFT) and (run.method in (None, "sft", "control") or plan.objective_of(run))
     for first, second in plan.CONTRASTS.values():
@@ -25,6 +26,11 @@ def test_runs_and_contrasts_belong_together():
         for check in claim.checks:
             assert check.contrast in plan.CONTRASTS and check.outcome in plan.OUTCOMES
             assert check.bar is not None or plan.OUTCOMES[check.outcome].small is not None
+
+
+def test_mdpo_is_asked_about_the_pairs_second_picture():
+    run = next(run for run in plan.runs() if run.id == "synthetic-mdpo-0")
+    assert not plan.objective_of(run).crop and plan.objective_of(plan.runs()[2]).crop
 
 
 def test_bars_are_the_smaller_printed_lead():

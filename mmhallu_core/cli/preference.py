@@ -8,6 +8,7 @@ import typer
 
 from mmhallu_core.cli.base import (
     MOST,
+    MOST_WORKERS,
     SEEDS,
     Accumulation,
     AsJson,
@@ -42,22 +43,69 @@ HELP = {
 @command(ic_vco, "pairs")
 def pairs(
     out: Annotated[Path, typer.Option(help="Folder: preferences.jsonl, sft.jsonl, pictures/, summary.json.")],
-    source: Annotated[Literal["world"], typer.Option(help="world: Diorama, whose truth is known.")] = "world",
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST, help="Wrong answers; some become no pair.")] = 1000,
+    source: Annotated[
+        Literal["world", "photos"], typer.Option(help="world: Diorama, whose truth is known. photos: see --photos.")
+    ] = "world",
+    n: Annotated[
+        int, typer.Option("--n", min=1, max=MOST, help="Wrong answers or photos; some become no pair.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(**SEEDS, help="The same seed gives the same files.")] = 0,
     negative: Annotated[
         Literal["edited", "synthetic", "retrieved"], typer.Option(help="How the second picture is made.")
     ] = "edited",
-    questions: Annotated[int, typer.Option(min=0, max=MOST, help="Questions of each pair, at most.")] = 1,
+    questions: Annotated[int, typer.Option(min=0, max=MOST, help="In Diorama: questions of a pair, at most.")] = 1,
+    photos: Annotated[Path | None, typer.Option(help="Folder of photos, with its sub-folders.")] = None,
+    annotator: Annotated[
+        str, typer.Option(help="For photos: none (templates), a server's address, or a model to load here.")
+    ] = "none",
+    model: Annotated[str, typer.Option(help="The server's name for its model.")] = "",
+    editor: Annotated[str, typer.Option(help="For photos: opencv, gemini:MODEL, or a diffusers pipeline.")] = "opencv",
+    clip: Annotated[str, typer.Option(help="For photos: hub id or folder of a CLIP; no similarity without.")] = "",
+    workers: Annotated[int | None, typer.Option(min=0, max=MOST_WORKERS, help="For photos: processes.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make pairs of pictures with an answer that is true of each, and mark the words in which the answers differ."""
-    from mmhallu_core.methods.ic_vco.pairs import Pairs, write_pairs
+    if (source == "photos") != (photos is not None):
+        raise CannotRun("--source photos and --photos FOLDER go together")
+    if photos is None:
+        from mmhallu_core.methods.ic_vco.pairs import Pairs, write_pairs
 
-    found = write_pairs(Pairs(n, seed, negative, questions), out)
-    lines = [f"{found['pairs']} pairs of {n} wrong answers, {found['preferences']} preferences, in {out}"]
+        if annotator != "none" or model or editor != "opencv" or clip or workers is not None:
+            raise CannotRun("--annotator, --model, --editor, --clip and --workers are for photos; Diorama has its own")
+        found = write_pairs(Pairs(n, seed, negative, questions), out)
+    else:
+        from mmhallu_core.edit.recipe import Annotator, Photos
+        from mmhallu_core.methods.ic_vco.photos import write_photo_pairs
+
+        if negative != "edited":
+            raise CannotRun(f"--negative {negative} is for Diorama: a photo cannot be drawn anew here")
+        make = Photos(str(photos), n, seed, clip, Annotator(annotator, model), editor)
+        found = write_photo_pairs(make, out, workers, progress=not as_json)
+    what = "wrong answers" if photos is None else "photos"
+    lines = [f"{found['pairs']} pairs of {found['n']} {what}, {found['preferences']} preferences, in {out}"]
     lines += [f"  {count:>8}  {reason}" for reason, count in sorted(found["reasons"].items(), key=lambda one: -one[1])]
     emit({"source": source, **found}, as_json, "\n".join(lines))
+
+
+@command(ic_vco, "alike")
+def alike(
+    files: Annotated[list[Path], typer.Argument(help="Files of preferences, as `mmhallu ic-vco pairs` writes them.")],
+    clip: Annotated[str, typer.Option(help="Hub id or folder of a CLIP; tiny-clip, for Diorama, without.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """How alike are the two pictures of each pair? A histogram of CLIP's cosine for each file."""
+    from mmhallu_core.edit.stages.similarity import ClipEmbedder, TinyClipEmbedder
+    from mmhallu_core.methods.ic_vco import photos
+
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise CannotRun(f"there is no {missing[0]}")
+    found = photos.alike(files, ClipEmbedder(clip) if clip else TinyClipEmbedder())
+    lines = []
+    for file, one in found.items():
+        lines.append(f"{file}: {one['n']} pairs, median {one['median']:.3f}")
+        edges = zip(one["edges"], one["edges"][1:], strict=False)
+        lines += [f"  {low:5.2f} to {high:4.2f}  {n:>6}" for (low, high), n in zip(edges, one["counts"], strict=True)]
+    emit({"files": found, "clip": clip or "tiny-clip"}, as_json, "\n".join(lines))
 
 
 def _add(method: str) -> None:
@@ -89,6 +137,7 @@ def _add(method: str) -> None:
         distil: Annotated[bool, typer.Option(help="ic-vco: from both pictures to each alone.")] = True,
         mask: Annotated[bool, typer.Option(help="ic-vco: with one picture, only words that differ count.")] = True,
         anchors: Annotated[bool, typer.Option(help="ic-vco: the chosen answer must not become less likely.")] = True,
+        crop: Annotated[bool, typer.Option(help="mdpo: against a small part of the picture, else the second.")] = True,
         gamma: Annotated[float, typer.Option(min=0, max=100, help="vdpo: of the guidance; 1 is none.")] = 1.0,
         seed: TrainSeed = 0,
         save_every: SaveEvery = 100,
@@ -100,7 +149,8 @@ def _add(method: str) -> None:
 
         ask = Fit(
             method, model, data, preset, references, steps, lr, micro_batch, accumulation, dtype, checkpointing,
-            vision_tower, decoder, seed, save_every, beta, mode, two_images, distil, mask, anchors, gamma,
+            vision_tower, decoder, seed, save_every, beta, mode, two_images, distil, mask, anchors, crop,
+            gamma,
         )  # fmt: skip
         if plan:
             found = plan_fit(ask)

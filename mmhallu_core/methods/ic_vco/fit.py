@@ -40,7 +40,7 @@ class Fit:
         lr, micro_batch, accumulation, dtype, checkpointing, save_every: as in `train.spec.TrainSpec`.
         vision_tower, decoder: what happens to the part, as in `adapt.Adapt`.
         seed: of the examples, of the adapter's first values, and of dropout.
-        beta, mode, two_images, distil, mask, anchors, gamma: as in `recipes.Objective`.
+        beta, mode, two_images, distil, mask, anchors, crop, gamma: as in `recipes.Objective`.
     """
 
     method: str
@@ -64,6 +64,7 @@ class Fit:
     distil: bool = True
     mask: bool = True
     anchors: bool = True
+    crop: bool = True
     gamma: float = Objective.gamma
 
     @property

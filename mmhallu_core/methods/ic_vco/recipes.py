@@ -6,7 +6,7 @@ method makes its comparisons of these:
 | method | compares |
 |---|---|
 | dpo | y and y' about m |
-| mdpo | the same; and y about m with y about a small part of m |
+| mdpo | the same; and y about m with y about a small part of m (`crop`), or about m' |
 | vdpo | y and y' about m; and y about m with y about m', both guided by a blank picture |
 | svco | y about m, about no picture, about m'; and y' the other way round |
 | symmpo | y and y' about m; y' and y about m' |
@@ -61,6 +61,7 @@ class Objective:
         beta: of every comparison.
         mode: `preference_losses.AnchorMode`; ic-vco.
         two_images, distil, mask, anchors: whether ic-vco has the part.
+        crop: whether mdpo's other picture is a small part of m, as in its code; else m', see `presets.UNSAID`.
         gamma: of vdpo.
         seed: of IC-VCO's order of pictures, of mDPO's crop, and of the order of examples.
 
@@ -75,14 +76,15 @@ class Objective:
     distil: bool = True
     mask: bool = True
     anchors: bool = True
+    crop: bool = True
     gamma: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise CannotRun(f"there is no method {self.method!r}; there is {', '.join(METHODS)}")
-        for name in ("mode", "two_images", "distil", "mask", "anchors", "gamma"):
-            owner = "vdpo" if name == "gamma" else "ic-vco"
+        for name in ("mode", "two_images", "distil", "mask", "anchors", "crop", "gamma"):
+            owner = {"crop": "mdpo", "gamma": "vdpo"}.get(name, "ic-vco")
             if self.method != owner and getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise CannotRun(f"{name} is a switch of {owner}, and not of {self.method}")
 
@@ -141,6 +143,11 @@ def _plain(*shown: tuple[Sequence[int], bool]) -> Callable[[Preference, Objectiv
         ]
 
     return leaves
+
+
+def _mdpo_leaves(record: Preference, objective: Objective) -> list[Leaf]:
+    """The two answers about m, and the chosen one about the picture that does not show what it says."""
+    return _plain(((0,), True), ((0,), False), ((2 if objective.crop else 1,), True))(record, objective)
 
 
 def order_of(record: Preference, objective: Objective) -> tuple[int, int]:
@@ -202,7 +209,7 @@ def blank(image: Image.Image, name: str) -> Image.Image:
 METHODS: dict[str, Method] = {
     "dpo": Method(1, _plain(((0,), True), ((0,), False)), lambda sides, o: dpo_loss(sides(0, 1), o.beta)),
     "mdpo": Method(
-        1, _plain(((0,), True), ((0,), False), ((2,), True)),
+        1, _mdpo_leaves,
         lambda sides, o: mdpo_loss(sides(0, 1), sides(0, 2), o.beta), crop,
     ),
     "vdpo": Method(
@@ -242,8 +249,9 @@ def example_of(record: Preference, images: Sequence[Image.Image], objective: Obj
         CannotRun: when it has fewer pictures than the method compares.
     """
     method = METHODS[objective.method]
-    if len(images) < method.pictures:
-        raise CannotRun(f"sample {record.id}: {objective.method} compares {method.pictures} pictures, and it has one")
+    least = method.pictures if objective.crop else 2
+    if len(images) < least:
+        raise CannotRun(f"sample {record.id}: {objective.method} compares {least} pictures, and it has one")
     shown = [images[0], images[min(1, len(images) - 1)]]  # with one picture the second is never asked for
     if method.third is not None:
         shown.append(method.third(images[0], f"{objective.seed}/{record.id}"))
