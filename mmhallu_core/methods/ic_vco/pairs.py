@@ -256,12 +256,18 @@ def write_pairs(ask: Pairs, out: Path) -> dict[str, Any]:
             (out / names[-1]).write_bytes(png(render(scene, style=style).image))
         found += records_of(i, pair, ask, (names[0], names[1]))
         kinds[pair.point] += 1
+    return write_records(out, found, ask.n, sum(kinds.values()), reasons, kinds)
+
+
+def write_records(
+    out: Path, found: list[Preference], n: int, pairs: int, reasons: Counter[str], kinds: Counter[str]
+) -> dict[str, Any]:
+    """Writes preferences, conversations for the first stage, and the summary that it returns; see `write_pairs`."""
     write_jsonl(out / "preferences.jsonl", found)
     chats = "".join(json.dumps(chat) + "\n" for record in found for chat in sft_of(record))
     (out / "sft.jsonl").write_text(chats, encoding="utf-8")
-    pairs = sum(kinds.values())
     summary = {
-        "n": ask.n, "pairs": pairs, "preferences": len(found), "success": pairs / ask.n, "reasons": dict(reasons),
+        "n": n, "pairs": pairs, "preferences": len(found), "success": pairs / n, "reasons": dict(reasons),
         "points": dict(kinds),
     }  # fmt: skip
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
