@@ -7,6 +7,7 @@ import pytest
 
 from mmhallu_core.methods.aleahallu.edit import Learning
 from mmhallu_core.methods.aleahallu.locate import MODES
+from mmhallu_core.methods.aleahallu.places import places_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.studies import aleahallu as plan
 from mmhallu_core.studies.aleahallu_exam import OUTCOMES, Sizes
@@ -17,7 +18,7 @@ RUNS = {run.id: run for run in plan.runs()}
 FEW = plan.Numbers(
     recipe=replace(plan.NUMBERS.recipe, rounds=1, located_on=3, prefix=Learning(1, batch=2),
                    edit=Learning(2, batch=2, lr=5e-3)),
-    pairs=6, code_pairs=4, sizes=Sizes(4, 2, 3, 2, 8, 1, 2),
+    pairs=6, code_pairs=4, sizes=Sizes(4, 2, 3, 2, 8, 4, 2),
 )  # fmt: skip
 
 
@@ -63,7 +64,10 @@ def test_a_run_is_made_and_asked(name, tmp_path):
     assert needed <= set(answers) and "modes" not in answers
     assert np.shape(answers["share_by_head"]) == (4, len(answers["share_by_head"][0]))
     assert sum(answers["text_kl"]) > 0 and len(answers["odds"]) == 3
-    if run.how != "lora":
+    matrix = vlm.model.get_parameter(places_of(vlm)[0, "mlp"]).numel()
+    if run.how == "lora":  # as many numbers as an edited matrix has
+        assert record["trainable"] == pytest.approx(matrix, rel=0.1)
+    else:
         assert all("down_proj" in place for place in record["places"])
         assert len(vlm.edits.edits) == 1
 

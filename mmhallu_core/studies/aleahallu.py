@@ -55,9 +55,9 @@ class Numbers:
     rank: int = 6
     lr: float = 2e-3
     sizes: Sizes = Sizes()
-    seconds_prefix: float = 0.4
-    seconds_edit: float = 0.4
-    seconds_exam: float = 60.0
+    seconds_prefix: float = 0.45
+    seconds_edit: float = 0.3
+    seconds_exam: float = 52.0
 
 
 NUMBERS = Numbers()

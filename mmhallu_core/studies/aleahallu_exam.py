@@ -47,12 +47,12 @@ class Sizes:
         texts: without pictures, for the divergence from the base.
     """
 
-    scenes: int = 150
+    scenes: int = 200
     styled: int = 60
-    lies: int = 48
+    lies: int = 60
     shares: int = 32
     twins: int = 120
-    per_category: int = 10
+    per_category: int = 8
     texts: int = 48
 
 

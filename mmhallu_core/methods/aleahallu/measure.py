@@ -98,7 +98,7 @@ def text_kl(base: Vlm, edited: Vlm, texts: Sequence[str], batch_size: int = 16) 
     for start in range(0, len(texts), batch_size):
         some = texts[start : start + batch_size]
         inputs = base.encode([[] for _ in some], some, side="right")
-        p, q = (one.model(**inputs, use_cache=False).logits.float().log_softmax(-1) for one in (base, edited))
+        p, q = (one.model(**inputs, use_cache=False).logits.double().log_softmax(-1) for one in (base, edited))
         real = inputs["attention_mask"].to(p)
         found += (((p.exp() * (p - q)).sum(-1) * real).sum(1) / real.sum(1)).tolist()
     return found
