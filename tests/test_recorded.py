@@ -42,9 +42,7 @@ def weights_named_in(record, key=""):
         return {one for name, value in record.items() for one in weights_named_in(value, name)}
     if isinstance(record, list):
         return {one for value in record for one in weights_named_in(value, key)}
-    named = key in ("weights", "weights_sha256", "base", "base_sha256", "base_file_sha256") or key.endswith(
-        "safetensors"
-    )
+    named = key in ("weights_sha256", "base", "base_sha256", "base_file_sha256") or key.endswith("safetensors")
     return {record} if named and re.fullmatch("[0-9a-f]{64}", str(record)) else set()
 
 
