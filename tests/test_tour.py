@@ -305,7 +305,7 @@ def test_the_shipped_adapter_fits_the_shipped_model_and_comes_from_the_tours_rec
     assert Vlm.load("tour-adapter", "cpu").name == "tour-adapter"
     record = json.loads((tour_run.ADAPTER / "run.json").read_text(encoding="utf-8"))
     spec, long = record["spec"], LONG
-    assert spec == json.loads(json.dumps(asdict(long))) and record["steps"] == long.steps
+    assert spec == json.loads(json.dumps(dataclasses.asdict(long))) and record["steps"] == long.steps
 
 
 def test_the_recorded_tour_speaks_of_what_is_shipped_and_its_verdicts_follow():
