@@ -124,7 +124,6 @@ Another processor adds in another order, and after some thousand steps that is a
 seed is. So a rebuild is judged by the spread over {n} seeds: a score is *in range* within three standard deviations of
 the mean; three seeds tell a spread only roughly. `python -m maintenance.checkpoints RUN --as rebuild` says so of each.
 
-
 | score | mean over seeds | in range |
 |---|---|---|
 """
