@@ -1,4 +1,4 @@
-"""Is it the differences, or just clean data? MED's training examples, and three controls that show the same pictures.
+"""Is it the differences, or just clean data? MED's training examples, and two controls that show the same pictures.
 
 Every arm goes through the same stream of micro-edits, shows both pictures of an edit equally often (six pictures in
 all), and has as many answer tokens to learn from. An arm differs from `med` in one thing:
@@ -9,7 +9,6 @@ all), and has as many answer tokens to learn from. An arm differs from `med` in 
 - `clean`: no pair at all. Each picture comes alone, with the caption and the questions of `med`; what `med` spends on
   differences goes to more true questions.
 - `shuffled`: as `med`, but a pair gets the sentences, questions and answers of another edit of its category.
-- `noisy`: as `clean`, with the words of the annotator of the first training, habits and all (`world.prior.annotate`).
 
 The controls are filled turn by turn until they reach the count of `med` for that edit, so the counts agree within an
 answer an edit, and neither side is favoured.
@@ -23,28 +22,24 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mmhallu_core.edit.stages.similarity import TRAINING, Embedder
-from mmhallu_core.methods.med.examples import CAPTION, QUESTION, Shown, facts_of_edit, shown_of
+from mmhallu_core.methods.med.examples import QUESTION, Shown, facts_of_edit, shown_of
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.train.consistency import changed_pixels
-from mmhallu_core.train.pretrain.speak import caption_turn
 from mmhallu_core.train.records import Make, TrainingExample, Turn, separate
-from mmhallu_core.types import CATEGORIES, Number
+from mmhallu_core.types import CATEGORIES
 from mmhallu_core.world.edits import Edit, sample_edit
-from mmhallu_core.world.language import WorldQuestion, describe, questions
+from mmhallu_core.world.language import WorldQuestion, questions
 from mmhallu_core.world.language.mixture import turned_round
-from mmhallu_core.world.prior import ETA, PRIOR, annotate
+from mmhallu_core.world.prior import PRIOR
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
 
-ARMS = {"med": 4, "clean": 6, "shuffled": 4, "noisy": 6}  # arm to examples made of one edit
+ARMS = {"med": 4, "clean": 6, "shuffled": 4}  # arm to examples made of one edit
 PICTURES = 6  # shown of one edit, in every arm
 SPLIT = "med/train/"  # begins the name of every training scene; no exam has one like it
-LONGEST = 0.3  # of an edit's tokens, what one caption of `noisy` may take
 MORE = 25  # other questions that a control may draw for one picture
 
 Count = Callable[[str], int]  # the tokens that are learned from an answer, with the one that ends it
-Keep = Callable[[Edit], bool]
 
 
 @dataclass(frozen=True)
@@ -55,32 +50,15 @@ class Stream:
         name: begins with SPLIT; another name gives other scenes.
         categories: those that take turns.
         prior: how strongly things keep company.
-        keep: edits for which it is false are drawn again.
     """
 
     name: str
     categories: Sequence[str] = CATEGORIES
     prior: float = PRIOR
-    keep: Keep | None = None
 
     def __call__(self, k: int) -> Edit:
         """Edit number k."""
-        category, again = self.categories[k % len(self.categories)], 0
-        while True:
-            edit = sample_edit(category, f"{self.name}/{k}" + (f"/{again}" if again else ""), self.prior)
-            if self.keep is None or self.keep(edit):
-                return edit
-            again += 1
-
-
-def alike(embedder: Embedder, enough: Number = TRAINING) -> Keep:
-    """MED's CLIP filter: keeps an edit whose two pictures are as similar as `enough` says."""
-
-    def keep(edit: Edit) -> bool:
-        before, after = embedder.embed(list(_drawn(edit)))
-        return float(before @ after) >= enough
-
-    return keep
+        return sample_edit(self.categories[k % len(self.categories)], f"{self.name}/{k}", self.prior)
 
 
 def token_count(vlm: Vlm) -> Count:
@@ -94,29 +72,24 @@ def token_count(vlm: Vlm) -> Count:
     return count
 
 
-def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Make:
+def arm(name: str, stream: Stream, count: Count) -> Make:
     """The examples of one arm; `ARMS[name]` examples in a row come from one edit.
 
     Args:
         name: one of ARMS.
         stream: the micro-edits.
         count: see `token_count`.
-        eta: how often captions are written from habit. In `med` both pictures of a pair get the same habit, so that
-            what differs between the captions stays true, as in the paper's equations 4 to 7. By default 0, and for
-            `noisy` that of the first training.
 
     Raises:
         KeyError: for another arm.
     """
     views = ARMS[name]
-    eta = eta if eta is not None else ETA if name == "noisy" else 0.0
     edit = functools.lru_cache(maxsize=64)(stream)
     pictures = functools.lru_cache(maxsize=4)(lambda k: _drawn(edit(k)))
 
     @functools.lru_cache(maxsize=64)
     def med(k: int) -> list[Shown]:
-        facts = facts_of_edit(edit(k), 0.0 if name == "noisy" else eta)
-        return shown_of(facts, random.Random(f"{stream.name}/{k}/words"))
+        return shown_of(facts_of_edit(edit(k)), random.Random(f"{stream.name}/{k}/words"))
 
     def shown(k: int) -> list[Shown]:
         if name == "med":
@@ -124,7 +97,7 @@ def arm(name: str, stream: Stream, count: Count, eta: float | None = None) -> Ma
         if name == "shuffled":
             return _mixed(med(k), med(_partner(k, len(stream.categories))))
         rng = random.Random(f"{stream.name}/{k}/{name}")
-        return list(_alone(name, edit(k), med(k), rng, count, eta))
+        return list(_alone(edit(k), med(k), rng, count))
 
     @functools.lru_cache(maxsize=4)
     def all_shown(k: int) -> list[Shown]:
@@ -193,7 +166,7 @@ def _mixed(own: list[Shown], other: list[Shown]) -> list[Shown]:
     return pairs + own[2:]
 
 
-def _alone(name: str, edit: Edit, med: list[Shown], rng: random.Random, count: Count, eta: float) -> Iterator[Shown]:
+def _alone(edit: Edit, med: list[Shown], rng: random.Random, count: Count) -> Iterator[Shown]:
     """The six pictures of `med`, each alone, with as many tokens to learn."""
     wanted = [sum(count(turn.answer) for turn in turns) for _, turns in med]
     turned, spent, due = turned_round(edit), 0, 0.0
@@ -201,21 +174,10 @@ def _alone(name: str, edit: Edit, med: list[Shown], rng: random.Random, count: C
         for view in which:
             due += tokens / len(which)
             scene = (edit.before, edit.after)[view]
-            own, begun = [_turn(pair[view]) for pair in rng.sample(turned, len(turned))], turns
-            if name == "noisy":
-                scene, imagined = annotate(scene, rng, eta)
-                own, begun = [], [_caption(scene, imagined, LONGEST * sum(wanted), rng, count)]
-            found = _filled(begun if len(which) == 1 else [], own, scene, due - spent, rng, count)
+            own = [_turn(pair[view]) for pair in rng.sample(turned, len(turned))]
+            found = _filled(turns if len(which) == 1 else [], own, scene, due - spent, rng, count)
             spent += sum(count(turn.answer) for turn in found)
             yield (view,), found
-
-
-def _caption(scene: Scene, imagined: frozenset[str], most: float, rng: random.Random, count: Count) -> Turn:
-    """A caption as in the first training; one that is too long for the count is written anew, in the end briefly."""
-    drawn = [caption_turn(scene, imagined, rng) for _ in range(8)]
-    brief = Turn("Describe the image briefly.", describe(scene, "brief", last=imagined).text)
-    found = next((turn for turn in drawn if count(turn.answer) <= most), brief)
-    return Turn(found.question, found.answer, CAPTION)
 
 
 def _filled(

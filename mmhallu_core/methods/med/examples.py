@@ -32,7 +32,6 @@ from mmhallu_core.types import EditSample
 from mmhallu_core.world.edits import Edit, edit_between
 from mmhallu_core.world.language import DIFFERENCE_PROMPTS, describe, difference, no_difference
 from mmhallu_core.world.language.mixture import turned_round
-from mmhallu_core.world.prior import annotate
 
 SAME = 0.25  # share of the examples with two pictures that show one twice; with a tenth, a difference is always said
 CAPTION, QUESTION, DIFFERENCE = 0.3, 1.0, 1.0  # weights of an answer's tokens: long texts must not drown short ones
@@ -60,15 +59,12 @@ class PairFacts:
     prompts: tuple[str, ...] = DIFFERENCE_PROMPTS
 
 
-def facts_of_edit(edit: Edit, eta: float = 0.0) -> PairFacts:
-    """The facts of an edit of Diorama; with `eta` its captions are written from habit, the same for both pictures."""
-    back, captions = edit_between(edit.after, edit.before), []
-    for scene in (edit.before, edit.after):
-        reported, imagined = annotate(scene, random.Random(f"{edit.before.id}/habit"), eta)
-        captions.append(describe(reported, last=imagined).text)
+def facts_of_edit(edit: Edit) -> PairFacts:
+    """The facts of an edit of Diorama."""
+    back = edit_between(edit.after, edit.before)
     turned = tuple((before.text, before.answer, after.answer) for before, after in turned_round(edit))
     way_back = None if back is None else difference(back).text
-    return PairFacts((captions[0], captions[1]), difference(edit).text, way_back, turned)
+    return PairFacts((describe(edit.before).text, describe(edit.after).text), difference(edit).text, way_back, turned)
 
 
 def facts_of_sample(sample: EditSample) -> PairFacts:

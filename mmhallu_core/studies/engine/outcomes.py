@@ -55,6 +55,11 @@ def _f1(answers: Answers) -> Pair:
     return 2 * hit, 2 * hit + wrong
 
 
+def _precision(answers: Answers) -> Pair:
+    right, said = (np.array([sum(map(t.count, s)) for t in answers["pope"]], float) for s in ("t", "tf"))
+    return right, said
+
+
 def _pope_right(answers: Answers) -> Pair:
     rows = answers["pope"]
     return np.array([t.count("t") + t.count("c") for t in rows], float), np.array([len(t) for t in rows], float)
@@ -85,6 +90,7 @@ ABOUT_ONE = {
     "chair_s": Outcome("CHAIR_s", ("captions",),
                        lambda a: _share(np.array(["x" in text for text in a["captions"]], dtype=float)), less=True),
     "pope_adversarial_f1": Outcome("F1, adversarial POPE", ("pope",), _f1, small=0.01),
+    "pope_adversarial_precision": Outcome("precision, adversarial POPE", ("pope",), _precision, small=0.01),
     "pope_adversarial_accuracy": Outcome("accuracy, adversarial POPE", ("pope",), _pope_right, small=0.01),
 }  # fmt: skip
 ABOUT_TWO = {
