@@ -4,13 +4,17 @@
 numbers:
 
 1. *averages*. A printed average agrees when it lies within 0.01 of the mean of the row's 11 printed scores. (Each
-   score is rounded to 0.01, and so is the average; that much is lost at most.)
+   score is rounded to 0.01, and so is the average; that much is lost at most.) Where a score was restored from the
+   average, the row says nothing: neither yes nor no.
 2. *versions*. A score of a category with n questions can only be k/n. A printed score is possible when some k/n,
    rounded or cut to two digits, gives it. A row fits a version of the labels when all its 11 scores are possible with
    the numbers of questions of that version. Looked at are the released file, and every version in which one question
    of it has another category: 1 + 11 * 10 versions, none of them chosen for what it gives. Two rows are comparable
-   when one version fits both. (It is necessary, not sufficient: the texts may have changed as well.)
-3. *text*. A figure in the paper's text agrees when it lies within 0.02 of what the table gives.
+   when one version fits both. (It is necessary, not sufficient: the texts may have changed as well.) Restored scores
+   do not count. Where no version fits both rows, *explains* says how far one question with another category can move
+   the printed gain at most, in points.
+3. *text*. A figure in the paper's text agrees when it lies within 0.02 of what the table gives; where a restored
+   score is needed, neither yes nor no.
 
 A row that fits gives the number of right answers in each category, so its accuracy over all questions can be told, and
 the half width of the average's 95% interval: 1.96 / 11 * sqrt(sum of p (1 - p) / n over the categories).
@@ -60,21 +64,27 @@ def versions(counts: Mapping[str, int]) -> dict[str, Counts]:
     return found
 
 
-def fitting(scores: tuple[int | float, ...], counts: Mapping[str, int]) -> list[str]:
-    """The versions with which all 11 scores of a row are possible."""
+def fitting(scores: Mapping[str, int | float], counts: Mapping[str, int]) -> list[str]:
+    """The versions with which all these scores of a row, by category, are possible."""
     return [
         name
         for name, sizes in versions(counts).items()
-        if all(right_answers(score, sizes[column]) is not None for score, column in zip(scores, COLUMNS, strict=True))
+        if all(right_answers(score, sizes[column]) is not None for column, score in scores.items())
     ]
 
 
+def read_scores(name: str) -> dict[str, int | float]:
+    """A row's scores by category, those that were restored left out."""
+    return {c: s for c, s in zip(COLUMNS, TABLE[name], strict=False) if c not in LOST.get(name, ())}
+
+
 def averages() -> dict[str, Any]:
-    """Each row's mean of the printed scores beside its printed average."""
+    """Each row's mean of the printed scores beside its printed average; `agrees` is None where a score is restored."""
     rows = {}
     for name, (*scores, printed) in TABLE.items():
-        mean = sum(scores) / len(scores)
-        rows[name] = {"printed": printed, "mean": round(mean, 4), "agrees": abs(mean - printed) <= 0.01 + 1e-9}
+        mean, restored = sum(scores) / len(scores), list(LOST.get(name, ()))
+        agrees = None if restored else abs(mean - printed) <= 0.01 + 1e-9
+        rows[name] = {"printed": printed, "mean": round(mean, 4), "restored": restored, "agrees": agrees}
     return rows
 
 
@@ -95,11 +105,9 @@ def versions_of_rows(counts: Mapping[str, int]) -> dict[str, Any]:
     """Which versions each row fits; with the first of them its accuracy over all questions, and how sure it is."""
     rows, known = {}, versions(counts)
     for name, (*scores, printed) in TABLE.items():
-        fits = fitting(tuple(scores), counts)
+        fits = fitting(read_scores(name), counts)
         impossible = [
-            column
-            for score, column in zip(scores, COLUMNS, strict=True)
-            if right_answers(score, counts[column]) is None
+            column for column, score in read_scores(name).items() if right_answers(score, counts[column]) is None
         ]
         rows[name] = {"printed": printed, "fits": fits, "impossible_with_released": impossible}
         if fits:
@@ -113,7 +121,7 @@ def versions_of_rows(counts: Mapping[str, int]) -> dict[str, Any]:
     return rows
 
 
-def comparable(rows: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(rows: Mapping[str, Any], counts: Counts) -> dict[str, Any]:
     """For each model that the paper fine-tunes: do its two rows fit one version?"""
     found = {}
     for name in TABLE:
@@ -122,7 +130,25 @@ def comparable(rows: Mapping[str, Any]) -> dict[str, Any]:
             both = [version for version in rows[name]["fits"] if version in rows[after]["fits"]]
             gain = round(TABLE[after][-1] - TABLE[name][-1], 2)
             found[name] = {"before": rows[name]["fits"], "after": rows[after]["fits"], "gain": gain, "same": bool(both)}
+            if not both:
+                found[name]["explains"] = explains(name, rows, counts)
     return found
+
+
+def explains(name: str, rows: Mapping[str, Any], counts: Counts) -> float:
+    """How far the average of the row before can move, in points, when it is counted with a version of the row after.
+
+    The question that changes its category was answered right or wrong, which nobody printed: the larger move counts.
+    """
+    known, moves = versions(counts), [0.0]
+    for start in rows[name]["fits"]:
+        for end in rows[f"{name}, MED"]["fits"]:
+            a, b = known[start], known[end]
+            right = {c: right_answers(score, a[c]) or 0 for c, score in read_scores(name).items()}
+            for answered in (0, 1):
+                change = sum((k + answered * (b[c] - a[c])) / b[c] - k / a[c] for c, k in right.items())
+                moves.append(abs(100 * change / len(COLUMNS)))
+    return round(max(moves), 2)
 
 
 def text() -> list[dict[str, Any]]:
@@ -133,6 +159,8 @@ def text() -> list[dict[str, Any]]:
         before, after = TABLE[model][place], TABLE[f"{model}, MED"][place]
         table = [before, after, round(after - before, 2)]
         agrees = all(one is None or abs(one - other) <= 0.02 + 1e-9 for one, other in zip(said, table, strict=True))
+        restored = any(column in LOST.get(row, ()) for row in (model, f"{model}, MED"))
+        agrees = None if restored else agrees
         found.append({"model": model, "column": column, "text": said, "table": table, "agrees": agrees})
     return found
 
@@ -148,9 +176,14 @@ def records(counts: Counts, inputs: Mapping[str, str]) -> dict[str, dict[str, An
     rows = versions_of_rows(counts)
     made = {
         "averages": {"rows": averages(), "lost_cells": lost_cells(counts)},
-        "versions": {"counts": counts, "looked_at": len(versions(counts)), "rows": rows, "pairs": comparable(rows)},
+        "versions": {
+            "counts": counts,
+            "looked_at": len(versions(counts)),
+            "rows": rows,
+            "pairs": comparable(rows, counts),
+        },
         "text": {"figures": text()},
-    }
+    }  # fmt: skip
     head = {"kind": "recomputed", "command": COMMAND, "inputs": {**table, **inputs}}
     return {name: {**head, **record} for name, record in made.items()}
 

@@ -102,12 +102,12 @@ def test_the_arms_of_the_chapter_are_equal_in_what_it_says_is_equal():
     }
     text = viz.arms_table(made, pair, words, "Arms").text
     for place in viz.PLACES:
-        assert re.search(rf"^the picture {place} is shown( +3 times){{4}}$", text, re.M)
+        assert re.search(rf"^the picture {place} is shown( +3 times){{3}}$", text, re.M)
     tokens = [int(n) for n in re.search(r"^tokens that are learned +(.+)$", text, re.M)[1].split()]
-    med, clean, _, noisy = tokens  # shuffled has the words of another pair
-    assert max(med, clean, noisy) - min(med, clean, noisy) <= 0.05 * med
+    med, clean, _ = tokens  # shuffled has the words of another pair
+    assert abs(med - clean) <= 0.05 * med
     of_two = re.search(r"^answers about two pictures +(.+)$", text, re.M)[1].split()
-    assert of_two[0] == of_two[2] != "0" and of_two[1] == of_two[3] == "0"
+    assert of_two[0] == of_two[2] != "0" and of_two[1] == "0"
 
 
 def test_learned_tokens_are_marked_and_pictures_counted():

@@ -13,7 +13,7 @@ from mmhallu_core.chapters.blind_audit import audit_or_recorded
 from mmhallu_core.evaluate.audit import best_by_wording
 from mmhallu_core.recorded import recorded
 from mmhallu_core.studies.engine.outcomes import OUTCOMES
-from mmhallu_core.studies.med import CLAIMS
+from mmhallu_core.studies.med import CLAIMS, OTHER
 from mmhallu_core.viz.scores import shown
 from mmhallu_core.viz.twins import Twin, table, wrapping
 
@@ -59,29 +59,35 @@ def _arithmetic() -> list[Said]:
     versions = recorded("med-table/versions")
     fits = [one["fits"] for one in versions["rows"].values()]
     released = sum("released" in some for some in fits)
-    pairs = [one["same"] for one in versions["pairs"].values()]
+    pairs = versions["pairs"].values()
+    moved = "; ".join(
+        f"where they cannot, the other label explains at most {one['explains']:.1f} of the {one['gain']:.1f} points"
+        for one in pairs
+        if not one["same"]
+    )
     text = [one["agrees"] for one in recorded("med-table/text")["figures"]]
     return [
-        Said(
-            "Are the averages of table 1 the means of its rows?",
-            _agree(all(means)),
-            f"{sum(means)} of {len(means)} rows agree",
-            "recomputed",
-        ),
+        _counted("Are the averages of table 1 the means of its rows?", means, "rows"),
         Said(
             "Can all rows come from the released questions?",
             "yes" if released == len(fits) else "no",
-            f"{released} of {len(fits)} rows can; for {sum(pairs)} of {len(pairs)} models, the rows before and after "
-            "fine-tuning can come from the same version of the questions",
+            f"{released} of {len(fits)} rows can; the others fit if one question has another category. For "
+            f"{sum(one['same'] for one in pairs)} of {len(pairs)} models, the rows before and after fine-tuning can "
+            f"come from the same version; {moved}",
             "recomputed",
         ),
-        Said(
-            "Do the figures in the text agree with the table?",
-            _agree(all(text)),
-            f"{sum(text)} of {len(text)} agree",
-            "recomputed",
-        ),
+        _counted("Do the figures in the text agree with the table?", text, "figures"),
     ]
+
+
+def _counted(asked: str, agrees: Sequence[bool | None], what: str) -> Said:
+    """A row about figures that agree or not; those that rest on a restored cell are None, and count for nothing."""
+    known = [one for one in agrees if one is not None]
+    rest = len(agrees) - len(known)
+    why = f"{sum(known)} of {len(known)} {what} agree"
+    if rest:
+        why += f"; {rest} more rest on a cell that our copy had lost, and say nothing"
+    return Said(asked, _agree(all(known)), why, "recomputed")
 
 
 def _agree(whole: bool) -> str:
@@ -124,6 +130,7 @@ def _claim(row: dict[str, Any]) -> Said:
         low, high = (100 * side for side in row["interval"])
         why = f"{row['evidence'][0]['contrast']}: {100 * row['measured']:+.1f} points [{low:.1f}, {high:.1f}], "
         why += f"{row['seeds']} seeds" + ("; more than one check, below" if len(row["evidence"]) > 1 else "")
+    why += f"; {OTHER}" if OTHER in row["holds_if"] else ""
     return Said(row["claim"], row["verdict"], why, row["kind"])
 
 
@@ -131,6 +138,17 @@ def answers_table(answers: Sequence[Said], title: str) -> Twin:
     """One row a question: its verdict, the numbers behind it, the kind of evidence."""
     rows = [(one.asked, one.verdict, one.why, one.kind) for one in answers]
     return wrapping(table(("asked", "verdict", "in numbers", "evidence"), rows, title))
+
+
+def restored_cells(title: str) -> Twin:
+    """The cells of table 1 that our copy had lost, each with the value that its row's average leaves for it."""
+    cells = recorded("med-table/averages")["lost_cells"]
+    rows = [
+        (model, column.replace("_", " "), " or ".join(f"{one:.2f}" for one in values))
+        for model, columns in cells.items()
+        for column, values in columns.items()
+    ]
+    return table(("row", "column", "restored as"), rows, title)
 
 
 def claim_cards(claims: Sequence[Mapping[str, Any]]) -> Twin:

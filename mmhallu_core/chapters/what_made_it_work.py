@@ -21,14 +21,11 @@ from mmhallu_core.studies.engine.summary import NOT_RUN, Records, checked, check
 from mmhallu_core.studies.med import NUMBERS, runs
 from mmhallu_core.types import CATEGORIES
 from mmhallu_core.viz.scores import shown
-from mmhallu_core.viz.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, VERMILLION, WIDTH
+from mmhallu_core.viz.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION, WIDTH
 from mmhallu_core.viz.twins import Twin, one_panel, reach, table, with_twin
 
 COMMAND = "mmhallu study med --out runs/med --keep results/med/runs"
-LOOKS = {
-    "base-tiny-llava": (GREY, "s"), "clean": (GREEN, "^"), "shuffled": (ORANGE, "v"), "noisy": (PINK, "P"),
-    "med": (BLUE, "o"),
-}  # fmt: skip
+LOOKS = {"base-tiny-llava": (GREY, "s"), "clean": (GREEN, "^"), "shuffled": (ORANGE, "v"), "med": (BLUE, "o")}
 BASE = "base-tiny-llava"
 CALLED = {BASE: "base"}
 CHANCE = 1 / 4
