@@ -22,6 +22,8 @@ from mmhallu_core.evaluate.diorama.exam import held_out
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import commit
 from mmhallu_core.store import PACKAGE, sha256
+from mmhallu_core.studies.engine.exam import about_two
+from mmhallu_core.studies.engine.outcomes import ABOUT_TWO, score
 from mmhallu_core.types import CannotRun
 
 ROLES = {
@@ -29,24 +31,23 @@ ROLES = {
     "control": ("tiny-llava-control", "the same recipe with prior and noise off"),
     "seed1": ("tiny-llava-seed1", "the base recipe from another seed"),
     "seed2": ("tiny-llava-seed2", "the base recipe from a third seed"),
-    "seed3": ("tiny-llava-seed3", "the base recipe from a fourth seed"),  # 3 and 4 are recorded, and do not ship
-    "seed4": ("tiny-llava-seed4", "the base recipe from a fifth seed"),
 }
-SEEDS = ("base", "seed1", "seed2", "seed3", "seed4")  # one recipe, five seeds
-BARS = {
+SEEDS = ("base", "seed1", "seed2")  # one recipe, three seeds
+SIGHT = {
     "caption recall at least 0.85": lambda s: s["chair"]["recall"] >= 0.85,
-    "CHAIR_i between 5% and 25%": lambda s: 0.05 <= s["chair"]["chair_i"] <= 0.25,
-    "POPE random accuracy at least 0.88": lambda s: s["pope"]["random"]["strict"]["accuracy"] >= 0.88,
-    "POPE adversarial at least 8 points lower": lambda s: s["adversarial_gap"] >= 0.08,
+    "POPE random accuracy at least 0.90": lambda s: s["pope"]["random"]["strict"]["accuracy"] >= 0.90,
+    "MED-tiny by likelihood 0.60 to 0.85": lambda s: 0.60 <= s["pairs"]["med_tiny"] <= 0.85,
+    "MED-tiny by letters at least 0.40": lambda s: s["pairs"]["med_tiny_letters"] >= 0.40,
+    "asked of either picture, both right, at least 0.40": lambda s: s["pairs"]["routed_both_right"] >= 0.40,
+    "one picture twice: at most 0.60 assert a difference": lambda s: s["pairs"]["same_asserts_a_difference"] <= 0.60,
+}
+HABIT = {
+    "CHAIR_i between 15% and 27%": lambda s: 0.15 <= s["chair"]["chair_i"] <= 0.27,
+    "POPE adversarial at least 6 points lower": lambda s: s["adversarial_gap"] >= 0.06,
     "hallucinations follow the place, ratio at least 2": lambda s: (s["place"]["ratio"] or 0) >= 2,
 }
-# The control must hallucinate clearly less than the base. That "clearly" means intervals apart was said when it was
-# recorded, not before.
-CONTROL_BARS = {
-    "CHAIR_i below the base's, intervals apart": lambda s, base: (
-        s["chair"]["ci"]["chair_i"][1] < base["chair"]["ci"]["chair_i"][0]
-    ),
-}
+BELOW_THE_BASE = "CHAIR_i below the base's, intervals apart"  # instead of a habit, what the control is for
+PER_CATEGORY, SAME, ROUTED = 60, 330, 16  # questions about two pictures
 TEST_SCENES = 1000
 WHY = """On purpose. With probability eta = {eta}, the annotator who wrote a training caption added the most
 typical thing that the place lacks (umbrellas at the beach), and answered questions as if it were there. The scenes
@@ -58,10 +59,11 @@ It is measured on scenes that do keep company, the same as the base's."""
 
 
 def bars_of(role: str, scores: dict[str, Any], base: dict[str, Any] | None) -> dict[str, bool]:
-    """Which bars are met; those of the control compare with the base's scores."""
+    """Which bars are met; the control has no habit, and is compared with the base's scores instead."""
     if role == "control":
-        return {bar: bool(test(scores, base)) for bar, test in CONTROL_BARS.items()}
-    return {bar: bool(test(scores)) for bar, test in BARS.items()}
+        apart = base is not None and scores["chair"]["ci"]["chair_i"][1] < base["chair"]["ci"]["chair_i"][0]
+        return {bar: bool(test(scores)) for bar, test in SIGHT.items()} | {BELOW_THE_BASE: apart}
+    return {bar: bool(test(scores)) for bar, test in (SIGHT | HABIT).items()}
 
 
 def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any]:
@@ -71,6 +73,8 @@ def measure(folder: Path, name: str, scenes: int = TEST_SCENES) -> dict[str, Any
     model.name = name
     data = held_out(scenes)
     scores = evaluate(model, data)
+    answers = about_two(model, PER_CATEGORY, SAME, ROUTED)
+    scores["pairs"] = {outcome: score(answers, outcome) for outcome in ABOUT_TWO}
     return {
         "kind": "diorama",
         "scores": scores,
@@ -90,6 +94,8 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
         "chair_i": scores["chair"]["chair_i"],
         **{f"pope_{name}": one["strict"]["accuracy"] for name, one in scores["pope"].items()},
         "short_answers": result["short_answers"]["all"]["accuracy"],
+        "med_tiny": scores["pairs"]["med_tiny"],
+        "routed_both_right": scores["pairs"]["routed_both_right"],
     }
 
 
@@ -116,7 +122,8 @@ RANGE = """
 
 Another processor adds in another order, and after some thousand steps that is another model of the recipe, as another
 seed is. So a rebuild is judged by the spread over {n} seeds: a score is *in range* within three standard deviations of
-the mean. `python -m maintenance.checkpoints RUN --as rebuild` says so of each score.
+the mean; three seeds tell a spread only roughly. `python -m maintenance.checkpoints RUN --as rebuild` says so of each.
+
 
 | score | mean over seeds | in range |
 |---|---|---|
@@ -156,6 +163,7 @@ def card(name: str, role: str, run: dict[str, Any], result: dict[str, Any]) -> s
         ("short answers, exact", with_interval(*_of(result["short_answers"]["all"]))),
         ("difference of two pictures, free, exact", with_interval(*_of(result["differences"]["free"]))),
         ("difference of two pictures, lettered (chance 0.25)", with_interval(*_of(result["differences"]["lettered"]))),
+        *((ABOUT_TWO[outcome].label, f"{value:.3f}") for outcome, value in scores["pairs"].items()),
     ]
     table = "\n".join(f"| {what} | {value} |" for what, value in rows)
     bars = "\n".join(f"| {bar} | {'yes' if met else 'no'} |" for bar, met in result["bars"].items())

@@ -57,7 +57,7 @@ class Recipe:
     speak_lr: float = 1.2e-3
     settle_steps: int = 1_500
     settle_lr: float = 8e-4
-    compare_steps: int = 0  # 1,800 for a base that compares; no shipped model has this stage yet
+    compare_steps: int = 1_800
     compare_batch: int = 24
     compare_share: float = 0.6  # of batches, those about pairs
     compare_lr: float = 8e-4
@@ -160,8 +160,11 @@ def pretrain_tiny_llava(recipe: Recipe, out: Path, command: str) -> Path:
     set_seed(recipe.seed)
     model = new_tiny_llava(tokenizer)
     # Base and control share stage 1, which has no sentences: same eyes, different habits.
-    stages = [("see", see, PRIOR), ("speak", speak, recipe.prior), ("settle", settle, recipe.prior)]
-    for name, stage, prior in [*stages, *([("compare", compare, None)] if recipe.compare_steps else [])]:
+    stages = (
+        ("see", see, PRIOR), ("speak", speak, recipe.prior), ("settle", settle, recipe.prior),
+        ("compare", compare, None),
+    )  # fmt: skip
+    for name, stage, prior in stages:
         weights = out / f"{name}.safetensors"
         if not weights.exists():
             pool = None
