@@ -16,8 +16,8 @@ from pathlib import Path
 from mmhallu_core.evaluate.diorama.exam import DESCRIBE
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.store import checkpoint_folder, sha256
-from mmhallu_core.tour.page import pictures, wrong_words
-from mmhallu_core.viz.marked import mentions_of
+from mmhallu_core.tour.page import pictures
+from mmhallu_core.viz.marked import Wrong, mentions_of, wrong_words
 from mmhallu_core.viz.widgets_scene import titled
 from mmhallu_core.world.render import render
 from mmhallu_core.world.scene import Scene
@@ -25,8 +25,7 @@ from mmhallu_core.world.scene import Scene
 MODEL = "tiny-llava"
 PIXELS, SIZE = 96, 288  # what the model sees, and how large the scene is drawn here
 WIDE, LEFT, LINE = 860, 320, 30  # the picture's width, where its words begin, the height of a line
-LETTERS = 52  # of a line; the note behind a wrong word counts
-NOTE = " (not in the picture)"
+LETTERS = 52  # of a line; the reason behind a wrong word counts
 
 
 def choose(model: Vlm) -> tuple[Scene, str]:
@@ -34,22 +33,25 @@ def choose(model: Vlm) -> tuple[Scene, str]:
     shown = pictures()
     captions = model.answer([render(one, PIXELS).image for one in shown], [DESCRIBE] * len(shown))
     pairs = list(zip(shown, captions, strict=True))
-    return next((pair for pair in pairs if wrong_words(pair[1], pair[0])), pairs[0])
+    imagines = (any(one.hallucinated for one in mentions_of(caption, scene)) for scene, caption in pairs)
+    return next((pair for pair, found in zip(pairs, imagines, strict=True) if found), pairs[0])
 
 
-def lines_of(caption: str, wrong: list[tuple[int, int]]) -> list[str]:
+def lines_of(caption: str, wrong: list[Wrong]) -> list[str]:
     """The caption in lines of SVG text; what stands at the wrong places is underlined and named.
 
     Args:
         caption: the sentences.
-        wrong: the wrong words as [start, end) in the caption.
+        wrong: the wrong words, in order.
     """
     # The marks are put in as single characters, so that a line is broken by what a reader sees.
     begin, end, blank = "\ue000", "\ue001", "\u00a0"
     text, place = "", 0
-    for first, last in wrong:
-        text += caption[place:first] + begin + caption[first:last].replace(" ", blank) + end + NOTE.replace(" ", blank)
-        place = last
+    for one in wrong:
+        note = f" ({one.why.partition(';')[0]})"
+        text += caption[place : one.start] + begin + caption[one.start : one.end].replace(" ", blank) + end
+        text += note.replace(" ", blank)
+        place = one.end
     rows = textwrap.wrap(text + caption[place:], LETTERS)
     opened = '<tspan text-decoration="underline" font-weight="bold" fill="#a33b00">'
     return [html.escape(row).replace(begin, opened).replace(end, "</tspan>") for row in rows]
@@ -57,14 +59,13 @@ def lines_of(caption: str, wrong: list[tuple[int, int]]) -> list[str]:
 
 def draw(shown: Scene, caption: str, weights: str) -> str:
     """The whole picture as SVG: it says in words what it shows, and which weights the caption is from."""
-    mentions = mentions_of(caption, shown)
-    wrong = sorted((mention.start, mention.end) for mention in mentions if mention.hallucinated)
+    wrong = wrong_words(caption, shown)
     rows = lines_of(caption, wrong)
     file = io.BytesIO()
     render(shown, SIZE).image.save(file, format="PNG", optimize=True)
     image = base64.b64encode(file.getvalue()).decode("ascii")
-    words = ", ".join(caption[first:last] for first, last in wrong) or "nothing"
-    told = f"{titled(shown)}. {MODEL} says: {caption} Not in the picture: {words}."
+    words = ", ".join(f"{caption[one.start : one.end]} ({one.why})" for one in wrong) or "nothing"
+    told = f"{titled(shown)}. {MODEL} says: {caption} Wrong: {words}."
     texts = "".join(
         f'<text x="{LEFT}" y="{104 + LINE * number}" font-size="20">{row}</text>\n' for number, row in enumerate(rows)
     )

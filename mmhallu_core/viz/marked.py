@@ -9,13 +9,14 @@ CHAIR does. For a thing that is not in the picture, the reason may be habit: the
 
 import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmhallu_core.evaluate.chair import Mention, chair_mentions
 from mmhallu_core.evaluate.diorama.exam import world_vocabulary
 from mmhallu_core.viz.twins import Twin, picture
-from mmhallu_core.world.language import Reading, describe, match, read
+from mmhallu_core.world.language import NounSpan, Reading, describe, match, read
 from mmhallu_core.world.language.read import known_facts
 from mmhallu_core.world.prior import TYPICAL
 from mmhallu_core.world.render import render
@@ -133,7 +134,7 @@ def _nouns(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
 
 
 def _details(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
-    """False colours, poses, numbers, places and the like, marked at the noun that they are said of."""
+    """False colours, poses, numbers, places and the like, marked where they are said."""
     known, here = known_facts(scene), {thing.id: thing for thing in scene}
     false = [(fact, False) for fact in reading.facts if fact not in known]
     false += [(fact, True) for fact in reading.denied if fact in known]
@@ -150,8 +151,24 @@ def _details(text: str, reading: Reading, scene: Scene) -> Iterable[Wrong]:
         why = "this is so in the picture" if denied else _why_not(fact, here, scene)
         for mention in reading.mentions:
             if fact.subject in (*mention.thing_ids, mention.kind):
-                yield Wrong(mention.start, mention.end, why)
+                yield Wrong(*_span_of(fact, mention, text, reading), why)
                 break
+
+
+def _span_of(fact: Fact, noun: NounSpan, text: str, reading: Reading) -> tuple[int, int]:
+    """The characters that say a fact of a noun: its colour, pose or side, or the noun where no such word belongs to it.
+
+    The word stands in the noun's sentence, with no other noun between the two.
+    """
+    said = SIDE_PHRASES.get(str(fact.value)) if fact.predicate == "side" else fact.value
+    if fact.predicate not in ("colour", "pattern", "size", "pose", "side") or not said:
+        return noun.start, noun.end
+    others = [one for one in reading.mentions if one.start != noun.start]
+    begin = max([text.rfind(".", 0, noun.start) + 1, *(one.end for one in others if one.end <= noun.start)])
+    ends = [text.find(".", noun.end) % (len(text) + 1), *(one.start for one in others if one.start >= noun.end)]
+    word = re.compile(rf"\b{re.escape(said)}\b", re.IGNORECASE)
+    found = [*word.finditer(text, begin, noun.start)][-1:] + [*word.finditer(text, noun.end, min(ends))][:1]
+    return found[0].span() if found else (noun.start, noun.end)
 
 
 def _why_not(fact: Fact, here: dict[str, Thing], scene: Scene) -> str:
