@@ -119,8 +119,8 @@ whose answers the edit turned round, and the question what changed. Trained here
 {_changes(result["differences"])}
 <p>{escape(result["rules"]["measurable"])} “No measurable change” does not say that nothing changed.</p>
 <p>What this does not show: that the edits did it. The training captions are true, and those that the model first
-learned from were not always. Only a control with the same pictures and steps can tell: in the book's study of longer
-runs, plain true captions did as much. And this is Diorama, a drawn world: photos are another question.</p>
+learned from were not always. Only a control with the same pictures and steps can tell: the book's chapter <em>What
+made it work?</em> has one. And this is Diorama, a drawn world: photos are another question.</p>
 
 <h2>Five more pictures</h2>
 {"".join(scenes[1:])}

@@ -196,7 +196,7 @@ def run_tour(out: Path, voice: Voice, plan: Plan = Plan()) -> dict[str, Any]:
 
 CAUTION = (
     "This does not show that the edits did it: the training captions are true, and those that the model first "
-    "learned from were not always. In the book's study of longer runs, plain true captions did as much."
+    "learned from were not always. The book's chapter 'What made it work?' compares with true captions alone."
 )
 
 
