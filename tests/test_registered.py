@@ -1,9 +1,9 @@
-"""Photos laid over each other: a known shift is found, what does not fit is refused, and the difference is where it is."""
+"""Photos laid over each other: a known shift is found, what does not fit is refused, a change is found in its place."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from mmhallu_core.explain.registered import concentration, feature_difference, pixel_difference, registered
 from mmhallu_core.models.vlm import Vlm
@@ -14,7 +14,7 @@ def photo(width=320, height=240, seed=0):
     """Something with details at all scales."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     fine, coarse = (Image.fromarray(noise).filter(ImageFilter.GaussianBlur(radius)) for radius in (2, 12))
-    return Image.blend(fine, coarse, 0.5)
+    return ImageOps.autocontrast(Image.blend(fine, coarse, 0.5))
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (5, -3), (-7, 4)])

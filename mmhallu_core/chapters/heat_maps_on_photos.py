@@ -29,8 +29,8 @@ def differences(vlm: Vlm, found: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
     """How photo pairs differ once they lie over each other.
 
     Returns:
-        How many `pairs` there are, how many are of `two_sizes`, `registered`, or refused, by `reasons`; quartiles of the
-        `likeness`, of the `concentration` of the pixel difference, and of the `rank_correlation` of the difference in
+        How many `pairs` there are, how many are of `two_sizes`, `registered`, or refused, by `reasons`; quartiles of
+        the `likeness`, of the `concentration` of the pixel difference, and of the `rank_correlation` of the difference in
         pixels and in features, cell by cell; and the median concentration `by_category`, with the number of pairs.
     """
     kinds = {item["image_name"].split("/")[-1]: item["type"] for item in json.loads(data_file(FILE).read_text("utf-8"))}

@@ -60,8 +60,9 @@ def registered(before: Image.Image, after: Image.Image) -> Registered:
     wide, high = size[0] - abs(right), size[1] - abs(down)
     here, there = (max(right, 0), max(down, 0)), (max(-right, 0), max(-down, 0))
     one, other = (image.crop((x, y, x + wide, y + high)) for image, (x, y) in ((one, here), (other, there)))
-    likeness = float(np.corrcoef(_grey(one).ravel(), _grey(other).ravel())[0, 1])
-    if not likeness >= ALIKE:
+    both = np.stack([_grey(one).ravel(), _grey(other).ravel()])
+    likeness = float(np.corrcoef(both)[0, 1]) if both.std(1).min() > 0 else 0.0  # a picture of one colour fits nowhere
+    if likeness < ALIKE:
         raise CannotRun(f"they do not lie over each other: their correlation is {likeness:.2f}, below {ALIKE}")
     return Registered(one, other, (right, down), likeness)
 
