@@ -17,7 +17,7 @@ from mmhallu_core.explain.registered import concentration, feature_difference, p
 from mmhallu_core.models.image_tokens import WHOLE
 from mmhallu_core.models.vlm import Vlm
 from mmhallu_core.recorded import recorded
-from mmhallu_core.store import MissingFile, data_file, sha256
+from mmhallu_core.store import MissingFile, checkpoint_folder, data_file, sha256
 from mmhallu_core.types import CannotRun
 from mmhallu_core.viz.twins import Twin, table
 
@@ -30,8 +30,8 @@ def differences(vlm: Vlm, found: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
 
     Returns:
         How many `pairs` there are, how many are of `two_sizes`, `registered`, or refused, by `reasons`; quartiles of
-        the `likeness`, of the `concentration` of the pixel difference, and of the `rank_correlation` of the difference in
-        pixels and in features, cell by cell; and the median concentration `by_category`, with the number of pairs.
+        the `likeness`, of the `concentration` of the pixel difference, and of the `rank_correlation` of the difference
+        in pixels and in features, cell by cell; and the concentration `by_category`, with the number of pairs.
     """
     kinds = {item["image_name"].split("/")[-1]: item["type"] for item in json.loads(data_file(FILE).read_text("utf-8"))}
     reasons, sizes, rows = Counter(), 0, []
@@ -72,8 +72,9 @@ def record() -> dict[str, Any]:
     Raises:
         MissingFile: when the benchmark is not here; the message names the command that gets it.
     """
-    file = data_file(FILE)
-    return {"kind": "photos", "inputs": {FILE: sha256(file)}, **differences(Vlm.load("tiny-llava"), pairs())}
+    weights = "checkpoints/tiny-llava/model.safetensors"
+    inputs = {FILE: sha256(data_file(FILE)), weights: sha256(checkpoint_folder("tiny-llava") / "model.safetensors")}
+    return {"kind": "photos", "inputs": inputs, **differences(Vlm.load("tiny-llava"), pairs())}
 
 
 def differences_or_recorded() -> tuple[dict[str, dict[str, Any]], str]:
