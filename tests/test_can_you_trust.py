@@ -6,9 +6,9 @@ import pytest
 from mmhallu_core.chapters.can_you_trust_the_heat_map import (
     asked_words,
     curve_figure,
+    examine,
     on_the_thing,
     shuffled_figure,
-    tested,
 )
 from mmhallu_core.chapters.heat_maps_on_photos import photo_table
 from mmhallu_core.models.vlm import Vlm
@@ -24,7 +24,7 @@ def asked():
 
 
 def test_an_even_map_has_of_its_values_on_a_thing_what_the_thing_has_of_the_picture(asked):
-    one = tested(asked, EVEN)["constant"]
+    one = examine(asked, EVEN)["constant"]
     assert one.words == [len(asked[0][1])] and one.energy == pytest.approx(one.size)
     assert len(one.inserted) == len(one.deleted) == one.words[0]
     for shown, covered in zip(one.inserted, one.deleted, strict=True):
@@ -45,8 +45,14 @@ def test_the_record_of_photo_pairs_adds_up():
     assert found["registered"] + sum(found["reasons"].values()) == found["pairs"]
     assert sum(one["pairs"] for one in found["by_category"].values()) == found["registered"]
     assert not any(".jpg" in str(value) for value in found.values()), "no photo is named"
-    few = {"pairs": 1, "two_sizes": 1, "registered": 1, "reasons": {}, "likeness": {"all": 0.9},
-           "concentration": {"all": 0.5}, "rank_correlation": {}, "by_category": {"Object": {"pairs": 1, "all": 0.5}}}  # fmt: skip
+    numbers = {"likeness": {"all": 0.9}, "concentration": {"all": 0.5}, "rank_correlation": {}}
+    few = {
+        "pairs": 1,
+        "two_sizes": 1,
+        "registered": 1,
+        "reasons": {},
+        "by_category": {"Object": {"all": 0.5}},
+    } | numbers
     told = str(photo_table({"all": found, "one": few}, "t"))
     (local,) = [line for line in told.splitlines() if line.startswith("difference in the strongest tenth")]
     assert f"{found['concentration']['median']:.2f} (" in local and local.endswith("0.50")

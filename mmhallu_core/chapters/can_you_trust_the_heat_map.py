@@ -39,7 +39,7 @@ def asked_words(vlm: Vlm, count: int) -> list[Asked]:
 
 
 @dataclass
-class Tested:
+class Examined:
     """What tests say of one method: for each scene how many words there are, and sums over them.
 
     Attributes:
@@ -55,7 +55,7 @@ class Tested:
     deleted: list[np.ndarray] = field(default_factory=list)
 
 
-def tested(some: Sequence[Asked], methods: Mapping[str, Mapping[str, Any]], cover: bool = True) -> dict[str, Tested]:
+def examine(some: Sequence[Asked], methods: Mapping[str, Mapping[str, Any]], cover: bool = True) -> dict[str, Examined]:
     """Tests each method on the words of some scenes.
 
     Args:
@@ -63,7 +63,7 @@ def tested(some: Sequence[Asked], methods: Mapping[str, Mapping[str, Any]], cove
         methods: name to options of `explain_all`.
         cover: draw the curves too, which asks the model many times.
     """
-    results = {name: Tested() for name in methods}
+    results = {name: Examined() for name in methods}
     for reading, targets, masks in some:
         for name, how in methods.items():
             one, maps = results[name], explain_all(reading, targets, **how)
@@ -78,7 +78,7 @@ def tested(some: Sequence[Asked], methods: Mapping[str, Mapping[str, Any]], cove
     return results
 
 
-def on_the_thing(results: Mapping[str, Tested], title: str) -> Twin:
+def on_the_thing(results: Mapping[str, Examined], title: str) -> Twin:
     """Pointing and energy of each method in percent, with intervals over scenes; last, how large the things are."""
 
     def cell(values: Sequence[float], words: Sequence[int]) -> str:
@@ -91,7 +91,7 @@ def on_the_thing(results: Mapping[str, Tested], title: str) -> Twin:
     return table(("map", "largest value on it, %", "share on it, %"), rows, title)
 
 
-def curve_figure(results: Mapping[str, Tested], title: str) -> Twin:
+def curve_figure(results: Mapping[str, Examined], title: str) -> Twin:
     """The mean probability of words while cells are covered, each method's largest first."""
     figure, axes = one_panel(3.2)
     rows, said = [], []
