@@ -33,7 +33,8 @@ def differences(vlm: Vlm, found: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
         the `likeness`, of the `concentration` of the pixel difference, and of the `rank_correlation` of the difference
         in pixels and in features, cell by cell; and the concentration `by_category`, with the number of pairs.
     """
-    kinds = {item["image_name"].split("/")[-1]: item["type"] for item in json.loads(data_file(FILE).read_text("utf-8"))}
+    items = json.loads(data_file(FILE).read_text(encoding="utf-8"))
+    kinds = {item["image_name"].split("/")[-1]: item["type"] for item in items}
     reasons, sizes, rows = Counter(), 0, []
     for one, other in found:
         before, after = decode(one).image, decode(other).image
