@@ -5,7 +5,7 @@
     book    execute every chapter and render the book to book/_build/html; any warning is an error
     site    write the book to dist/ as one zip that opens by double click
     test    run the tests, but for the slow ones (add them: test -m slow)
-    quick   lint and the fast tests, in under a minute
+    quick   lint and the tests that take less than half a second each, in under a minute
     lab     open the chapters in JupyterLab
     tour    five minutes with a hallucination: `mmhallu tour`
     bench   run the benchmarks: speed and memory
@@ -33,7 +33,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "mmhallu-setup.json"
 OLDEST, NEWEST = (3, 11), (3, 13)
 # A test file stays in one process; tests/conftest.py says which files come first.
-TWO_PROCESSES = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+SHARED = ("--dist", "loadfile", "--no-loadscope-reorder")
 # Measured on Linux x86-64 with Python 3.11; most of it is torch and the NVIDIA libraries that it brings there.
 DOWNLOAD_GB, DISK_GB = 3.2, 6.7
 
@@ -153,22 +153,24 @@ def wheel_check(*names):
 def test(*arguments):
     """Runs the tests, as `pytest` with these arguments; -rs lists what was skipped, and why.
 
-    Without arguments, two processes share the files, each with one thread of arithmetic: that is twice as fast.
+    Without arguments, three processes share the files, each with one thread of arithmetic: on two cores, two of them
+    work while one waits for a server, a browser or a process that it started.
     The slow ones, some minutes each, run only when asked for: `python tasks.py test -m slow`.
     """
     chosen = arguments if "-m" in arguments else ("-m", "not slow", *arguments)
-    shared = () if arguments else TWO_PROCESSES
+    shared = () if arguments else ("-n", "3", *SHARED)
     threads = {"OMP_NUM_THREADS": "1"} if "-n" in (*shared, *arguments) else {}
     return run(installed("python"), "-m", "pytest", "-rs", *shared, *chosen, TQDM_DISABLE="1", **threads)
 
 
 def quick(*arguments):
-    """Lints, then runs the tests that take no more than a few seconds each.
+    """Lints, then runs the tests that take less than half a second each and start no browser and no kernel.
 
-    The checks of shapes and types at run time are left to `test`: they make the word-by-word code several times slower.
+    What else looks at long loops, real files and many random texts is left to `test`, and so are the checks of shapes
+    and types at run time, which make the word-by-word code several times slower.
     """
     chosen = ("-m", "not slow and not long and not kernel and not gpu")
-    return run(installed("ruff"), "check", ".") or test(*TWO_PROCESSES, *chosen, "--no-shape-checks", *arguments)
+    return run(installed("ruff"), "check", ".") or test("-n", "2", *SHARED, *chosen, "--no-shape-checks", *arguments)
 
 
 def lab(*arguments):

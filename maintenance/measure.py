@@ -12,13 +12,20 @@ from typing import Any
 
 from maintenance.count_it import diorama
 from maintenance.reproduce_a_table import photos as captions
-from mmhallu_core.chapters import blind_audit, build_micro_edits_faults, count_it, reproduce_a_table
+from mmhallu_core.chapters import (
+    blind_audit,
+    build_micro_edits_faults,
+    count_it,
+    heat_maps_on_photos,
+    reproduce_a_table,
+)
 from mmhallu_core.recorded import commit, versions, write
 
 # Study -> record -> what makes it.
 STUDIES: dict[str, Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "audit": {name: partial(blind_audit.record, name) for name in blind_audit.SUBJECTS},
     "count-it": {"photos": count_it.photos, "diorama": diorama},
+    "explain": {"photos": heat_maps_on_photos.record},
     "med-pipeline": {"faults": build_micro_edits_faults.measure},
     "reproduce-a-table": {
         "photos": captions,

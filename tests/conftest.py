@@ -1,8 +1,10 @@
 """What holds for every test: no network, fixed seeds, few threads, and GPU tests only where there is a GPU."""
 
 import collections
+import gc
 import os
 import random
+import re
 import socket
 from pathlib import Path
 
@@ -18,6 +20,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # The same examples each time, and no time limit for one: a busy machine must not fail a test.
 hypothesis.settings.register_profile("mmhallu", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mmhallu")
+
+gc.disable()  # until all is collected: most of what an import makes stays, and is looked through again and again
 
 LIBRARY = Path(__file__).parent.parent / "mmhallu_core"
 
@@ -36,6 +40,21 @@ def pytest_configure(config):
         files = [file for file in LIBRARY.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
         names = [".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts) for file in files]
         jaxtyping.install_import_hook([name.removesuffix(".__init__") for name in names], "beartype.beartype")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leaves a file unread when each of its tests has a mark that is not asked for: its imports may take seconds."""
+    unwanted = "|".join(re.findall(r"not (\w+)", config.option.markexpr))
+    if collection_path.suffix == ".py" and re.fullmatch(r"not \w+( and not \w+)*", config.option.markexpr):
+        marked = rf"^pytestmark = \[?\s*pytest\.mark\.({unwanted})\b"
+        return bool(re.search(marked, collection_path.read_text(encoding="utf-8"), re.M)) or None
+    return None
+
+
+def pytest_collection_finish():
+    """Takes the modules out of what is looked through for garbage from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +90,14 @@ def no_network(monkeypatch):
 
 
 # About how many seconds a test takes: enough to tell a file that takes a minute from one that takes a moment.
-SECONDS = {"kernel": 8.0, "long": 1.5, None: 0.1}
+SECONDS = {"kernel": 2.0, "long": 0.7, "gpu": 0.0}
 
 
 def guessed_seconds(item):
-    """What a test's marks say of its time; those for a GPU are mostly skipped."""
-    if item.get_closest_marker("gpu"):
-        return 0.0
-    return max(seconds for mark, seconds in SECONDS.items() if mark is None or item.get_closest_marker(mark))
+    """What a test's marks say of its time: `long(20)` says it in seconds. Those for a GPU are mostly skipped."""
+    marks = [mark for mark in item.iter_markers() if mark.name in SECONDS]  # the nearest comes first
+    said = [mark.args[0] for mark in marks if mark.args]
+    return said[0] if said else min((SECONDS[mark.name] for mark in marks), default=0.05)
 
 
 @pytest.hookimpl(trylast=True)  # when what is not to run is out

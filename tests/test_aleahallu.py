@@ -164,6 +164,7 @@ def test_pairs_stream_by_and_are_not_kept(vlm):
 # ---------------------------------------------------------------- modes
 
 
+@pytest.mark.long
 def test_no_score_depends_on_padding_or_batch_size(vlm):
     long = ResponsePair("long", PAIRS[0].image, "What?", PAIRS[2].grounded * 2, PAIRS[2].hallucinated * 2, "object")
     modes = [mode for mode in MODES if mode not in ("restore", "random")]  # noise is drawn for a whole batch

@@ -188,10 +188,17 @@ class Killed(Exception):
     pass
 
 
+@pytest.fixture(scope="module")
+def whole(folders, tmp_path_factory):
+    """The folder of a run that nobody killed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    edit_model(Vlm.load(folders("llava"), "cpu"), PAIRS, FEW, out, "c")
+    return out
+
+
 @pytest.mark.parametrize("after", [2, 6, 10, 13])  # of 14 steps: in each of the four stages
-def test_a_killed_run_resumes_to_the_same_edit(after, vlm, folders, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_edit(after, whole, folders, tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "SAVE_EVERY", 2)
-    whole = edit_model(vlm, PAIRS, FEW, tmp_path / "whole", "c")
     steps = iter(range(1, 100))
 
     def watch(step, of):
@@ -201,8 +208,9 @@ def test_a_killed_run_resumes_to_the_same_edit(after, vlm, folders, tmp_path, mo
     with pytest.raises(Killed):
         edit_model(Vlm.load(folders("llava"), "cpu"), PAIRS, FEW, tmp_path / "cut", "c", progress=watch)
     again = edit_model(Vlm.load(folders("llava"), "cpu"), PAIRS, FEW, tmp_path / "cut", "c")
-    one, two = (load_file(tmp_path / name / FILE) for name in ("whole", "cut"))
-    assert all(torch.equal(delta, two[name]) for name, delta in one.items()) and again["sha256"] == whole["sha256"]
+    one, two = (load_file(folder / FILE) for folder in (whole, tmp_path / "cut"))
+    assert all(torch.equal(delta, two[name]) for name, delta in one.items())
+    assert again["sha256"] == json.loads((whole / "run.json").read_text(encoding="utf-8"))["sha256"]
 
 
 def test_the_command_trains_plans_and_locates(folders, tmp_path):

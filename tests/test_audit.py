@@ -177,6 +177,7 @@ def random_questions(n=60):
         yield Question(str(number), "?", dice.choice("ABCDE"[:size]), (f"{number}.png",), options)
 
 
+@pytest.mark.long
 def test_every_rule_against_a_second_reading():
     samples = [list(random_questions())]
     for name in KNOWN:
@@ -214,6 +215,7 @@ def test_the_released_files(name):
     assert set(found["rules"]) == {*RULES, "majority_letter"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_the_records_are_what_the_files_give(name):
     recorded = json.loads((results_folder() / "audit" / f"{name}.json").read_text(encoding="utf-8"))

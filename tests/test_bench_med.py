@@ -106,6 +106,7 @@ def test_the_official_rule_against_a_second_reading(tmp_path):
             assert found["official"]["drawn"] == pytest.approx(drawn, abs=1e-12)
 
 
+@pytest.mark.long
 def test_the_seeded_draw_tends_to_the_expectation(tmp_path):
     """The script seeds once and draws for each answer that it cannot read; so each seed prints another score."""
     for name, path in files(tmp_path):

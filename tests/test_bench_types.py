@@ -176,6 +176,7 @@ def test_wrong_answers_are_refused_with_their_place(tmp_path):
                 assert "a.jsonl, line" in str(error)
 
 
+@pytest.mark.long
 def test_wrong_questions_of_ones_own_are_refused_by_audit(tmp_path):
     for name in ("pope", "med-bench", "med-tiny"):
         for rows in spoilt(ROWS[name]):
@@ -188,6 +189,7 @@ def test_wrong_questions_of_ones_own_are_refused_by_audit(tmp_path):
         read_questions(write(tmp_path / "q.jsonl", [{**ROWS["pope"][0], "text": ["Is", "it"]}]))
 
 
+@pytest.mark.long
 def test_ambers_folder_with_wrong_values(tmp_path):
     annotations = [{"id": 1, "type": "generative", "truth": ["dog"], "hallu": ["cat"]},
                    {"id": 2, "type": "discriminative-hallucination", "truth": "no"}]  # fmt: skip

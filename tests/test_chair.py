@@ -81,6 +81,7 @@ def test_the_published_table(model, coco):
     assert low < score["chair_i"] < high < low + 0.05
 
 
+@pytest.mark.long
 @needs_data
 @pytest.mark.parametrize("model", ["instructblip", "mplug"])
 def test_fixed_rules_find_more_and_lose_nothing(model, coco):
@@ -103,6 +104,7 @@ def pattern_singularize():
     return importlib.import_module("pattern.text.en.inflect").singularize
 
 
+@pytest.mark.long
 def test_singulars_equal_the_originals_on_made_words():
     theirs, dice = pattern_singularize(), random.Random(0)
     endings = """s es ies ves ses oses opses yses ices ice ae i a um men people children axes our moves opera leaves

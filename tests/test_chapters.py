@@ -62,6 +62,7 @@ def test_form(chapter):
      ("chapters/the-wrong-word", "Best rule by wording: most_similar_edit, 61.8%"),
      ("chapters/cannot-be-gamed", "The rule that reads the wording of the options has 61.8%"), ("does-med-hold", None)],
 )  # fmt: skip
+@pytest.mark.long
 def test_the_headline_is_the_rule_that_the_text_explains(page, headline, capsys):
     """On each page that audits MED-bench. What reads blanks or the answer key stands in the table, or below it."""
     (code,) = [cell for cell in cells(ROOT / "book" / f"{page}.md") if "audit_or_recorded" in cell]

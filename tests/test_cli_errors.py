@@ -205,6 +205,7 @@ def test_a_full_disk_is_named(tmp_path):
     assert code == 2 and f"the disk of {tmp_path / 'out'} is full" in err
 
 
+@pytest.mark.long
 def test_what_the_terminal_cannot_show_is_shown_in_escapes(tmp_path):
     import subprocess
 

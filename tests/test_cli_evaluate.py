@@ -87,6 +87,7 @@ def test_a_subset_says_how_much_it_covers(files):
     ("med-bench", "whitespace_then_jaccard", 68.5), ("med-bench", "majority_letter", 31.5),
     ("med-real", "longest", 82.9),
 ])  # fmt: skip
+@pytest.mark.long
 def test_audit_of_the_released_files(name, rule, percent):
     code, out, _ = run("audit", name, "--json")
     result = json.loads(out)
@@ -122,6 +123,7 @@ def test_eval_of_a_twin_goes_on_where_it_was_and_scores(tmp_path):
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["strict"] == result["strict"]
 
 
+@pytest.mark.long
 def test_pictures_in_a_folder_are_only_for_files(tmp_path):
     words = ["eval", "pope-diorama", "--model", "tiny-llava", "--out", tmp_path / "out", "--images", tmp_path]
     assert "--images is only for pictures that are files" in run(*words)[2]

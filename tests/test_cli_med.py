@@ -57,6 +57,7 @@ def test_samples_are_the_worlds_pairs_and_carry_no_truth(built):
             assert mask.size == (96, 96) and mask.convert("L").getextrema() == (0, 255)
 
 
+@pytest.mark.long(9)
 def test_the_same_seed_gives_the_same_bytes_with_two_workers(built, tmp_path):
     out, result = built
     code, text, error = run("--n", 44, "--seed", 3, "--out", tmp_path / "out", "--workers", 2)

@@ -116,6 +116,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         assert code == 2 and err.count("\n") == 1 and "file" in err
 
 
+@pytest.mark.long
 def test_from_a_terminal(tmp_path):
     program = [sys.executable, "-m", "mmhallu_core.cli"]
     words = ["world", "edit", "--category", "Counting", "--out", str(tmp_path), "--json"]

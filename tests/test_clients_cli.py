@@ -125,6 +125,7 @@ def test_questions_to_a_served_model(tmp_path):
     assert json.loads(line) == {"id": "q1", "error": "cut: the reply reached max_tokens; allow more"}
 
 
+@pytest.mark.long
 def test_two_runs_in_one_folder_at_once_pay_once(files, tmp_path):
     """The second is refused while the first is at work, and no question is paid for twice."""
     asked = [Question(f"q{i}", f"Is there a {i}?", "yes") for i in range(10)]
@@ -141,6 +142,7 @@ def test_two_runs_in_one_folder_at_once_pay_once(files, tmp_path):
         assert code == 2 and "is in use by process" in err and len(server.calls) == len(asked)
 
 
+@pytest.mark.long
 def test_eval_writes_no_key_that_a_server_echoes(tmp_path, monkeypatch):
     monkeypatch.setenv("MMHALLU_API_KEY", "sk-long-key ")
     with FaultyServer([echo(good), echo(lambda said: status(400, message=said))] * 9) as server:

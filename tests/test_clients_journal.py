@@ -143,6 +143,7 @@ def test_a_broken_server_ends_the_run_and_a_model_that_declines_does_not(path, t
         assert {failure.reason for failure in found} == {"refused"} and len(server.calls) == 20
 
 
+@pytest.mark.long
 def test_as_many_requests_as_workers_are_in_flight(path):
     with FaultyServer(seconds=0.3) as server:
         client_of(server, path, workers=3).ask_all(requests(9))

@@ -187,6 +187,7 @@ def test_an_address_that_sends_us_on_is_not_followed():
 # ---------------------------------------------------------------- texts that no file can hold
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("half", ["\\ud83d", "\\udc00 and \\ud800", "\\ude00\\ud83d"])
 def test_half_of_a_surrogate_pair_in_a_reply(files, half):
     content = completion("HALF It names.\nRating: 4").replace(b"HALF", half.encode())

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -221,8 +221,6 @@ def test_seeds_without_spread_give_a_difference_and_no_verdict():
 P = st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1), max_size=12)
 
 
-@pytest.mark.long  # statsmodels takes seconds to import, and collects garbage at each call
-@settings(max_examples=8)
 @given(P)
 def test_holm_by_its_definition(p_values):
     ordered = sorted(p_values.values())

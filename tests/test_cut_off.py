@@ -20,7 +20,10 @@ sys.path.append(str(BOOK / "_tools"))  # scripts, and no package
 import browser  # noqa: E402
 import look  # noqa: E402
 
-pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine (or this is Windows)")
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(browser.find() is None, reason="no Chromium on this machine (or this is Windows)"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +47,20 @@ def opened(chromium, tmp_path):
     return show
 
 
-@pytest.mark.long
+@pytest.fixture(scope="module")
+def address():
+    with look.served(HTML) as found:
+        yield found
+
+
 @pytest.mark.skipif(not PAGES, reason="the book is not built: `make book`")
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(HTML).as_posix())
-def test_nothing_is_cut_off_on_a_built_page(chromium, page):
-    with look.served(HTML) as address:
+def test_nothing_is_cut_off_on_a_built_page(chromium, address, page):
+    with chromium.open(f"{address}/{page.relative_to(HTML).as_posix()}") as one:
         for width, height in look.SIZES.values():
-            with chromium.open(f"{address}/{page.relative_to(HTML).as_posix()}", width, height) as one:
-                assert one.run(look.CUT) == [], f"{width} pixels wide"
+            one.resize(width, height)
+            one.run("new Promise(done => setTimeout(done, 100))")  # scripts that follow the window's size
+            assert one.run(look.CUT) == [], f"{width} pixels wide"
 
 
 def test_figures_cards_and_tables_fit_a_phone(opened):

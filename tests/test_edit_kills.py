@@ -37,7 +37,7 @@ def started(out: Path, url: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, str(script), str(Path(__file__).parent), str(out), str(N), url])
 
 
-@pytest.mark.long
+@pytest.mark.long(25)
 def test_five_kills_change_nothing(tmp_path):
     """Two workers ask a server; the first process is killed five times in a row, its workers must notice."""
     out, moments, before = tmp_path / "out", random.Random(0), {}

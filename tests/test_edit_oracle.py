@@ -71,6 +71,7 @@ def pixels(picture: bytes) -> np.ndarray:
 # ---------------------------------------------------------------- without errors
 
 
+@pytest.mark.long
 def test_every_label_is_the_worlds(finished):
     assert [draft.id for draft in finished] == [f"world-5-{i:06d}" for i in range(N)]
     for i, draft in enumerate(finished):
@@ -187,6 +188,7 @@ def test_every_wording_of_instruction_and_statement_is_read_back(category):
     assert seen == {form for form, (name, _) in FORMS.items() if name == category}
 
 
+@pytest.mark.long
 @given(st.text())
 def test_any_text_is_understood_or_not(text):
     assert read_instruction(text) is None and read_statement(text) is None

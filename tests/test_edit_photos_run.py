@@ -292,6 +292,7 @@ def test_how_two_pictures_differ(tmp_path):
     assert spread([]) == {} and spread([2.0]) == {"all": 2.0}
 
 
+@pytest.mark.long(12)
 def test_twelve_photos_of_the_released_benchmark(tmp_path):
     try:
         photos = [photo for photo, _ in pairs()][::14][:12]

@@ -26,6 +26,7 @@ def tidy(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.long
 @given(st.text())
 def test_any_text_is_read_or_malformed(text):
     for reader in READERS:

@@ -340,6 +340,7 @@ def check_pixels(edit, size: int, style: str) -> None:
     assert (changed > 24).sum() >= 5, f"nobody could see {edit.category} {edit.before.id}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("style", ["flat", "textured", "sketch"])
 def test_pixels_change_only_inside_the_mask(style):
     for category in CATEGORIES:
@@ -377,6 +378,7 @@ print(hashlib.sha256(repr([sample_edit(c, s) for c in CATEGORIES for s in range(
 """
 
 
+@pytest.mark.long
 def test_same_seed_same_edit():
     for category in CATEGORIES:
         assert sample_edit(category, 3) == edits(category)[3]

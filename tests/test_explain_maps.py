@@ -107,6 +107,7 @@ def test_wrong_requests_are_told():
         explain_all(read(vlm, image, QUESTION, "..."))
 
 
+@pytest.mark.long
 def test_without_an_answer_the_models_own_is_explained():
     vlm, image = vlm_of("tiny-llava"), noise(96, 96)
     found = explain(vlm, image, "Describe the picture.")
@@ -134,6 +135,7 @@ def run(*words):
     return CliRunner().invoke(app, ["explain", *map(str, words)])
 
 
+@pytest.mark.long
 def test_the_command_writes_what_it_prints(tmp_path):
     noise(96, 96).save(tmp_path / "a.png")
     common = ["--image", tmp_path / "a.png", "--prompt", QUESTION, "--answer", TWICE, "--out", tmp_path / "out"]

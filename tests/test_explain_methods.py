@@ -153,6 +153,7 @@ def test_gradient_times_input_is_that_of_autograd():
 # ---------------------------------------------------------------- what covers the pictures
 
 
+@pytest.mark.long
 @torch.no_grad()
 def test_occlusion_is_a_loop_over_windows():
     reading = reading_of("tiny-llava", pictures("tiny-llava", 2))

@@ -30,6 +30,7 @@ def test_a_finding_has_the_form_that_the_readme_states(script):
     assert subprocess.run(["bash", "-n", script], capture_output=True).returncode == 0
 
 
+@pytest.mark.long
 def test_no_package_no_test_and_no_check_takes_findings_along():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     packed = find_packages(str(ROOT), **settings["setuptools"]["packages"]["find"])

@@ -151,6 +151,7 @@ def oracle(question, scene: Scene) -> str:
     return yes(Fact("spatial_relation", a, predicate, object=b) in known)
 
 
+@pytest.mark.long
 def test_every_answer_is_true_of_the_scene():
     rng, seen = random.Random(3), Counter()
     for scene in SCENES[:500]:
@@ -301,6 +302,7 @@ def test_reading_of_single_sentences(text, expected):
     assert set(reading.facts) == expected and not reading.unread
 
 
+@pytest.mark.long
 def test_capitals_and_full_stops_do_not_matter():
     for scene in SCENES[:200]:
         text = describe(scene, "full").text
@@ -328,6 +330,7 @@ def test_read_never_raises_on_text(text):
     assert set(read(text).unread) <= {part.strip() for part in re.split(r"[.!?\n]+", text)}
 
 
+@pytest.mark.long
 @given(st.lists(st.sampled_from(WORDS), max_size=30))
 @settings(max_examples=300, deadline=None)
 def test_read_never_raises_on_word_salad(words):
@@ -337,6 +340,7 @@ def test_read_never_raises_on_word_salad(words):
         assert mention.kind in KINDS
 
 
+@pytest.mark.long
 @given(st.integers(0, 999), st.data())
 @settings(max_examples=150, deadline=None)
 def test_read_never_raises_on_damaged_captions(i, data):

@@ -49,6 +49,7 @@ def test_a_record_that_no_study_has_is_refused(tmp_path, capsys):
     assert "no record 'diorama'; it has med-bench" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_captions_are_cut_to_every_length(monkeypatch):
     monkeypatch.setattr(reproduce_a_table, "LENGTHS", (5, 20))
     found = reproduce_a_table.curves(DATA, DATA.counts(), progress=False)
@@ -60,6 +61,7 @@ def test_captions_are_cut_to_every_length(monkeypatch):
     assert longer == {"plain": 0, "late": pytest.approx(2 / 6)}
 
 
+@pytest.mark.long
 def test_the_repaired_rules_are_compared_caption_by_caption():
     found = reproduce_a_table.repaired(DATA, DATA.counts())
     assert set(found["models"]) == set(found["change"]) == {"plain", "late"}

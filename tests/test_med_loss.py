@@ -202,6 +202,7 @@ def test_the_sentence_tells_collapsed_features_from_healthy_ones(after, collapse
     assert found is collapsed and words in sentence and sentence.endswith(".") and "\n" not in sentence
 
 
+@pytest.mark.long
 def test_training_on_global_alone_collapses_what_masked_keeps():
     """The danger is real: pulled together without a floor, every pair ends alike; masked leaves the edit visible."""
     torch.manual_seed(0)

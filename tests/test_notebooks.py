@@ -217,11 +217,24 @@ def test_a_fault_in_a_chapter_is_named(project, old, new, message):
 # ---------------------------------------------------------------- exercises
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One for all exercises. `python tasks.py wheel-check` runs every notebook in a kernel of its own."""
+    with exercises.kernel() as client:
+        yield client
+
+
 @pytest.mark.kernel
-def test_a_check_executes_set_up_and_its_own_cells_alone(project):
+def test_a_check_executes_set_up_and_its_own_cells_alone(project, kernel):
     solved = write_notebooks.notebook(project / "book" / "chapters" / "count.md", True, project)
     assert exercises.labels(solved) == ["two"]
-    assert exercises.verdicts(solved, "two") == [("exercise", "Not yet"), ("solution", "Done")]
+    exercises.printed(kernel, "left = 1", 60)
+    assert exercises.verdicts(kernel, solved, "two") == [("exercise", "Not yet"), ("solution", "Done")]
+    left = exercises.printed(kernel, "print('left' in globals(), 'two' in globals())", 60)
+    assert left == "False True\n", "what an earlier check left behind is gone"
+    solved.cells = [cell for cell in solved.cells if "setup" not in cell.metadata.get("tags", [])]
+    with pytest.raises(RuntimeError, match="'start' is not defined"):
+        exercises.verdicts(kernel, solved, "two")
 
 
 def test_every_chapter_has_an_exercise():
@@ -230,14 +243,14 @@ def test_every_chapter_has_an_exercise():
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("name, label", EXERCISES)
-def test_the_check_fails_unsolved_and_passes_solved(name, label):
+def test_the_check_fails_unsolved_and_passes_solved(name, label, kernel):
     """One run shows both: what the open notebook's check executes is the beginning of what the solved one's does."""
     opened, solved = (nbformat.read(ROOT / "notebooks" / part / f"{name}.ipynb", 4) for part in ("", "solved"))
     unsolved_cells, solved_cells = (
         [cell.source for cell in exercises.cells_of(one, label)] for one in (opened, solved)
     )
     assert solved_cells[: len(unsolved_cells)] == unsolved_cells and len(solved_cells) > len(unsolved_cells)
-    found = exercises.verdicts(solved, label)
+    found = exercises.verdicts(kernel, solved, label)
     assert [verdict for tag, verdict in found if tag == "exercise"] == ["Not yet"]
     assert [verdict for tag, verdict in found if tag == "solution"] == ["Done"]
 

@@ -80,6 +80,7 @@ def test_scores_by_hand():
     assert set(score["ci"]["strict"]) == {*METRICS, "unparsed"}
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_scores_equal_a_second_calculation(pairs):
     words = {True: "yes", False: "no"}
@@ -204,6 +205,7 @@ def test_the_article():
     assert question_about("dog") == "Is there a dog in the image?"
 
 
+@pytest.mark.long
 @needs_data
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_published_questions(split):

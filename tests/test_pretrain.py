@@ -212,6 +212,7 @@ def test_a_killed_stage_resumes_to_the_same_weights(pool, tokenizer, tmp_path, m
         torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.long(15)
 def test_the_whole_recipe_runs_and_records_itself(tmp_path):
     recipe = Recipe(
         scenes=8, pairs=11, see_steps=2, see_batch=4, speak_steps=3, speak_batch=2, settle_steps=2, compare_steps=2,

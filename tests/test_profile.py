@@ -103,6 +103,7 @@ def test_equal_to_brute_force():
         assert result[question]["chance"] == pytest.approx(expected[question]), question
 
 
+@pytest.mark.long
 def test_no_habit_gives_one_half():
     def anything(random, present, absent):
         return str(random.choice(absent)), int(random.integers(0, 5))

@@ -30,6 +30,7 @@ def differing(before: np.ndarray, after: np.ndarray, by: int = 0) -> np.ndarray:
     return np.abs(before - after).max(-1) > by
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("style", STYLES)
 def test_same_scene_same_bytes(style):
     scenes = [sample_scene(f"bytes-{i}") for i in range(8)]

@@ -221,7 +221,7 @@ def test_prompts_are_of_the_shipped_model():
     assert recorded("reproduce-a-table/prompts")["inputs"] == {name: shipped}
 
 
-@pytest.mark.long
+@pytest.mark.long(9)
 def test_what_is_computed_now_equals_the_record(photos):
     try:
         now = json.loads(json.dumps(table_now()))

@@ -430,6 +430,7 @@ assert result["n"] == len(questions), result
 """
 
 
+@pytest.mark.long(15)
 def test_two_processes_write_the_file_of_one(questions, vlm, tmp_path, monkeypatch):
     with monkeypatch.context() as stopped:  # a run of one process stops, and two go on
         stop_after(stopped, 1)
@@ -472,6 +473,7 @@ def survive(kills, pictures, out):
     return result
 
 
+@pytest.mark.long(10)
 def test_five_kills_lose_nothing(tmp_path):
     survive(5, 16, tmp_path)
 

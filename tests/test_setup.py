@@ -114,6 +114,7 @@ def code_lines(path: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
 
 
+@pytest.mark.long
 def test_every_import_of_the_library_is_declared():
     declared = {canonicalize_name(r.name) for r in requirements("book", "edit", "ray", "amber")} | {"mmhallu"}
     declared |= {"matplotlib-inline"}  # comes with ipykernel: style.py imports it inside a notebook only

@@ -101,6 +101,7 @@ def test_probabilities_are_those_of_the_whole_prompt(vlm):
     assert len(seen) == (1 if vlm.family.name in FALLS_BACK else 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_the_batch_size_changes_no_answer(tiny_llava, size):
     assert answers(tiny_llava, ONE, QUESTIONS, 6, size) == answers(tiny_llava, ONE, QUESTIONS, 6)

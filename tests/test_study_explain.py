@@ -1,12 +1,15 @@
 """The plans of the studies of heat maps and of looking: whole, and their runs can be made and summed up."""
 
+import shutil
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from mmhallu_core.explain.run import METHODS
+from mmhallu_core.models.adapter_folders import WEIGHTS
 from mmhallu_core.models.vlm import SHIPPED, Vlm
+from mmhallu_core.store import PACKAGE, sha256
 from mmhallu_core.studies import looking, maps, study_of
 from mmhallu_core.studies.engine.outcomes import score
 from mmhallu_core.studies.engine.run import Skipped
@@ -62,6 +65,16 @@ def test_adapters_come_from_runs_that_the_study_of_med_has(tmp_path):
     assert len(wanted) == 13 and all(run.adapter in known for run in wanted)
     with pytest.raises(Skipped, match=r"med/decoder-1: make it with `mmhallu study med --only decoder-1`"):
         looking.train(OF["looking"]["decoder-1"], None, tmp_path / "looking" / "decoder-1", None, print)
+
+
+@pytest.mark.long
+def test_a_recorded_adapter_is_put_on_and_named(tmp_path):
+    made = tmp_path / "med" / "med-0"
+    shutil.copytree(PACKAGE / "checkpoints" / "tour-adapter", made)
+    found, record = looking.train(
+        OF["looking"]["med-0"], Vlm.load("tiny-llava", "cpu"), tmp_path / "looking" / "med-0", FEW["looking"], print
+    )
+    assert found.adapters == (made,) and record["adapter_sha256"] == sha256(made / WEIGHTS) and record["command"]
 
 
 @pytest.mark.long

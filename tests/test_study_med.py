@@ -148,6 +148,7 @@ def test_other_pairs_are_med_tinys_with_other_pictures():
 # ---------------------------------------------------------------- running
 
 
+@pytest.mark.long(15)
 def test_two_arms_end_to_end_and_then_nothing_is_left_to_do(tmp_path, monkeypatch):
     out, keep, said = tmp_path / "out", tmp_path / "keep", []
     todo = [*SMALL.chosen(["med-0", "clean-0"]), plan.Run("base-elsewhere", "not on this machine", base="elsewhere")]

@@ -44,6 +44,7 @@ def test_a_record_survives_a_file(record, tmp_path):
     assert b"\r" not in (tmp_path / "x.jsonl").read_bytes()
 
 
+@pytest.mark.long
 @given(answer=st.text(), image=st.binary(min_size=1))
 def test_any_text_and_any_bytes_survive(answer, image, tmp_path_factory):
     path = tmp_path_factory.mktemp("any") / "x.jsonl"

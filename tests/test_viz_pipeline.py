@@ -309,6 +309,7 @@ def test_without_photos_the_record_is_shown(monkeypatch, tmp_path, released):
     assert rows == {"all, recorded": released} and "mmhallu data get med_bench" in how
 
 
+@pytest.mark.long
 def test_the_released_photos_compared_now_are_part_of_the_record(released):
     rows, how = photos_or_recorded()
     if len(rows) == 1:

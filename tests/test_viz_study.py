@@ -16,7 +16,7 @@ from mmhallu_core.studies.engine.outcomes import contrast
 from mmhallu_core.studies.engine.summary import NOT_RUN, checks, summary
 from mmhallu_core.types import CATEGORIES
 
-pytestmark = pytest.mark.long  # statsmodels and a summary with all its intervals
+pytestmark = pytest.mark.long  # a summary with all its intervals
 
 QUESTIONS = 4 * len(CATEGORIES)
 HEADLINE = ["med - clean", "med - shuffled", "med - base"]

@@ -61,7 +61,7 @@ def test_maps_of_two_grids_are_compared_on_the_coarser_one():
 def test_the_words_of_a_figure_say_where_each_map_is_largest():
     corner = np.zeros((4, 4))
     corner[0, 3] = 1
-    shown = maps_beside(BEACH, {"one": a_map(corner), "nothing": a_map(-corner)}, "Two maps")
+    shown = maps_beside({"one": a_map(corner), "nothing": a_map(-corner)}, "Two maps")
     assert "one, largest at x 84, y 12; nothing, largest at -" in str(shown) and "upper right 100%" in str(shown)
 
 

@@ -132,7 +132,7 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # as if its window were in front
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.resize(width, height)
         self.call("Page.navigate", url=address)
         until = time.monotonic() + 120
         while not any(event.get("method") == "Page.loadEventFired" for event in browser.events):
@@ -166,6 +166,10 @@ class Page:
             details = answer["exceptionDetails"]
             raise RuntimeError(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
+
+    def resize(self, width: int, height: int) -> None:
+        """Gives the page's window another size, in pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def wait(self, script: str, seconds: float = 60) -> object:
         """Waits until a JavaScript expression is true, and returns its value."""

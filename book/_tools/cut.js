@@ -8,6 +8,7 @@
   const PICTURES = "svg, img, canvas, video, table, input, select, button";
   const PIXELS = 1.5;  // rounding
   const SMALLEST = 0.7;  // of the size at which a figure was drawn: its smallest letters then are 9 pixels high
+  const WINDOW = { left: 0, right: innerWidth, top: -Infinity, bottom: Infinity };
   const lines = new Set(), told = new Set();
   for (const one of document.querySelectorAll("details")) one.open = true;
 
@@ -18,28 +19,44 @@
   }
 
   // The part of the window in which a thing inside `node` can be seen without scrolling; null where it may scroll, or
-  // is there for screen readers alone.
+  // is there for screen readers alone. `itself`: the thing is the text of `node`, so what `node` hides counts too.
+  // Every node is asked once: a long page has thousands of words in a few boxes.
+  const known = new Map();
+
   function seen(node, itself) {
-    let left = 0, right = innerWidth, top = -Infinity, bottom = Infinity;
-    for (let up = node; up && up !== document.documentElement; up = up.parentElement) {
-      const style = getComputedStyle(up), edge = up.getBoundingClientRect();
-      if (edge.width <= 1 || edge.height <= 1 || style.clipPath !== "none") return null;
-      if (up === node && !itself) continue;
-      if (style.overflowX !== "visible" && style.display !== "inline") {
-        if (up.matches(SCROLLS) && !up.closest(".cell_output")) return null;
-        left = Math.max(left, edge.left), right = Math.min(right, edge.right);
-      }
-      if (["hidden", "clip"].includes(style.overflowY) && style.display !== "inline") {
-        top = Math.max(top, edge.top), bottom = Math.min(bottom, edge.bottom);
-      }
-      if (style.position === "fixed") break;
+    return itself ? inside(node) : shown(node) ? inside(node.parentElement) : null;
+  }
+
+  function shown(node) {
+    const edge = node.getBoundingClientRect();
+    return edge.width > 1 && edge.height > 1 && getComputedStyle(node).clipPath === "none";
+  }
+
+  function inside(node) {
+    if (!node || node === document.documentElement) return WINDOW;
+    if (!known.has(node)) known.set(node, narrowed(node));
+    return known.get(node);
+  }
+
+  function narrowed(node) {
+    if (!shown(node)) return null;
+    const style = getComputedStyle(node), edge = node.getBoundingClientRect();
+    const around = style.position === "fixed" ? WINDOW : inside(node.parentElement);
+    if (!around) return null;
+    const part = { ...around };
+    if (style.overflowX !== "visible" && style.display !== "inline") {
+      if (node.matches(SCROLLS) && !node.closest(".cell_output")) return null;
+      part.left = Math.max(part.left, edge.left), part.right = Math.min(part.right, edge.right);
     }
-    return { left, right, top, bottom };
+    if (["hidden", "clip"].includes(style.overflowY) && style.display !== "inline") {
+      part.top = Math.max(part.top, edge.top), part.bottom = Math.min(part.bottom, edge.bottom);
+    }
+    return part;
   }
 
   // Says the first box of `node` that cannot be seen whole; nothing where something around it was named already.
   function check(node, boxes, itself) {
-    for (let up = node; up; up = up.parentElement) if (told.has(up)) return;
+    for (let up = told.size ? node : null; up; up = up.parentElement) if (told.has(up)) return;
     const window_ = seen(node, itself);
     for (const box of window_ ? boxes : []) {
       const { left, right, top, bottom } = window_, middle = box.top + box.height / 2;

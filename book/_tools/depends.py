@@ -45,6 +45,7 @@ def pages(book: Path) -> list[Path]:
     return sorted(page for page in found if HAS_CELLS.search(page.read_text(encoding="utf-8")))
 
 
+@cache
 def strings(tree: ast.AST) -> set[str]:
     """Every text in some code, the fixed pieces of f-strings and the docstrings included.
 
@@ -55,6 +56,7 @@ def strings(tree: ast.AST) -> set[str]:
     return texts | {f"{node.value}/" for node in divided if isinstance(node, ast.Constant)}
 
 
+@cache
 def imports(tree: ast.AST, package: str) -> set[str]:
     """The dotted names under the library that some code may import.
 
@@ -83,6 +85,12 @@ def public(root: Path) -> dict[str, str]:
     return {}
 
 
+@cache
+def imports_by_name(tree: ast.AST) -> bool:
+    """Whether some code imports modules by names that it makes at run time."""
+    return not BY_NAME.isdisjoint(getattr(node, key, "") for node in ast.walk(tree) for key in ("id", "attr", "name"))
+
+
 def modules(name: str, root: Path) -> list[Path]:
     """The files that importing a dotted name executes: each package on the way, then the module.
 
@@ -108,9 +116,8 @@ def next_modules(file: Path, root: Path) -> set[Path]:
     tree = parsed(file.read_text(encoding="utf-8"))
     package = ".".join(file.relative_to(root).parent.parts)
     following = {path for name in imports(tree, package) for path in modules(name, root)}
-    used = {getattr(node, key, None) for node in ast.walk(tree) for key in ("id", "attr", "name")}
-    by_name = BY_NAME & used and file != root / LIBRARY / "__init__.py"  # whose names `public` knows
-    return following | set(file.parent.rglob("*.py")) if by_name else following
+    any_neighbour = imports_by_name(tree) and file != root / LIBRARY / "__init__.py"  # whose names `public` knows
+    return following | set(file.parent.rglob("*.py")) if any_neighbour else following
 
 
 def reached(page: Path, root: Path = ROOT) -> set[Path]:
@@ -137,10 +144,10 @@ def _named(texts: set[str], folders: set[Path], root: Path) -> set[Path]:
     for folder in (root / LIBRARY / "checkpoints").glob("*"):
         if re.search(rf"(?<![\w-]){re.escape(folder.name)}(?![\w-])", every):
             named |= {file for file in folder.rglob("*") if file.is_file()}
-    for record in (root / "results").rglob("*"):
-        study = record.relative_to(root / "results").parts[0]
-        if record.is_file() and (f"{study}/" in every or record.name in texts):
-            named.add(record)
+    for study in (root / "results").glob("*"):
+        whole = f"{study.name}/" in every
+        records = (record for record in (study, *study.rglob("*")) if record.is_file())
+        named |= {record for record in records if whole or record.name in texts}
     for folder in folders:
         named |= {file for file in folder.glob("*") if file.is_file() and file.suffix != ".py" and file.name in texts}
     return named

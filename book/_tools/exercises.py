@@ -3,12 +3,13 @@
 The verdict of a cell is a line that it prints and that begins with "Done" or "Not yet".
 """
 
-import copy
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import nbformat
-from nbclient import NotebookClient
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
 from nbformat import NotebookNode
 
 VERDICT = re.compile(r"^(Done|Not yet)\b", re.M)
@@ -29,10 +30,40 @@ def cells_of(notebook: NotebookNode, label: str) -> list[NotebookNode]:
     return [cell for cell in before if "setup" in cell.metadata.get("tags", [])] + own
 
 
-def verdicts(notebook: NotebookNode, label: str, timeout: int = 300) -> list[tuple[str, str]]:
-    """Executes the check of an exercise in a fresh kernel and an empty folder.
+@contextmanager
+def kernel() -> Iterator[BlockingKernelClient]:
+    """A kernel for several checks, one after the other: starting one takes longer than most checks."""
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=180)
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def printed(client: BlockingKernelClient, code: str, timeout: int) -> str:
+    """Executes some code in a kernel and returns what it wrote to its output.
+
+    Raises:
+        RuntimeError: with the traceback, when the code raises.
+    """
+    said: list[str] = []
+
+    def listen(message: dict) -> None:
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            said.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, allow_stdin=False, timeout=timeout, output_hook=listen)["content"]
+    if reply["status"] != "ok":
+        raise RuntimeError("\n".join(reply.get("traceback", [reply["status"]])))
+    return "".join(said)
+
+
+def verdicts(client: BlockingKernelClient, notebook: NotebookNode, label: str, timeout: int = 300) -> list[tuple]:
+    """Executes the check of an exercise in an empty folder, without the variables of the check before.
 
     Args:
+        client: of a running kernel, see `kernel`.
         notebook: as written by write_notebooks.py, solved or not.
         label: the exercise's.
         timeout: seconds for one cell.
@@ -42,15 +73,17 @@ def verdicts(notebook: NotebookNode, label: str, timeout: int = 300) -> list[tup
         when it printed none.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: when a cell raises.
+        RuntimeError: when a cell raises.
     """
-    small = nbformat.v4.new_notebook(cells=copy.deepcopy(cells_of(notebook, label)), metadata=notebook.metadata)
-    with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(small, timeout=timeout, resources={"metadata": {"path": folder}}).execute()
     found = []
-    for cell in small.cells:
-        if cell.metadata.get("exercise") == label:
-            printed = "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
-            tag = "solution" if "solution" in cell.metadata.tags else "exercise"
-            found.append((tag, (VERDICT.findall(printed) or [""])[-1]))
+    with tempfile.TemporaryDirectory() as folder:
+        printed(client, f"%reset -f\nimport os\nos.chdir({folder!r})\ndel os", timeout)
+        try:
+            for cell in cells_of(notebook, label):
+                said = printed(client, cell.source, timeout)
+                if cell.metadata.get("exercise") == label:
+                    tag = "solution" if "solution" in cell.metadata.tags else "exercise"
+                    found.append((tag, (VERDICT.findall(said) or [""])[-1]))
+        finally:
+            printed(client, "import os\nos.chdir('..')", timeout)  # Windows keeps a folder that somebody stands in
     return found

@@ -14,7 +14,7 @@ from mmhallu_core.explain.attention import image_attention
 from mmhallu_core.explain.maps import Map
 from mmhallu_core.explain.reading import Reading, Target
 from mmhallu_core.explain.run import explain_all
-from mmhallu_core.viz.frames import drawn
+from mmhallu_core.viz.frames import under
 from mmhallu_core.viz.marked import mentions_of
 from mmhallu_core.viz.style import BLUE, ORANGE, WIDTH
 from mmhallu_core.viz.twins import Twin, one_panel, table, with_twin
@@ -47,12 +47,11 @@ def place_of(word: str, scene: Scene, size: int = 96) -> tuple[float, float] | N
     return float(x), float(y)
 
 
-def maps_beside(scene: Scene, maps: Mapping[str, Map], title: str) -> Twin:
+def maps_beside(maps: Mapping[str, Map], title: str) -> Twin:
     """Several maps of one picture, each over the picture in grey and with a scale of its own.
 
     Args:
-        scene: the picture; one that is read as a whole.
-        maps: name to map.
+        maps: name to map; each of one picture.
         title: of the table.
     """
     rows = math.ceil(len(maps) / BESIDE)
@@ -63,7 +62,8 @@ def maps_beside(scene: Scene, maps: Mapping[str, Map], title: str) -> Twin:
         axes.set_axis_off()
     for axes, (name, found) in zip(figure.axes, maps.items(), strict=False):
         (picture,) = found.pictures
-        axes.imshow(drawn(scene, SHOWN_AT, levels(picture.values)), interpolation="none")
+        shown = picture.image.resize((SHOWN_AT, SHOWN_AT), Image.Resampling.BICUBIC)
+        axes.imshow(under(shown, levels(picture.values)), interpolation="none")
         axes.set_title(name, fontsize="small")
         _, largest, shares = picture.tell().split("\n")[0].split("; ") if float(picture.heat.max()) else ("", "-", "-")
         lines.append((name, largest.removeprefix("largest at "), shares))

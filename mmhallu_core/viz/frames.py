@@ -35,11 +35,14 @@ def data_uri(content: bytes, kind: str = "png") -> str:
 
 
 def drawn(scene: Scene, size: int, heat: Heat | None = None) -> Image.Image:
-    """A scene, `size` pixels wide; under a map it is grey, and the map's cells lie over it, level 0 as nothing."""
+    """A scene, `size` pixels wide, under a map if there is one."""
     image = render(scene, size).image
-    if heat is None:
-        return image
-    levels = Image.fromarray(np.array(heat, dtype=np.uint8)).resize((size, size), Image.Resampling.NEAREST)
+    return image if heat is None else under(image, heat)
+
+
+def under(image: Image.Image, heat: Heat) -> Image.Image:
+    """A picture in grey, with the cells of a map over it; level 0 is drawn as nothing."""
+    levels = Image.fromarray(np.array(heat, dtype=np.uint8)).resize(image.size, Image.Resampling.NEAREST)
     share = np.asarray(levels)[..., None] / 9
     colours = 255 * mpl.colormaps[COLOURS](share[..., 0])[..., :3]
     grey = np.asarray(image.convert("L"), dtype=np.float64)[..., None]

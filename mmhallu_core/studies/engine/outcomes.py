@@ -195,14 +195,15 @@ def _pair(
     weights = _drawn(len(a), seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         point = np.array([a.sum() / b.sum(), c.sum() / d.sum(), 0.0])
-        a, b, c, d = (_sums(weights, values) for values in (a, b, c, d))
+        a, b, c, d = _sums(weights, (a, b, c, d))
         return {"point": point, "draws": c / d - a / b}
 
 
-def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _sums(weights: np.ndarray, parts: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """What each draw of pictures adds up to; two pictures count as often as both are drawn together."""
-    sums = weights @ values
-    return sums if values.ndim == 1 else (sums * weights).sum(1)
+    if all(values.ndim == 1 for values in parts):
+        return (weights @ np.stack(parts, axis=1)).T  # one pass over the draws, which are most of the work
+    return [weights @ values if values.ndim == 1 else ((weights @ values) * weights).sum(1) for values in parts]
 
 
 @functools.lru_cache(maxsize=8)
