@@ -41,14 +41,14 @@ def answers(right: float, rng: np.random.Generator) -> dict:
     }
 
 
-def records(only: tuple[str, ...] = ("med-", "clean-", "base-tiny", "vision-", "eta-")) -> dict:
+def records(only: tuple[str, ...] = ("med-", "clean-", "base-tiny", "vision-")) -> dict:
     """Records of some runs of the plan, as made up as they are small."""
     found = {}
     for run in plan.runs():
         if run.look or run.base != "tiny-llava" and run.arm or not run.id.startswith(only):
             continue
         rng = np.random.default_rng([run.seed, len(run.id)])
-        share = PER_ARM[run.id.split("-")[0] if run.eta is None else "med"] - 0.3 * (run.eta or 0)
+        share = PER_ARM[run.id.split("-")[0]]
         tally = {"examples": 2, "pictures": 3480, "turns": 9, "tokens": 61000 + run.seed, "weight": 1.0}
         found[run.id] = {
             "id": run.id, "run": asdict(run), "numbers": asdict(plan.NUMBERS), "answers": answers(share, rng),
