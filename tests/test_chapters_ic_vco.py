@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mmhallu_core.chapters import does_ic_vco_hold
 from mmhallu_core.chapters import one_context_two_pictures as one_context
 from mmhallu_core.chapters import preference_from_pictures as preference
 from mmhallu_core.methods.ic_vco.recipes import METHODS
@@ -71,3 +72,12 @@ def test_the_fits_are_told_in_words():
     assert bias == pytest.approx(math.log((0.9 * math.e + 0.1) / (0.6 + 0.4 * math.e)))
     told = str(one_context.fits_figure(one, 1.0))
     assert f"DPO's own policy it is {1 - bias:.2f}" in told and "where pictures are swapped at 1.00" in told
+
+
+def test_the_printed_gains_and_what_the_anchors_count():
+    rows = str(does_ic_vco_hold.arithmetic_table()).splitlines()
+    gains = {row.split("  ")[0]: row.split()[-1] for row in rows if ", " in row}
+    assert [gains[f"Overall, {name}"] for name in ("mDPO", "SymMPO", "IC-VCO")] == ["+0.38", "+0.61", "+0.52"]
+    assert [gains[f"HallusionBench aAcc, {name}"] for name in ("mDPO", "SymMPO")] == ["-1.26", "-0.22"]
+    assert does_ic_vco_hold.factors("paper") == pytest.approx([0.875, 0.875, 0.2, 0.375, 0.375])
+    assert does_ic_vco_hold.factors("as_shipped") == pytest.approx([0.875, 1.75, 0.2, 0.375, 0.75])
