@@ -75,7 +75,7 @@ def record() -> dict[str, Any]:
     """
     weights = "checkpoints/tiny-llava/model.safetensors"
     inputs = {FILE: sha256(data_file(FILE)), weights: sha256(checkpoint_folder("tiny-llava") / "model.safetensors")}
-    return {"kind": "photos", "inputs": inputs, **differences(Vlm.load("tiny-llava"), pairs())}
+    return {"kind": "recomputed", "inputs": inputs, **differences(Vlm.load("tiny-llava"), pairs())}
 
 
 def differences_or_recorded() -> tuple[dict[str, dict[str, Any]], str]:

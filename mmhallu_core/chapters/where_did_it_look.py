@@ -1,7 +1,7 @@
 """Maps beside each other, and what each word of a sentence takes from its picture: the chapter *Where did it look?*."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ def agreement(maps: Mapping[str, Map], title: str) -> Twin:
     return table(("rank correlation", *maps), lines, title)
 
 
-def _ranks(values: Float[Tensor, "rows cols"]) -> Sequence[float]:
+def _ranks(values: Float[Tensor, "rows cols"]) -> Float[np.ndarray, " places"]:
     from scipy.stats import rankdata  # here: it takes half a second
 
     return rankdata(values.flatten().numpy())

@@ -113,7 +113,7 @@ def alike(files: Sequence[Path], embedder: Embedder) -> dict[str, dict[str, Any]
 
 def histogram(values: Sequence[float]) -> dict[str, Any]:
     """Cosines in bars of `WIDTH`, from the one that holds the smallest up to 1; see `alike`."""
-    low = WIDTH * np.floor(min([*values, 1 - WIDTH]) / WIDTH)
+    low = WIDTH * np.floor(min([*values, 1 - WIDTH]) / WIDTH + 1e-6)  # 0.7 / 0.05 is a little less than 14
     edges = np.round(np.arange(low, 1 + WIDTH / 2, WIDTH), 6)
     counts, _ = np.histogram(np.minimum(values, 1.0), bins=edges)
     median = float(np.median(values)) if values else None
