@@ -63,7 +63,7 @@ def test_a_patch_that_moves_takes_the_peak_along(family, beside):
         grid = tuple(length // side_of(family) for length in PICTURE[family])
         values, boxes = maps(family, image, beside, "occlusion", window=1, grid=grid)
         assert stands_in(values, boxes, point), ("occlusion", point)
-        moved = values.abs() > 1e-4 * values.abs().max()
+        moved = values.abs() > 1e-2 * values.abs().max()
         assert int(moved.sum()) == 1, "covering grey with grey changes nothing, but for rounding"
 
 

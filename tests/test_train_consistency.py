@@ -182,7 +182,7 @@ def test_none_and_weight_0_are_the_same_run_and_the_others_are_not(tmp_path):
     for name in ("global", "masked"):
         assert {"answers", "consistency"} <= set(runs[name]["loss"]) and runs[name]["loss"]["consistency"] >= 0
     record = json.loads((tmp_path / "masked" / "run.json").read_text(encoding="utf-8"))
-    assert record["spec"] == dataclasses.asdict(dataclasses.replace(SPEC, consistency=MASKED))
+    assert record["spec"] == dataclasses.asdict(dataclasses.replace(faster, consistency=MASKED))
     assert set(record["collapse"]) == {"before", "after", "collapsed", "verdict"}
     assert record["collapse"]["before"] == runs["none"]["collapse"]["before"] != record["collapse"]["after"]
 
