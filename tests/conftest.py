@@ -57,6 +57,11 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_unconfigure():
+    """Gives everything back: some extensions warn of what is still there when Python ends."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Starts every test from the same random state, so that a failure happens again."""

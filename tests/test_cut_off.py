@@ -59,8 +59,6 @@ def test_nothing_is_cut_off_on_a_built_page(chromium, address, page):
     with chromium.open(f"{address}/{page.relative_to(HTML).as_posix()}") as one:
         for width, height in look.SIZES.values():
             one.resize(width, height)
-            one.run("new Promise(done => setTimeout(done, 100))")  # scripts that follow the window's size
-            one.run("document.getAnimations().forEach(one => one.finish())")  # a menu that slides out of the window
             assert one.run(look.CUT) == [], f"{width} pixels wide"
 
 

@@ -132,7 +132,7 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # as if its window were in front
-        self.resize(width, height)
+        self._size(width, height)
         self.call("Page.navigate", url=address)
         until = time.monotonic() + 120
         while not any(event.get("method") == "Page.loadEventFired" for event in browser.events):
@@ -168,8 +168,14 @@ class Page:
         return answer["result"].get("value")
 
     def resize(self, width: int, height: int) -> None:
-        """Gives the page's window another size, in pixels."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        """Gives the page's window another size, in pixels, and ends what slides into its place because of that."""
+        self._size(width, height)
+        self.run("new Promise(done => setTimeout(done, 100))")  # scripts that follow the window's size
+        self.run("for (const one of document.getAnimations()) try { one.finish() } catch { /* it has no end */ }; 0")
+
+    def _size(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def wait(self, script: str, seconds: float = 60) -> object:
         """Waits until a JavaScript expression is true, and returns its value."""
@@ -249,8 +255,7 @@ class Page:
     def picture(self, path: Path, width: int) -> None:
         """Writes a PNG of the whole page, `width` pixels wide."""
         high = int(self.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
-        size = {"width": width, "height": min(high, 16000), "deviceScaleFactor": 1, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self._size(width, min(high, 16000))
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def close(self) -> None:
